@@ -1,0 +1,373 @@
+"""Every setting: the environment, and one YAML file whose mistakes are named by file, line and field."""
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
+
+from .errors import ConfigurationError
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+# Read from text: strict alone would ask YAML for a Path or Url object.
+File = Annotated[Path, Field(strict=False)]
+WebAddress = Annotated[HttpUrl, Field(strict=False)]
+ModelT = TypeVar("ModelT", bound=BaseModel)
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Match(_Model):
+    """Which studies belong to a project; every key that is given must agree, none given matches all."""
+
+    modality: tuple[str, ...] = ()
+
+
+class Project(_Model):
+    """What happens to the studies that match: the first project in the file that matches is theirs."""
+
+    name: Name
+    match: Match = Match()
+    profile: Name = "research"
+    destinations: tuple[Name, ...] = ()
+
+
+class OrthancPeer(_Model):
+    """Another Orthanc, reached by its REST API; the read-back asks it directly."""
+
+    kind: Literal["orthanc-peer"]
+    name: Name
+    url: WebAddress
+    username: str | None = None
+    password_file: File | None = None
+    password_env: str | None = None
+    timeout_s: int = Field(default=30, ge=1, le=3600)
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> "OrthancPeer":
+        if self.password_file and self.password_env:
+            raise ValueError("give password_file or password_env, not both")
+        if self.username and not (self.password_file or self.password_env):
+            raise ValueError("username needs password_file or password_env")
+        return self
+
+    def password(self) -> str | None:
+        """Read the secret at the moment of use, so that a rotated file needs no restart.
+
+        Raises
+        ------
+        ConfigurationError
+            The file or variable is missing or empty.
+        """
+        if self.password_file:
+            return read_secret(self.password_file)
+        if self.password_env:
+            value = os.environ.get(self.password_env, "")
+            if not value:
+                raise ConfigurationError(f"destination {self.name}: variable {self.password_env} is not set")
+            return value
+        return None
+
+
+# A union discriminated by `kind`: the next kind of destination is one more member.
+Destination = OrthancPeer
+
+
+class Refusal(_Model):
+    """An instance that has every named trait is kept out of Orthanc, in the quarantine folder."""
+
+    name: Name
+    sop_class: str | None = Field(default=None, pattern=r"^[0-9.]{1,64}$")
+    image_type: str | None = Field(default=None, description="one value of ImageType, any case")
+
+    @model_validator(mode="after")
+    def _something(self) -> "Refusal":
+        if not (self.sop_class or self.image_type):
+            raise ValueError("give sop_class, image_type or both: a refusal of everything is not one")
+        return self
+
+
+class Intake(_Model):
+    """How studies become known."""
+
+    automatic: bool = Field(default=True, description="process every study when it is stable")
+    reconcile_s: float = Field(default=5.0, ge=0.2, le=3600, description="seconds between looks at /changes")
+    sweep_s: float = Field(default=600.0, ge=1, le=86400, description="seconds between looks at every study")
+    refuse: tuple[Refusal, ...] = ()
+
+
+class Limits(_Model):
+    """Bounds that keep one study from harming the rest."""
+
+    instance_bytes: int = Field(default=2**31, ge=1024, description="a larger instance is refused")
+    attempts: int = Field(default=5, ge=1, le=100, description="tries of the de-identification")
+    delivery_attempts: int = Field(default=100, ge=1, le=10000, description="tries of each destination")
+    backoff_s: float = Field(default=5.0, ge=0.1, description="wait before the second try; doubles each time")
+    backoff_most_s: float = Field(default=3600.0, ge=0.1, description="longest wait between two tries")
+    step_s: int = Field(default=3600, ge=10, description="longest run of one step")
+
+
+class Access(_Model):
+    """Who may ask for what; roles come with their issue, today Orthanc's own users are all operators."""
+
+
+class Configuration(_Model):
+    """The YAML file."""
+
+    projects: tuple[Project, ...] = Field(default=(Project(name="default"),), min_length=1)
+    destinations: tuple[Destination, ...] = ()
+    intake: Intake = Intake()
+    limits: Limits = Limits()
+    access: Access = Access()
+
+    @model_validator(mode="after")
+    def _names_resolve(self) -> "Configuration":
+        for kind, names in (
+            ("projects", [p.name for p in self.projects]),
+            ("destinations", [d.name for d in self.destinations]),
+        ):
+            twice = sorted({n for n in names if names.count(n) > 1})
+            if twice:
+                raise ValueError(f"{kind}: the name {twice[0]} is used twice")
+        known = [d.name for d in self.destinations]
+        for project in self.projects:
+            for name in project.destinations:
+                if name not in known:
+                    raise ValueError(f"project {project.name}: no destination is called {name}{_nearest(name, known)}")
+        return self
+
+    def destination(self, name: str) -> Destination:
+        """Return the destination of that name, or raise ConfigurationError."""
+        for destination in self.destinations:
+            if destination.name == name:
+                return destination
+        raise ConfigurationError(f"no destination is called {name}")
+
+    def project(self, name: str) -> Project:
+        """Return the project of that name, or raise ConfigurationError."""
+        for project in self.projects:
+            if project.name == name:
+                return project
+        raise ConfigurationError(f"no project is called {name}")
+
+
+class Settings(_Model):
+    """Environment and file together; made once at the start of a process by `load`."""
+
+    home: File
+    config_file: File
+    configuration: Configuration
+    http_port: int = Field(ge=1, le=65535)
+    dicom_port: int = Field(ge=1, le=65535)
+    database_url: str
+    workers: int = Field(ge=1, le=64)
+    processes: int = Field(ge=1, le=256, description="CPU processes of each worker")
+    orthanc_url: str
+    orthanc_token: str | None = Field(default=None, repr=False)
+    orthanc_username: str | None = None
+    orthanc_password_file: File | None = None
+
+    @property
+    def key_file(self) -> Path:
+        """The master key: pseudonyms, UIDs and date offsets of every project derive from it."""
+        return self.home / "key"
+
+    @property
+    def admin_password_file(self) -> Path:
+        """The password of the local Orthanc's user `admin`."""
+        return self.home / "admin-password"
+
+    @property
+    def quarantine(self) -> Path:
+        """Where the door puts what it refuses."""
+        return self.home / "quarantine"
+
+    @property
+    def profile_folders(self) -> tuple[Path, ...]:
+        """Where profiles are looked for: beside the configuration file, then those shipped."""
+        return (self.config_file.parent / "profiles", CHECKOUT / "orthanc-config" / "profiles")
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the environment and the YAML file.
+
+    Raises
+    ------
+    ConfigurationError
+        Anything unknown, missing or of a wrong kind: all faults at once, a line each.
+    """
+    env = os.environ if environment is None else environment
+    home = Path(env.get("ORTHANC_DEID_HOME") or CHECKOUT / ".orthanc-deid").absolute()
+    config_file = Path(env.get("ORTHANC_DEID_CONFIG") or CHECKOUT / "orthanc-config" / "deid.yaml").absolute()
+    http_port = _integer(env, "ORTHANC_DEID_HTTP_PORT", 8042)
+    password_file = env.get("ORTHANC_DEID_ORTHANC_PASSWORD_FILE")
+    values: dict[str, Any] = {
+        "home": home,
+        "config_file": config_file,
+        "configuration": load_file(config_file),
+        "http_port": http_port,
+        "dicom_port": _integer(env, "ORTHANC_DEID_DICOM_PORT", 4242),
+        "database_url": env.get("ORTHANC_DEID_DATABASE_URL") or f"sqlite:///{home / 'deid.sqlite'}",
+        "workers": _integer(env, "ORTHANC_DEID_WORKERS", 1),
+        "processes": _integer(env, "ORTHANC_DEID_PROCESSES", os.cpu_count() or 1),
+        "orthanc_url": env.get("ORTHANC_DEID_ORTHANC_URL") or f"http://127.0.0.1:{http_port}",
+        "orthanc_token": env.get("ORTHANC_DEID_ORTHANC_TOKEN"),
+        "orthanc_username": env.get("ORTHANC_DEID_ORTHANC_USERNAME"),
+        "orthanc_password_file": Path(password_file) if password_file else None,
+    }
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        faults = "\n".join(f"ORTHANC_DEID_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+        raise ConfigurationError(faults) from None
+
+
+def load_file(path: Path) -> Configuration:
+    """Read one YAML configuration; raise ConfigurationError with `file:line: field: message` per fault."""
+    return validated(Configuration, path)
+
+
+def validated(model: type[ModelT], path: Path) -> ModelT:
+    """Read a YAML file into a model; also used for profiles.
+
+    Raises
+    ------
+    ConfigurationError
+        `file:line: field: message`, a line for each fault.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path.name}: cannot be read ({type(error).__name__})") from None
+    values, lines = parse_yaml(text, path.name)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        faults = [_fault(path.name, lines, e, model) for e in error.errors()]
+        raise ConfigurationError("\n".join(faults)) from None
+
+
+Path_ = tuple[str | int, ...]
+
+
+def parse_yaml(text: str, name: str) -> tuple[Any, dict[Path_, int]]:
+    """Parse YAML with YAML 1.2's plain scalars; also answer the line (from 1) of every key and item.
+
+    Raises
+    ------
+    ConfigurationError
+        The text is not YAML, or a key stands twice.
+    """
+    try:
+        node = yaml.compose(text, Loader=_Yaml12)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigurationError(f"{name}:{line}: {error.problem}") from None
+    lines: dict[Path_, int] = {}
+    if node is None:
+        return {}, lines
+    _note_lines(node, (), lines, name)
+    loader = _Yaml12("")
+    try:
+        return _frozen(loader.construct_document(node)), lines
+    finally:
+        loader.dispose()
+
+
+def read_secret(path: Path) -> str:
+    """Read a one-line secret file; raise ConfigurationError where it is missing or empty."""
+    try:
+        value = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigurationError(f"secret file {path.name}: {type(error).__name__}") from None
+    if not value:
+        raise ConfigurationError(f"secret file {path.name} is empty")
+    return value
+
+
+class _Yaml12(yaml.SafeLoader):
+    """YAML 1.1 reads `no` as false and `0123` as 83; only what looks like a value in 1.2 is one here."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  # PyYAML's own form
+
+
+for _tag, _pattern, _first in (
+    ("bool", r"^(?:true|false)$", "tf"),
+    ("null", r"^(?:~|null|)$", ["~", "n", ""]),
+    ("int", r"^[-+]?(?:0|[1-9][0-9]*)$", "-+0123456789"),
+    ("float", r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$", "-+.0123456789"),
+):
+    _Yaml12.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
+
+
+def _note_lines(node: yaml.Node, path: Path_, lines: dict[Path_, int], name: str) -> None:
+    lines[path] = node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            where = (*path, str(key.value))
+            if where in lines:
+                raise ConfigurationError(f"{name}:{key.start_mark.line + 1}: {key.value} stands twice")
+            _note_lines(value, where, lines, name)
+            lines[where] = key.start_mark.line + 1
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            _note_lines(item, (*path, index), lines, name)
+
+
+def _frozen(value: Any) -> Any:  # noqa: ANN401  # whatever YAML holds
+    if isinstance(value, dict):
+        return {k: _frozen(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return tuple(_frozen(v) for v in value)
+    return value
+
+
+def _fault(name: str, lines: Mapping[Path_, int], error: Any, model: type[BaseModel]) -> str:  # noqa: ANN401  # pydantic's own dict
+    where: Path_ = tuple(error["loc"])
+    shown = ".".join(map(str, where)) or "file"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        message = "unknown key" + _nearest(str(where[-1]), _fields_at(model, where[:-1]))
+    at = where
+    while at and at not in lines:
+        at = at[:-1]
+    return f"{name}:{lines.get(at, 1)}: {shown}: {message}"
+
+
+def _fields_at(model: type[BaseModel], where: Path_) -> list[str]:
+    found: Any = model
+    for part in where:
+        if isinstance(part, int):
+            continue
+        field = getattr(found, "model_fields", {}).get(part)
+        found = _model_in(field.annotation) if field else None
+    return list(getattr(found, "model_fields", {}))
+
+
+def _model_in(annotation: Any) -> Any:  # noqa: ANN401  # a typing construct
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _model_in(argument)
+        if found is not None:
+            return found
+    return None
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(known)})" if known else ""
+
+
+def _integer(env: Mapping[str, str], name: str, default: int) -> int:
+    value = env.get(name) or str(default)
+    if not value.isdigit():
+        raise ConfigurationError(f"{name}: not a whole number")
+    return int(value)
