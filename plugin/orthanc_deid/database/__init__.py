@@ -1,0 +1,83 @@
+"""One database by URL, SQLite or PostgreSQL: opened, migrated, and written in transactions that cannot half happen."""
+
+import os
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL
+
+from ..errors import ConfigurationError, Retriable
+
+ADVISORY_LOCK = 0x0DE1D  # PostgreSQL: only one process migrates at a time
+
+
+def address(url: str) -> URL:
+    """Return the URL with our driver named; raise ConfigurationError for any other engine."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        return parsed
+    raise ConfigurationError("ORTHANC_DEID_DATABASE_URL: use sqlite:///<file> or postgresql://<user>@<host>/<name>")
+
+
+def open_database(url: str) -> Engine:
+    """Open the database; an SQLite file is made where there is none, readable by its owner only."""
+    parsed = address(url)
+    if parsed.get_backend_name() == "postgresql":
+        return create_engine(parsed, pool_pre_ping=True, pool_size=5)
+    _make_private_file(Path(parsed.database or ""))
+    engine = create_engine(parsed, connect_args={"timeout": 30})
+    event.listen(engine, "connect", _sqlite_connect)
+    event.listen(engine, "begin", _sqlite_begin)
+    return engine
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the tables to this version's shape; safe when several processes start at once."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
+        config = _alembic(engine)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+
+
+def demand_current(engine: Engine) -> None:
+    """Raise Retriable while the tables are not of this version's shape: the service migrates, workers wait."""
+    expected = ScriptDirectory.from_config(_alembic(engine)).get_current_head()
+    with engine.connect() as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+    if found != expected:
+        raise Retriable(f"database is at revision {found}, this version needs {expected}")
+
+
+def _alembic(engine: Engine) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["engine"] = engine
+    return config
+
+
+def _make_private_file(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _sqlite_connect(connection: object, _record: object) -> None:
+    connection.isolation_level = None  # type: ignore[attr-defined]  # sqlite3: let SQLAlchemy say BEGIN
+    cursor = connection.cursor()  # type: ignore[attr-defined]  # the DB-API's own
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _sqlite_begin(connection: object) -> None:
+    # A transaction that reads first and writes later would fail with "locked" instead of waiting.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")  # type: ignore[attr-defined]  # sqlalchemy.Connection

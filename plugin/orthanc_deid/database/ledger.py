@@ -1,0 +1,308 @@
+"""The ledger of studies: every change of state is one transaction with its event."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, Row, Select, delete, func, insert, select, update
+
+from .. import states
+from ..errors import Conflict, NotFound, Stale
+from .tables import delivery, event, instance, study
+
+REASON_LENGTH = 500
+
+
+@dataclass(frozen=True)
+class Study:
+    """One row of the ledger."""
+
+    id: int
+    source: str
+    output: str | None
+    project: str
+    status: str
+    reason: str | None
+    version: int
+    run: int
+    attempt: int
+    next_attempt_at: float | None
+    last_update: str | None
+    recheck: int
+    created_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One instance of a study."""
+
+    id: int
+    source: str
+    output: str | None
+    version: int
+    state: str
+    reason: str | None
+
+
+class Ledger:
+    """Studies and their instances; every method is one transaction."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @contextmanager
+    def _writing(self, study_id: int, run: int | None = None) -> Iterator[tuple[Connection, Study]]:
+        """Lock one study's row; raise Stale where another run has taken over."""
+        with self.engine.begin() as connection:
+            found = _study(connection, select(study).where(study.c.id == study_id).with_for_update())
+            if found is None:
+                raise NotFound(f"study {study_id} is not in the ledger")
+            if run is not None and found.run != run:
+                raise Stale(f"study {study_id}: run {run} was superseded by run {found.run}")
+            yield connection, found
+
+    # Reading.
+
+    def get(self, study_id: int) -> Study:
+        """Return one study by our number, or raise NotFound."""
+        with self.engine.connect() as connection:
+            found = _study(connection, select(study).where(study.c.id == study_id))
+        if found is None:
+            raise NotFound(f"study {study_id} is not in the ledger")
+        return found
+
+    def find(self, source: str) -> Study | None:
+        """Return the study with that Orthanc id, if it is known."""
+        with self.engine.connect() as connection:
+            return _study(connection, select(study).where(study.c.source == source))
+
+    def is_output(self, orthanc_id: str) -> bool:
+        """Tell whether a study in Orthanc is one that we made."""
+        with self.engine.connect() as connection:
+            return connection.scalar(select(study.c.id).where(study.c.output == orthanc_id).limit(1)) is not None
+
+    def guard(self, study_id: int, run: int) -> Study:
+        """Return the study while this run is the current one and at work; raise Stale otherwise."""
+        found = self.get(study_id)
+        if found.run != run or found.status not in states.ACTIVE:
+            raise Stale(f"study {study_id}: run {run} is over")
+        return found
+
+    def instances(self, study_id: int, *, state: str | None = None, version: int | None = None) -> list[Instance]:
+        """Return instances in the order of their arrival."""
+        query = select(instance).where(instance.c.study_id == study_id).order_by(instance.c.id)
+        if state is not None:
+            query = query.where(instance.c.state == state)
+        if version is not None:
+            query = query.where(instance.c.version == version)
+        with self.engine.connect() as connection:
+            rows = connection.execute(query).all()
+        return [Instance(r.id, r.source, r.output, r.version, r.state, r.reason) for r in rows]
+
+    def in_states(self, wanted: Iterable[str], *, updated_before: float | None = None) -> list[Study]:
+        """Return the studies in any of the states, oldest change first."""
+        query = select(study).where(study.c.status.in_(list(wanted))).order_by(study.c.updated_at)
+        if updated_before is not None:
+            query = query.where(study.c.updated_at < updated_before)
+        with self.engine.connect() as connection:
+            return [Study(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001  # SQLAlchemy's API
+
+    def to_recheck(self) -> list[Study]:
+        """Return the studies to which something was added while they were at work, now at rest."""
+        query = select(study).where(study.c.recheck == 1, study.c.status.not_in(list(states.ACTIVE)))
+        with self.engine.connect() as connection:
+            return [Study(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001  # SQLAlchemy's API
+
+    def last_updates(self, sources: Sequence[str]) -> dict[str, str | None]:
+        """Map those of the Orthanc ids that are known to the LastUpdate that was seen; outputs included, as ''."""
+        with self.engine.connect() as connection:
+            known = connection.execute(
+                select(study.c.source, study.c.last_update).where(study.c.source.in_(sources))
+            ).all()
+            ours = connection.scalars(select(study.c.output).where(study.c.output.in_(sources))).all()
+        return {row.source: row.last_update for row in known} | {output: "" for output in ours if output}
+
+    # Changing.
+
+    def add(self, source: str, project: str, *, status: str = states.RECEIVED, reason: str | None = None) -> Study:
+        """Make a study known; answer the row that is there where two do it at once."""
+        now = time.time()
+        with self.engine.begin() as connection:
+            found = _study(connection, select(study).where(study.c.source == source))
+            if found is not None:
+                return found
+            study_id = connection.execute(
+                insert(study).values(
+                    source=source, project=project, status=status, reason=_short(reason), version=0, run=0, attempt=0,
+                    recheck=0, created_at=now, updated_at=now,
+                )
+            ).inserted_primary_key[0]  # fmt: skip
+            _note(connection, study_id, 0, status, reason, "system")
+            added = _study(connection, select(study).where(study.c.id == study_id))
+        if added is None:
+            raise NotFound(f"study {study_id} vanished while it was added")
+        return added
+
+    def move(
+        self, study_id: int, to: str, *, run: int | None = None, reason: str | None = None, actor: str = "system"
+    ) -> None:
+        """Enter a state.
+
+        Raises
+        ------
+        Stale
+            `run` is no longer the current one.
+        Conflict
+            `states.MOVES` does not allow it.
+        """
+        with self._writing(study_id, run) as (connection, found):
+            if found.status == to and found.reason == _short(reason):
+                return
+            _change(connection, found, to, reason, actor, next_attempt_at=None)
+
+    def compare(self, study_id: int, sources: Sequence[str], last_update: str) -> int:
+        """Note which instances Orthanc holds now; answer how many were not known. They make the next version."""
+        with self._writing(study_id) as (connection, found):
+            known = set(connection.scalars(select(instance.c.source).where(instance.c.study_id == study_id)))
+            new = [source for source in sources if source not in known]
+            values: dict[str, object] = {"last_update": last_update, "recheck": 0}
+            if new:
+                values["version"] = version = found.version + 1
+                connection.execute(
+                    insert(instance),
+                    [
+                        {"study_id": study_id, "source": s, "version": version, "state": states.INSTANCE_RECEIVED}
+                        for s in new
+                    ],
+                )
+            connection.execute(update(study).where(study.c.id == study_id).values(**values))
+        return len(new)
+
+    def start(
+        self, study_id: int, project: str, destinations: Iterable[str], *, reason: str | None = None,
+        actor: str = "system",
+    ) -> Study:  # fmt: skip
+        """Begin a new run: `queued`, every earlier run superseded, deliveries of this version pending."""
+        with self._writing(study_id) as (connection, found):
+            if found.status in states.ACTIVE:
+                raise Conflict(f"study {study_id} is {found.status}: it is at work already")
+            now = time.time()
+            connection.execute(
+                update(instance)
+                .where(instance.c.study_id == study_id, instance.c.state == states.INSTANCE_QUARANTINED)
+                .values(state=states.INSTANCE_RECEIVED, reason=None)
+            )
+            for name in destinations:
+                _expect_delivery(connection, study_id, name, found.version, now)
+            connection.execute(
+                update(study).where(study.c.id == study_id).values(run=found.run + 1, attempt=1, project=project)
+            )
+            _change(connection, found, states.QUEUED, reason, actor, next_attempt_at=None)
+        return self.get(study_id)
+
+    def again(self, study_id: int, run: int, attempt: int, at: float | None, reason: str | None) -> None:
+        """Note the next try of a run and when it comes."""
+        with self._writing(study_id, run) as (connection, found):
+            connection.execute(update(study).where(study.c.id == study_id).values(attempt=attempt))
+            _change(connection, found, states.QUEUED, reason, "system", next_attempt_at=at)
+
+    def cancel(self, study_id: int, actor: str) -> None:
+        """Stop the run; raise Conflict where nothing can be stopped."""
+        with self._writing(study_id) as (connection, found):
+            connection.execute(update(study).where(study.c.id == study_id).values(run=found.run + 1))
+            _change(connection, found, states.CANCELLED, "cancelled by a person", actor, next_attempt_at=None)
+
+    def set_output(self, study_id: int, run: int, output: str) -> None:
+        """Note the id that the de-identified study will have, before the first of its instances is stored."""
+        with self._writing(study_id, run) as (connection, _found):
+            connection.execute(update(study).where(study.c.id == study_id).values(output=output))
+
+    def mark_instances(self, study_id: int, run: int, results: Sequence[tuple[int, str, str | None, str | None]]) -> None:
+        """Note (instance number, state, output, reason) of some instances."""
+        with self._writing(study_id, run) as (connection, _found):
+            for number, state, output, reason in results:
+                connection.execute(
+                    update(instance)
+                    .where(instance.c.id == number)
+                    .values(state=state, output=output, reason=_short(reason))
+                )
+            connection.execute(update(study).where(study.c.id == study_id).values(updated_at=time.time()))
+
+    def mark_recheck(self, study_id: int) -> None:
+        """Remember that something arrived while the study was at work."""
+        with self.engine.begin() as connection:
+            connection.execute(update(study).where(study.c.id == study_id).values(recheck=1))
+
+    def forget_vanished(self, study_id: int, present: Sequence[str]) -> None:
+        """Drop instances that were never de-identified and that Orthanc no longer holds."""
+        with self._writing(study_id) as (connection, _found):
+            connection.execute(
+                delete(instance).where(
+                    instance.c.study_id == study_id,
+                    instance.c.state != states.INSTANCE_DEIDENTIFIED,
+                    instance.c.source.not_in(list(present)),
+                )
+            )
+
+    def counts(self) -> dict[str, int]:
+        """Count the studies in each state that occurs."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(select(study.c.status, func.count()).group_by(study.c.status)).all()
+        return {row[0]: row[1] for row in rows}
+
+
+def _study(connection: Connection, query: Select[tuple[object, ...]]) -> Study | None:
+    row: Row[tuple[object, ...]] | None = connection.execute(query).first()
+    return None if row is None else Study(**row._mapping)  # noqa: SLF001  # SQLAlchemy's API
+
+
+def _change(
+    connection: Connection, found: Study, to: str, reason: str | None, actor: str, *, next_attempt_at: float | None
+) -> None:
+    if to not in states.MOVES[found.status] and to != found.status:
+        raise Conflict(f"study {found.id} is {found.status}: it cannot become {to}")
+    connection.execute(
+        update(study)
+        .where(study.c.id == found.id)
+        .values(status=to, reason=_short(reason), next_attempt_at=next_attempt_at, updated_at=time.time())
+    )
+    _note(connection, found.id, found.version, to, reason, actor)
+
+
+def _note(
+    connection: Connection, study_id: int, version: int, status: str, reason: str | None, actor: str,
+    destination: str | None = None,
+) -> None:  # fmt: skip
+    connection.execute(
+        insert(event).values(
+            study_id=study_id, at=time.time(), version=version, status=status, destination=destination,
+            reason=_short(reason), actor=actor[:64],
+        )
+    )  # fmt: skip
+
+
+def _expect_delivery(connection: Connection, study_id: int, name: str, version: int, now: float) -> None:
+    known = connection.execute(
+        select(delivery.c.id, delivery.c.confirmed_version).where(
+            delivery.c.study_id == study_id, delivery.c.destination == name
+        )
+    ).first()
+    if known is None:
+        connection.execute(
+            insert(delivery).values(
+                study_id=study_id, destination=name, version=version, confirmed_version=0, state=states.PENDING,
+                attempt=0, confirmed=0, updated_at=now,
+            )
+        )  # fmt: skip
+    elif known.confirmed_version < version:
+        connection.execute(
+            update(delivery)
+            .where(delivery.c.id == known.id)
+            .values(version=version, state=states.PENDING, attempt=0, next_attempt_at=None, reason=None, updated_at=now)
+        )
+
+
+def _short(reason: str | None) -> str | None:
+    return reason[:REASON_LENGTH] if reason else None

@@ -1,0 +1,1 @@
+"""Alembic revisions: one change each, working on both engines."""

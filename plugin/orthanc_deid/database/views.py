@@ -1,0 +1,102 @@
+"""What people and machines read of the ledger: the answers of the REST interface as plain values."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, func, select
+
+from .. import states
+from ..errors import NotFound
+from .tables import delivery, event, instance, study
+
+
+def studies(
+    engine: Engine, *, status: str | None = None, project: str | None = None, limit: int = 100, after: int | None = None
+) -> tuple[list[dict[str, Any]], int | None]:
+    """Return a page of studies, newest first, and where the next page begins (None: there is none)."""
+    query = select(study).order_by(study.c.id.desc()).limit(limit + 1)
+    if status:
+        query = query.where(study.c.status.in_(status.split(",")))
+    if project:
+        query = query.where(study.c.project == project)
+    if after is not None:
+        query = query.where(study.c.id < after)
+    with engine.connect() as connection:
+        rows = list(connection.execute(query))
+        page = [_summary(connection, row) for row in rows[:limit]]
+    return page, rows[limit - 1].id if len(rows) > limit else None
+
+
+def one(engine: Engine, source: str) -> dict[str, Any]:
+    """Return one study with its events, by the Orthanc id of its source or of its output, or raise NotFound."""
+    with engine.connect() as connection:
+        row = connection.execute(
+            select(study).where((study.c.source == source) | (study.c.output == source)).order_by(study.c.id)
+        ).first()
+        if row is None:
+            raise NotFound("no study of that id is known")
+        events = connection.execute(select(event).where(event.c.study_id == row.id).order_by(event.c.id)).all()
+        return _summary(connection, row) | {
+            "events": [
+                {
+                    "at": iso(e.at),
+                    "status": e.status,
+                    "destination": e.destination,
+                    "reason": e.reason,
+                    "actor": e.actor,
+                    "version": e.version,
+                }
+                for e in events
+            ]
+        }
+
+
+def iso(at: float | None) -> str | None:
+    """Write UTC seconds since 1970 as ISO 8601."""
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+
+
+def _summary(connection: Connection, row: Any) -> dict[str, Any]:  # noqa: ANN401  # a row of `study`
+    by_state = {
+        r[0]: r[1]
+        for r in connection.execute(
+            select(instance.c.state, func.count()).where(instance.c.study_id == row.id).group_by(instance.c.state)
+        )
+    }
+    deliveries = connection.execute(
+        select(delivery).where(delivery.c.study_id == row.id).order_by(delivery.c.destination)
+    ).all()
+    waits = [d.next_attempt_at for d in deliveries if d.next_attempt_at is not None]
+    if row.next_attempt_at is not None:
+        waits.append(row.next_attempt_at)
+    return {
+        "id": row.id,
+        "source": row.source,
+        # Null until something of it is stored, so that a link to it never leads nowhere.
+        "output": row.output if by_state.get(states.INSTANCE_DEIDENTIFIED) else None,
+        "project": row.project,
+        "status": row.status,
+        "reason": row.reason,
+        "version": row.version,
+        "instances": {
+            "received": sum(by_state.values()),
+            "deidentified": by_state.get(states.INSTANCE_DEIDENTIFIED, 0),
+            "quarantined": by_state.get(states.INSTANCE_QUARANTINED, 0),
+        },
+        "destinations": {d.destination: d.state for d in deliveries},
+        "deliveries": [
+            {
+                "destination": d.destination,
+                "state": d.state,
+                "attempt": d.attempt,
+                "confirmed": d.confirmed,
+                "next_attempt_at": iso(d.next_attempt_at),
+                "reason": d.reason,
+            }
+            for d in deliveries
+        ],
+        "attempt": row.attempt,
+        "next_attempt_at": iso(min(waits)) if waits else None,
+        "created_at": iso(row.created_at),
+        "updated_at": iso(row.updated_at),
+    }
