@@ -1,0 +1,69 @@
+# shellcheck shell=bash
+# What a fresh Debian 12 or 13 needs, each part installed only where it is missing. Sourced by run, test and the Dockerfile.
+
+RUN_PACKAGES=(orthanc orthanc-python orthanc-dicomweb orthanc-gdcm dcmtk python3 python3-venv ca-certificates)
+# shellcheck disable=SC2034  # read by test
+TEST_PACKAGES=(postgresql docker-compose chromium shellcheck)
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo > /dev/null; then
+        sudo "$@"
+    else
+        echo "Packages are missing: run this once as root, or install sudo." >&2
+        return 1
+    fi
+}
+
+installed() {
+    [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2> /dev/null)" = installed ]
+}
+
+# Install the named packages that are missing; no service of theirs is started, now or at the next boot.
+install_packages() {
+    local missing=() package
+    for package in "$@"; do
+        installed "$package" || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    echo "Installing ${missing[*]} ..."
+    # shellcheck disable=SC2016  # $@ and the variables belong to the inner shell
+    as_root env DEBIAN_FRONTEND=noninteractive bash -euo pipefail -c '
+        rule=/usr/sbin/policy-rc.d    # Debian asks this script before it starts a service
+        if [ ! -e "$rule" ]; then
+            trap "rm -f $rule" EXIT
+            printf "#!/bin/sh\nexit 101\n" > "$rule"
+            chmod +x "$rule"
+        fi
+        apt-get update -q
+        apt-get install -y -q --no-install-recommends "$@"
+        if [ -d /run/systemd/system ]; then
+            for package in "$@"; do
+                case $package in orthanc | postgresql) systemctl disable --quiet "$package" ;; esac
+            done
+        fi' install "${missing[@]}"
+}
+
+# Make .venv hold exactly what the lock names. Debian's own python3, because that is the one Orthanc embeds.
+python_environment() {
+    local lock=$1 python=/usr/bin/python3 stamp=".venv/installed-${1%.lock}" wanted
+    wanted=$({ "$python" --version; cat "$lock" pyproject.toml; } | sha256sum)
+    [ "$(cat "$stamp" 2> /dev/null)" != "$wanted" ] || return 0
+    echo "Installing what $lock names into .venv ..."
+    .venv/bin/python -c 'import sys; sys.exit(sys.argv[1] != "Python %s.%s.%s" % sys.version_info[:3])' \
+        "$("$python" --version)" 2> /dev/null || "$python" -m venv --clear .venv
+    .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r "$lock"
+    .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --editable .
+    echo "$wanted" > "$stamp"
+}
+
+# Everything but the test packages; the argument names the lock file.
+set_up() {
+    install_packages "${RUN_PACKAGES[@]}"
+    # One at a time: `./run` and `./test` may be started together.
+    (
+        flock 9
+        python_environment "$1"
+    ) 9< pyproject.toml
+}
