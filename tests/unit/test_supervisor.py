@@ -16,7 +16,7 @@ import os, sys, time
 sys.path.insert(0, {plugin!r})
 {before}
 with open({pid!r}, "a") as file:
-    file.write(str(os.getpid()) + "\n")
+    print(os.getpid(), file=file)
 time.sleep(60)
 """
 WITH_PARENT = "from orthanc_deid.supervisor import die_with_parent; die_with_parent()"
@@ -107,8 +107,10 @@ def test_a_child_ends_when_its_parent_does(pids: Path, number: signal.Signals) -
         f"c = Child({program(pids)!r}, name='x'); c.start(); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", starter]) as parent:
-        wait_for(lambda: len(written(pids)) == 1)
-        parent.send_signal(number)
+        try:
+            wait_for(lambda: len(written(pids)) == 1)
+        finally:
+            parent.send_signal(number)
         parent.wait(5)
     wait_for(lambda: not is_running(written(pids)[0]), 3)
 
