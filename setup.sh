@@ -53,8 +53,8 @@ python_environment() {
     echo "Installing what $lock names into .venv ..."
     .venv/bin/python -c 'import sys; sys.exit(sys.argv[1] != "Python %s.%s.%s" % sys.version_info[:3])' \
         "$("$python" --version)" 2> /dev/null || "$python" -m venv --clear .venv
-    .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r "$lock"
-    .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --editable .
+    .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r "$lock"
+    .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
     echo "$wanted" > "$stamp"
 }
 
