@@ -7,7 +7,7 @@ from sqlalchemy import Engine, select, update
 
 from .. import states
 from ..errors import NotFound, Stale
-from .ledger import _note, _short
+from .ledger import note, short
 from .tables import delivery, study
 
 
@@ -65,7 +65,7 @@ class Deliveries:
             if current.run != run:
                 raise Stale(f"study {study_id}: run {run} was superseded by run {current.run}")
             values: dict[str, object] = {
-                "state": state, "reason": _short(reason), "next_attempt_at": next_attempt_at, "updated_at": time.time(),
+                "state": state, "reason": short(reason), "next_attempt_at": next_attempt_at, "updated_at": time.time(),
             }  # fmt: skip
             if attempt is not None:
                 values["attempt"] = attempt
@@ -81,4 +81,4 @@ class Deliveries:
             connection.execute(
                 update(study).where(study.c.id == study_id).values(updated_at=time.time())
             )
-            _note(connection, study_id, current.version, state, reason, "system", destination)
+            note(connection, study_id, current.version, state, reason, "system", destination)

@@ -25,6 +25,7 @@ class Study:
     status: str
     reason: str | None
     version: int
+    verified_version: int
     run: int
     attempt: int
     next_attempt_at: float | None
@@ -135,11 +136,11 @@ class Ledger:
                 return found
             study_id = connection.execute(
                 insert(study).values(
-                    source=source, project=project, status=status, reason=_short(reason), version=0, run=0, attempt=0,
-                    recheck=0, created_at=now, updated_at=now,
+                    source=source, project=project, status=status, reason=short(reason), version=0,
+                    verified_version=0, run=0, attempt=0, recheck=0, created_at=now, updated_at=now,
                 )
             ).inserted_primary_key[0]  # fmt: skip
-            _note(connection, study_id, 0, status, reason, "system")
+            note(connection, study_id, 0, status, reason, "system")
             added = _study(connection, select(study).where(study.c.id == study_id))
         if added is None:
             raise NotFound(f"study {study_id} vanished while it was added")
@@ -158,7 +159,7 @@ class Ledger:
             `states.MOVES` does not allow it.
         """
         with self._writing(study_id, run) as (connection, found):
-            if found.status == to and found.reason == _short(reason):
+            if found.status == to and found.reason == short(reason):
                 return
             _change(connection, found, to, reason, actor, next_attempt_at=None)
 
@@ -219,6 +220,11 @@ class Ledger:
         with self._writing(study_id, run) as (connection, _found):
             connection.execute(update(study).where(study.c.id == study_id).values(output=output))
 
+    def set_verified(self, study_id: int, run: int, version: int) -> None:
+        """Note that the output is clean up to that version."""
+        with self._writing(study_id, run) as (connection, _found):
+            connection.execute(update(study).where(study.c.id == study_id).values(verified_version=version))
+
     def mark_instances(self, study_id: int, run: int, results: Sequence[tuple[int, str, str | None, str | None]]) -> None:
         """Note (instance number, state, output, reason) of some instances."""
         with self._writing(study_id, run) as (connection, _found):
@@ -226,7 +232,7 @@ class Ledger:
                 connection.execute(
                     update(instance)
                     .where(instance.c.id == number)
-                    .values(state=state, output=output, reason=_short(reason))
+                    .values(state=state, output=output, reason=short(reason))
                 )
             connection.execute(update(study).where(study.c.id == study_id).values(updated_at=time.time()))
 
@@ -266,19 +272,19 @@ def _change(
     connection.execute(
         update(study)
         .where(study.c.id == found.id)
-        .values(status=to, reason=_short(reason), next_attempt_at=next_attempt_at, updated_at=time.time())
+        .values(status=to, reason=short(reason), next_attempt_at=next_attempt_at, updated_at=time.time())
     )
-    _note(connection, found.id, found.version, to, reason, actor)
+    note(connection, found.id, found.version, to, reason, actor)
 
 
-def _note(
+def note(
     connection: Connection, study_id: int, version: int, status: str, reason: str | None, actor: str,
     destination: str | None = None,
 ) -> None:  # fmt: skip
     connection.execute(
         insert(event).values(
             study_id=study_id, at=time.time(), version=version, status=status, destination=destination,
-            reason=_short(reason), actor=actor[:64],
+            reason=short(reason), actor=actor[:64],
         )
     )  # fmt: skip
 
@@ -304,5 +310,5 @@ def _expect_delivery(connection: Connection, study_id: int, name: str, version: 
         )
 
 
-def _short(reason: str | None) -> str | None:
+def short(reason: str | None) -> str | None:
     return reason[:REASON_LENGTH] if reason else None

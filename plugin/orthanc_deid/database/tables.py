@@ -21,6 +21,7 @@ study = Table(
     Column("status", String(16), nullable=False, index=True, comment="one of states.STATES"),
     Column("reason", String(500), comment="why it is in this state, without any DICOM value"),
     Column("version", Integer, nullable=False, comment="grows with every late arrival"),
+    Column("verified_version", Integer, nullable=False, comment="newest version whose output was searched and is clean"),
     Column("run", Integer, nullable=False, comment="grows with every start; work of an older run stops"),
     Column("attempt", Integer, nullable=False, comment="try of this run, from 1"),
     Column("next_attempt_at", Float, comment="UTC seconds since 1970; empty while nothing waits"),

@@ -18,6 +18,7 @@ def upgrade() -> None:
         sa.Column("status", sa.String(16), nullable=False),
         sa.Column("reason", sa.String(500)),
         sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("verified_version", sa.Integer, nullable=False),
         sa.Column("run", sa.Integer, nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("next_attempt_at", sa.Float),

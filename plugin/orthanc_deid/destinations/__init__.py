@@ -1,0 +1,13 @@
+"""Ways out: one module for each kind, and the closed table that names them."""
+
+from ..orthanc_rest import Orthanc
+from ..settings import Destination
+from .base import Destination as DestinationProtocol
+from .orthanc_peer import OrthancPeerDestination
+
+KINDS = {"orthanc-peer": OrthancPeerDestination}
+
+
+def connect(settings: Destination, orthanc: Orthanc) -> DestinationProtocol:
+    """Return the destination that the settings describe, not yet spoken to."""
+    return KINDS[settings.kind](settings, orthanc)

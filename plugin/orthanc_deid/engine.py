@@ -1,0 +1,157 @@
+"""The durable engine: a thin wrapper around DBOS, the only module that imports it.
+
+What enters the store is a `Job` and an outcome: our own numbers, states and delays, never an identity.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import astuple
+from typing import Any, TypedDict
+
+import sqlalchemy
+from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
+
+from .database import address
+from .pipeline import FLOWS, NET, Job
+
+# A constant: DBOS would strand pending work whenever the code changes. A flow of another shape gets another name.
+APPLICATION = "orthanc-deid"
+APPLICATION_VERSION = "1"
+WORKFLOW = "flow"
+POLL_S = 0.5
+LIVE = ["ENQUEUED", "PENDING", "DELAYED"]
+
+
+class Outcome(TypedDict):
+    """What a step answers: whether its flow goes on, and jobs to enqueue after so many seconds."""
+
+    go_on: bool
+    follow: list[tuple[list[Any], float]]
+
+
+GO_ON: Outcome = {"go_on": True, "follow": []}
+END: Outcome = {"go_on": False, "follow": []}
+
+
+def follow(jobs: Sequence[Job], delay_s: float = 0.0) -> Outcome:
+    """Return the outcome that ends a flow and enqueues others."""
+    return {"go_on": False, "follow": [(list(astuple(job)), delay_s) for job in jobs]}
+
+
+Perform = Callable[[str, Job], Outcome]
+
+
+class Queue:
+    """The enqueueing side, for the service: raises at once when the database is away."""
+
+    def __init__(self, url: str) -> None:
+        self._client = DBOSClient(
+            system_database_url=_dbos_url(url),
+            application_name=APPLICATION,
+            serializer=DBOSPortableJSONSerializer(),
+            retry_connection_errors=False,
+        )
+
+    def enqueue(self, job: Job, delay_s: float = 0.0) -> None:
+        """Enqueue a job; the same job a second time changes nothing."""
+        self._client.enqueue(_options(job, delay_s), *astuple(job))
+
+    def live(self, prefix: str) -> list[str]:
+        """Return the ids of jobs with that prefix that wait or run."""
+        found = self._client.list_workflows(
+            status=LIVE, workflow_id_prefix=prefix, load_input=False, load_output=False
+        )
+        return [status.workflow_id for status in found]
+
+    def cancel(self, prefix: str) -> None:
+        """Cancel what waits or runs; a step that runs is asked to stop at its next look at the ledger."""
+        for job in self.live(prefix):
+            self._client.cancel_workflow(job)
+
+    def hasten(self, prefix: str) -> int:
+        """Start delayed jobs with that prefix now; answer how many there were."""
+        delayed = self._client.list_workflows(status=["DELAYED"], workflow_id_prefix=prefix, load_input=False)
+        for status in delayed:
+            self._client.resume_workflows([status.workflow_id], queue_name=str(status.queue_name))
+        return len(delayed)
+
+    def take_over(self, executor: str) -> int:
+        """Give the running jobs of a dead worker to the others; answer how many there were."""
+        stranded = self._client.list_workflows(status=["PENDING"], executor_id=executor, load_input=False)
+        for status in stranded:
+            self._client.resume_workflows([status.workflow_id], queue_name=str(status.queue_name))
+        return len(stranded)
+
+    def running(self) -> set[str]:
+        """Return the executors that have running jobs to their name."""
+        found = self._client.list_workflows(status=["PENDING"], load_input=False, load_output=False)
+        return {str(status.executor_id) for status in found}
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.destroy()
+
+
+def launch(url: str, executor: str, concurrency: int, perform: Perform) -> None:
+    """Start to take jobs in this process; `perform(step, job)` runs in threads and may run twice after a kill."""
+    DBOS(
+        config={
+            "name": APPLICATION,
+            "system_database_url": _dbos_url(url),
+            "application_version": APPLICATION_VERSION,
+            "executor_id": executor,
+            "log_level": "WARNING",
+            "max_executor_threads": 64,
+            "serializer": DBOSPortableJSONSerializer(),
+        }
+    )
+
+    def flow(*fields: Any) -> None:  # noqa: ANN401  # the fields of a Job, as JSON brought them
+        job = Job(*fields)
+        outcome = GO_ON
+        for step in (*FLOWS[job.flow].steps, "follow"):
+            outcome = DBOS.run_step({"name": step}, _step, perform, step, list(fields))
+            if not outcome["go_on"]:
+                break
+        for next_fields, delay_s in outcome["follow"]:
+            DBOS.enqueue_workflow_with_options(_options(Job(*next_fields), delay_s), *next_fields)
+
+    DBOS.workflow(name=WORKFLOW, max_recovery_attempts=20)(flow)
+    DBOS.launch()
+    for queue in {f.queue for f in FLOWS.values()}:
+        partition = {"partition_concurrency": 2} if queue == NET else {}
+        DBOS.register_queue(
+            queue,
+            worker_concurrency=concurrency,
+            polling_interval_sec=POLL_S,
+            on_conflict="always_update",
+            **partition,
+        )
+
+
+def stop(seconds: int) -> None:
+    """Take no more jobs and give running ones that long; what is not through is done again after the next start."""
+    DBOS.destroy(workflow_completion_timeout_sec=seconds)
+
+
+def _step(perform: Perform, step: str, fields: list[Any]) -> Outcome:
+    return perform(step, Job(*fields))
+
+
+def _options(job: Job, delay_s: float) -> Any:  # noqa: ANN401  # dbos.EnqueueOptions is a TypedDict of two kinds
+    options: dict[str, Any] = {
+        "workflow_name": WORKFLOW,
+        "queue_name": FLOWS[job.flow].queue,
+        "workflow_id": job.id,
+    }
+    if FLOWS[job.flow].queue == NET:
+        options["queue_partition_key"] = job.destination
+    if delay_s > 0:
+        options["delay_seconds"] = delay_s
+    return options
+
+
+def _dbos_url(url: str) -> str:
+    parsed: sqlalchemy.URL = address(url)
+    if parsed.get_backend_name() == "postgresql":
+        parsed = parsed.set(drivername="postgresql")
+    return parsed.render_as_string(hide_password=False)

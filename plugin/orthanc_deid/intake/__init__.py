@@ -1,0 +1,1 @@
+"""Ways in: everything that makes a study known."""

@@ -1,0 +1,115 @@
+"""Look at one study in Orthanc and decide what it is: ours, nobody's, incomplete, or work to start."""
+
+from dataclasses import dataclass
+
+from .. import states
+from ..database.ledger import Ledger, Study
+from ..engine import Queue
+from ..errors import Conflict
+from ..orthanc_rest import Orthanc
+from ..pipeline import DEIDENTIFY, Job
+from ..settings import Configuration, Project
+
+# What our own outputs say of themselves: (0012,0063) DeidentificationMethod.
+METHOD, OUR_METHOD = "0012,0063", "Orthanc De-ID"
+AT_REST_BY_WILL = frozenset(
+    {states.QUARANTINED, states.FAILED, states.REJECTED, states.CANCELLED, states.REVIEW, states.IGNORED}
+)
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What an examination uses."""
+
+    configuration: Configuration
+    orthanc: Orthanc
+    ledger: Ledger
+    queue: Queue
+
+
+def examine(intake: Intake, source: str, *, stable: bool) -> None:
+    """Compare one study with the ledger, and start what is stable and new.
+
+    Raises
+    ------
+    NotFound
+        Orthanc does not hold the study.
+    """
+    if intake.ledger.is_output(source):
+        return
+    study = intake.ledger.find(source) or _add(intake, source)
+    if study.status in states.ACTIVE:
+        intake.ledger.mark_recheck(study.id)
+        return
+    if study.status == states.IGNORED:
+        return
+    if not stable:
+        if study.status == states.RECEIVED:
+            intake.ledger.move(study.id, states.WAITING, reason="instances are still arriving")
+        return
+    new = _compare(intake, study)
+    if study.status in AT_REST_BY_WILL:
+        return
+    if not intake.configuration.intake.automatic and study.status != states.DONE:
+        intake.ledger.move(study.id, states.WAITING, reason="automatic processing is off")
+        return
+    if new or study.status != states.DONE:
+        _start(intake, study, f"{new} new instances" if study.version else None, "system")
+
+
+def start_by_hand(intake: Intake, source: str, actor: str) -> int:
+    """Start a study because a person asks, stable or not; answer its number.
+
+    Raises
+    ------
+    NotFound
+        Orthanc does not hold the study.
+    Conflict
+        It is at work already, or it is an output of ours.
+    """
+    if intake.ledger.is_output(source):
+        raise Conflict("this study is itself the result of a de-identification")
+    study = intake.ledger.find(source) or _add(intake, source)
+    if study.status in states.ACTIVE:
+        raise Conflict(f"the study is {study.status}: it is at work already")
+    if study.status == states.IGNORED:
+        raise Conflict(f"the study is ignored: {study.reason}")
+    new = _compare(intake, study)
+    if new or study.status != states.DONE:
+        _start(intake, study, "asked for by a person", actor)
+    return study.id
+
+
+def _add(intake: Intake, source: str) -> Study:
+    series = intake.orthanc.series(source)
+    first = next((i for s in series for i in s["Instances"]), None)
+    if first and _is_ours(intake.orthanc.tags(first)):
+        return intake.ledger.add(source, "", status=states.IGNORED, reason="de-identified by this software before")
+    project = _project(intake.configuration, {s["MainDicomTags"].get("Modality", "") for s in series})
+    if project is None:
+        return intake.ledger.add(source, "", status=states.IGNORED, reason="no project matches")
+    return intake.ledger.add(source, project.name)
+
+
+def _is_ours(tags: dict[str, dict[str, object]]) -> bool:
+    return str(tags.get(METHOD, {}).get("Value") or "").startswith(OUR_METHOD)
+
+
+def _project(configuration: Configuration, modalities: set[str]) -> Project | None:
+    for project in configuration.projects:
+        if not project.match.modality or modalities & set(project.match.modality):
+            return project
+    return None
+
+
+def _compare(intake: Intake, study: Study) -> int:
+    last_update = str(intake.orthanc.study(study.source)["LastUpdate"])
+    present = intake.orthanc.instance_ids(study.source)
+    intake.ledger.forget_vanished(study.id, present)
+    return intake.ledger.compare(study.id, present, last_update)
+
+
+def _start(intake: Intake, study: Study, reason: str | None, actor: str) -> None:
+    project = intake.configuration.project(study.project)
+    started = intake.ledger.start(study.id, project.name, project.destinations, reason=reason, actor=actor)
+    intake.queue.enqueue(Job(DEIDENTIFY, study.id, started.version, started.run))

@@ -1,0 +1,58 @@
+"""Mend what a crash left between ledger and engine: every study at work has a job, every job a living worker."""
+
+import time
+
+from .. import log, states
+from ..database import workers
+from ..database.deliveries import Deliveries
+from ..database.ledger import Study
+from ..errors import Conflict, Stale
+from ..pipeline import DEIDENTIFY, EXPORT, FINISH, Job
+from .examine import Intake
+
+QUIET_S = 20.0  # a change of state and its job are this close together unless a process died between them
+DEAD_S = 30.0  # a worker that was silent for so long is dead; if it is only slow, the engine fences it
+
+
+def heal(intake: Intake) -> None:
+    """Take over the jobs of dead workers; give a job to studies that have none."""
+    ages = workers.ages(intake.ledger.engine)
+    for executor in intake.queue.running():
+        if ages.get(executor, DEAD_S) >= DEAD_S:
+            log.event("jobs of a dead worker taken over", count=intake.queue.take_over(executor))
+    for study in intake.ledger.in_states(states.ACTIVE, updated_before=time.time() - QUIET_S):
+        _heal_one(intake, study)
+
+
+def _heal_one(intake: Intake, study: Study) -> None:
+    run = Job(DEIDENTIFY, study.id, study.version, study.run)
+    if intake.queue.live(run.prefix):
+        return
+    log.event("study without a job", study=study.id, state=study.status)
+    try:
+        if study.status == states.EXPORTING:
+            _heal_export(intake, study, run)
+        elif study.attempt > 2 * intake.configuration.limits.attempts:
+            intake.ledger.move(study.id, states.FAILED, run=study.run, reason="its jobs end without a result")
+        else:
+            intake.ledger.again(study.id, study.run, study.attempt + 1, None, study.reason)
+            job = Job(DEIDENTIFY, study.id, study.version, study.run, study.attempt + 1)
+            intake.queue.enqueue(job)
+    except (Stale, Conflict):
+        return
+
+
+def _heal_export(intake: Intake, study: Study, run: Job) -> None:
+    deliveries = Deliveries(intake.ledger.engine)
+    found = deliveries.of(study.id)
+    open_ = [d for d in found if d.state in (states.PENDING, states.SENT)]
+    for delivery in open_:
+        deliveries.mark(
+            study.id, study.run, delivery.destination, delivery.state, attempt=delivery.attempt + 1,
+            reason=delivery.reason,
+        )  # fmt: skip
+        job = Job(EXPORT, study.id, study.version, study.run, delivery.attempt + 1, delivery.destination)
+        intake.queue.enqueue(job)
+    if not open_:
+        # `finish` refuses what is not confirmed, so nothing can slip through here.
+        intake.queue.enqueue(Job(FINISH, study.id, study.version, study.run, int(time.time())))

@@ -1,0 +1,215 @@
+"""The calls of Orthanc's REST API that we use, typed, over few kept-alive connections."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import urllib3
+
+from .errors import NotFound, Rejected, Retriable
+from .settings import OrthancPeer, Settings, read_secret
+
+# identity: Orthanc would spend 50 ms compressing each file for a client on the same machine.
+HEADERS = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
+ENDED = ("Success", "Failure")
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where an Orthanc is and how to log in; can be sent to a child process."""
+
+    url: str
+    authorization: str | None
+    timeout_s: float = 60.0
+
+    def __repr__(self) -> str:
+        """Show no secret, wherever it is printed."""
+        return "Address(...)"
+
+
+def local_address(settings: Settings) -> Address:
+    """Return how this process reaches the Orthanc that it serves.
+
+    Raises
+    ------
+    ConfigurationError
+        A password file is named and cannot be read.
+    """
+    if settings.orthanc_token:
+        return Address(settings.orthanc_url, settings.orthanc_token)
+    if settings.orthanc_username and settings.orthanc_password_file:
+        return Address(
+            settings.orthanc_url, basic(settings.orthanc_username, read_secret(settings.orthanc_password_file))
+        )
+    return Address(settings.orthanc_url, None)
+
+
+def peer_address(peer: OrthancPeer) -> Address:
+    """Return how this process reaches a peer directly, for the read-back."""
+    password = peer.password()
+    authorization = basic(peer.username, password) if peer.username and password else None
+    return Address(str(peer.url).rstrip("/"), authorization, peer.timeout_s)
+
+
+def basic(username: str, password: str) -> str:
+    """Return the value of a Basic Authorization header."""
+    return str(urllib3.make_headers(basic_auth=f"{username}:{password}")["authorization"])
+
+
+class Orthanc:
+    """One Orthanc. Every method raises Retriable when it cannot be reached, NotFound, or Rejected with the code."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self._pool = urllib3.connectionpool.connection_from_url(
+            address.url,
+            maxsize=8,
+            timeout=urllib3.Timeout(connect=10, read=address.timeout_s),
+            retries=False,
+            headers=HEADERS | ({"Authorization": address.authorization} if address.authorization else {}),
+        )
+
+    def call(self, method: str, path: str, body: bytes | None = None, content_type: str | None = None) -> bytes:
+        """Send one request and return the whole answer.
+
+        Raises
+        ------
+        Retriable
+            No connection, a time-out, or 5xx from a server that is starting or overloaded.
+        NotFound
+            404.
+        Rejected
+            Any other refusal; the message holds the code only, since a body may hold an identity.
+        """
+        headers = {**self._pool.headers, "Content-Type": content_type} if content_type else None
+        try:
+            answer = self._pool.request(method, path, body=body, headers=headers)
+        except urllib3.exceptions.HTTPError as error:
+            raise Retriable(f"Orthanc cannot be reached ({type(error).__name__})") from None
+        if answer.status == 200:
+            return bytes(answer.data)
+        if answer.status == 404:
+            raise NotFound("Orthanc does not know that resource (404)")
+        if answer.status in (401, 403):
+            raise Rejected(f"Orthanc refuses the log-in ({answer.status})")
+        if answer.status in (502, 503, 504):
+            raise Retriable(f"Orthanc is away ({answer.status})")
+        raise Rejected(f"Orthanc refuses {method} with code {answer.status}")
+
+    def get(self, path: str) -> Any:  # noqa: ANN401  # JSON
+        """GET a JSON answer."""
+        return json.loads(self.call("GET", path))
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401  # JSON
+        """POST a JSON body and return the JSON answer."""
+        return json.loads(self.call("POST", path, json.dumps(body).encode()) or b"null")
+
+    # Studies.
+
+    def system(self) -> dict[str, Any]:
+        """Return version, name, AE title, database version."""
+        return dict(self.get("/system"))
+
+    def study(self, study: str) -> dict[str, Any]:
+        """Return one study: IsStable, LastUpdate, MainDicomTags, PatientMainDicomTags, Series."""
+        return dict(self.get(f"/studies/{study}"))
+
+    def series(self, study: str) -> list[dict[str, Any]]:
+        """Return the series of a study, each with the Orthanc ids of its Instances."""
+        return list(self.get(f"/studies/{study}/series"))
+
+    def instances(self, study: str) -> list[dict[str, Any]]:
+        """Return the instances of a study, each with MainDicomTags and ParentSeries."""
+        return list(self.get(f"/studies/{study}/instances?expand"))
+
+    def instance_ids(self, study: str) -> list[str]:
+        """Return the Orthanc ids of all instances of a study, series by series."""
+        return [instance for series in self.series(study) for instance in series["Instances"]]
+
+    def studies(self, page: int = 500) -> Iterator[dict[str, Any]]:
+        """Walk over all studies, a page at a time: a whole archive does not fit into memory."""
+        since = 0
+        while True:
+            found = self.get(f"/studies?since={since}&limit={page}&expand")
+            yield from found
+            if len(found) < page:
+                return
+            since += len(found)
+
+    def changes(self, since: int, limit: int = 1000) -> dict[str, Any]:
+        """Return {"Changes": [{"ChangeType", "ID", "ResourceType", "Seq"}], "Done", "Last"}."""
+        return dict(self.get(f"/changes?since={since}&limit={limit}"))
+
+    def delete(self, level: str, resource: str) -> None:
+        """Delete a resource; one that is gone already is as good."""
+        try:
+            self.call("DELETE", f"/{level}/{resource}")
+        except NotFound:
+            return
+
+    # Instances.
+
+    def file(self, instance: str) -> bytes:
+        """Return the DICOM file of an instance."""
+        return self.call("GET", f"/instances/{instance}/file")
+
+    def tags(self, instance: str) -> dict[str, Any]:
+        """Return all attributes before the pixels: {"gggg,eeee": {"Name", "Type", "Value"}}, sequences nested."""
+        return dict(self.get(f"/instances/{instance}/tags"))
+
+    def anonymized(self, instance: str, payload: Mapping[str, Any]) -> bytes:
+        """Return what Orthanc's own /anonymize makes of an instance; nothing is stored."""
+        return self.call("POST", f"/instances/{instance}/anonymize", json.dumps(payload).encode())
+
+    def store(self, dicom: bytes) -> str:
+        """Store a DICOM file and return its Orthanc id, also where it was stored before.
+
+        Raises
+        ------
+        Rejected
+            A filter of that Orthanc keeps it out.
+        """
+        answer = json.loads(self.call("POST", "/instances", dicom, "application/dicom"))
+        if not answer.get("ID"):
+            raise Rejected(f"Orthanc does not store the instance ({answer.get('Status')})")
+        return str(answer["ID"])
+
+    # Peers and jobs.
+
+    def peers(self) -> list[str]:
+        """Return the names of the peers that are configured."""
+        return list(self.get("/peers"))
+
+    def put_peer(self, name: str, address: Address, username: str | None, password: str | None) -> None:
+        """Make a peer known under that name."""
+        body = {"Url": address.url + "/", "Timeout": int(address.timeout_s)}
+        if username and password:
+            body |= {"Username": username, "Password": password}
+        self.call("PUT", f"/peers/{name}", json.dumps(body).encode())
+
+    def send_to_peer(self, name: str, resources: Sequence[str]) -> str:
+        """Begin to send instances; return the job's id."""
+        return str(self.post(f"/peers/{name}/store", {"Resources": list(resources), "Synchronous": False})["ID"])
+
+    def await_job(self, job: str, seconds: float) -> None:
+        """Wait for the end of a job.
+
+        Raises
+        ------
+        Retriable
+            It failed, or it did not end in time (it is cancelled then).
+        """
+        end = time.monotonic() + seconds
+        pause = 0.02
+        while time.monotonic() < end:
+            state = self.get(f"/jobs/{job}")
+            if state["State"] in ENDED:
+                if state["State"] == "Failure":
+                    raise Retriable(f"Orthanc's job failed with code {state['ErrorCode']}")
+                return
+            time.sleep(pause)
+            pause = min(pause * 1.5, 1.0)
+        self.call("POST", f"/jobs/{job}/cancel", b"{}")
+        raise Retriable(f"Orthanc's job did not end in {seconds:.0f} s")

@@ -1,0 +1,15 @@
+"""confirm: a job that says success proves nothing; what has arrived is read back and counted."""
+
+from .. import states
+from ..pipeline import Job
+from . import Resources
+from .export import connected, contents
+
+
+def run(job: Job, resources: Resources) -> None:
+    """Mark the delivery confirmed when every instance of the study is at the destination."""
+    delivery = resources.deliveries.get(job.study, job.destination)
+    count = connected(job, resources).confirm(contents(job, resources, delivery))
+    resources.deliveries.mark(
+        job.study, job.run, job.destination, states.CONFIRMED, attempt=job.attempt, confirmed=count
+    )

@@ -1,0 +1,48 @@
+"""deidentify: every instance through Orthanc's own /anonymize and then through our pass; the original is untouched."""
+
+from .. import states
+from ..errors import NotFound, Rejected, Retriable
+from ..pipeline import Job
+from . import Resources, subject
+from .instances import Deidentify, Source, deidentify
+
+CHUNK = 16
+CHUNK_S = 600.0  # one chunk may hold sixteen very large instances
+
+
+def run(job: Job, resources: Resources) -> None:
+    """De-identify what is not yet; note each instance as it is stored; refuse the study if one instance fails."""
+    study = resources.ledger.guard(job.study, job.run)
+    waiting = resources.ledger.instances(job.study, state=states.INSTANCE_RECEIVED)
+    if not waiting:
+        return
+    found = subject.find(study, resources)
+    uids = _uids(study.source, resources)
+    gone = [i for i in waiting if i.source not in uids]
+    if gone:
+        raise Rejected(f"{len(gone)} of {len(waiting)} instances are no longer in Orthanc")
+    sources = [Source(i.id, i.source, *uids[i.source]) for i in waiting]
+    chunks = [
+        Deidentify(resources.orthanc.address, found, tuple(sources[k : k + CHUNK]))
+        for k in range(0, len(sources), CHUNK)
+    ]
+    for results in resources.processes.map(deidentify, chunks, CHUNK_S):
+        resources.ledger.mark_instances(job.study, job.run, results)
+    refused = resources.ledger.instances(job.study, state=states.INSTANCE_QUARANTINED)
+    if refused:
+        reasons = sorted({i.reason or "" for i in refused})
+        raise Rejected(f"{len(refused)} of {len(waiting)} instances cannot be de-identified: {reasons[0]}")
+
+
+def _uids(source: str, resources: Resources) -> dict[str, tuple[str, str]]:
+    """Map the Orthanc id of each instance to its SeriesInstanceUID and SOPInstanceUID."""
+    try:
+        series_uids = {s["ID"]: s["MainDicomTags"]["SeriesInstanceUID"] for s in resources.orthanc.series(source)}
+        return {
+            i["ID"]: (series_uids[i["ParentSeries"]], i["MainDicomTags"]["SOPInstanceUID"])
+            for i in resources.orthanc.instances(source)
+        }
+    except NotFound:
+        raise Rejected("the source study is no longer in Orthanc") from None
+    except KeyError:
+        raise Retriable("a series arrived at this moment") from None

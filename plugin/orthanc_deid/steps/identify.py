@@ -1,0 +1,21 @@
+"""identify: find profile and pseudonym, and claim the id of the output before anything is stored under it."""
+
+from .. import states
+from ..errors import NotFound, Rejected
+from ..pipeline import Job
+from . import Resources, subject
+
+
+def run(job: Job, resources: Resources) -> None:
+    """Refuse what has no patient, no instances or no profile; note the output's id."""
+    study = resources.ledger.guard(job.study, job.run)
+    resources.ledger.move(job.study, states.DEIDENTIFYING, run=job.run)
+    if not resources.ledger.instances(job.study):
+        raise Rejected("the study has no instances")
+    try:
+        output = subject.find(study, resources).output
+    except NotFound:
+        raise Rejected("the source study is no longer in Orthanc") from None
+    if resources.ledger.find(output):
+        raise Rejected("the output would take the place of a source study")
+    resources.ledger.set_output(job.study, job.run, output)

@@ -1,0 +1,122 @@
+"""What the child processes of a worker do with chunks of instances: collect identifiers, de-identify, search."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from .. import __version__, states
+from ..confidentiality import encode, native, residual
+from ..confidentiality.identifiers import Identifiers
+from ..confidentiality.pseudonyms import Pseudonyms
+from ..confidentiality.rewrite import rewrite
+from ..errors import NotFound, Rejected
+from ..orthanc_rest import Address, Orthanc
+from .subject import Subject
+
+
+@dataclass(frozen=True)
+class Source:
+    """One identified instance: our number, its Orthanc id and its UIDs."""
+
+    number: int
+    orthanc: str
+    series_uid: str
+    sop_uid: str
+
+
+@dataclass(frozen=True)
+class Deidentify:
+    """A chunk to de-identify."""
+
+    address: Address
+    subject: Subject
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True)
+class Collect:
+    """A chunk of source instances whose identifiers are wanted."""
+
+    address: Address
+    instances: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Search:
+    """A chunk of outputs to search for what must not be there."""
+
+    address: Address
+    instances: tuple[str, ...]
+    known: Identifiers
+
+
+Result = tuple[int, str, str | None, str | None]  # instance number, state, output, reason
+
+
+def deidentify(chunk: Deidentify) -> list[Result]:
+    """De-identify and store each instance; one that cannot be is named with its reason and the rest goes on."""
+    orthanc = _orthanc(chunk.address)
+    pseudonyms = _pseudonyms(chunk.subject.project_key)
+    return [_deidentify_one(orthanc, pseudonyms, chunk.subject, source) for source in chunk.sources]
+
+
+def collect(chunk: Collect) -> Identifiers:
+    """Return every identifier that stands in any of the instances."""
+    orthanc = _orthanc(chunk.address)
+    known = Identifiers()
+    for instance in chunk.instances:
+        known |= Identifiers.from_tags(orthanc.tags(instance))
+    return known
+
+
+def search(chunk: Search) -> Counter[str]:
+    """Count, by attribute and kind of identifier, the outputs in which something is left."""
+    orthanc = _orthanc(chunk.address)
+    found: Counter[str] = Counter()
+    for instance in chunk.instances:
+        findings = residual.search(orthanc.file(instance), chunk.known)
+        found.update({f"{finding.kind} in {finding.tag}" for finding in findings})
+    return found
+
+
+def _deidentify_one(orthanc: Orthanc, pseudonyms: Pseudonyms, subject: Subject, source: Source) -> Result:
+    try:
+        dicom = _deidentified(orthanc, pseudonyms, subject, source)
+        output = orthanc.store(dicom)
+    except NotFound:
+        return source.number, states.INSTANCE_QUARANTINED, None, "the instance is no longer in Orthanc"
+    except Rejected as error:
+        return source.number, states.INSTANCE_QUARANTINED, None, str(error)
+    return source.number, states.INSTANCE_DEIDENTIFIED, output, None
+
+
+def _deidentified(orthanc: Orthanc, pseudonyms: Pseudonyms, subject: Subject, source: Source) -> bytes:
+    payload = native.payload(
+        subject.profile,
+        study_uid=pseudonyms.uid(subject.study_uid),
+        series_uid=pseudonyms.uid(source.series_uid),
+        sop_uid=pseudonyms.uid(source.sop_uid),
+        patient_id=pseudonyms.patient_id(subject.patient),
+        patient_name=pseudonyms.patient_name(subject.patient),
+    )
+    original: Callable[[], encode.Dataset] = lambda: encode.decode(orthanc.file(source.orthanc))  # noqa: E731  # used once
+    ds = rewrite(
+        encode.decode(orthanc.anonymized(source.orthanc, payload)),
+        subject.profile,
+        pseudonyms,
+        subject.patient,
+        original=original,
+        version=__version__,
+    )
+    return encode.encode(ds)
+
+
+@lru_cache(maxsize=4)
+def _orthanc(address: Address) -> Orthanc:
+    return Orthanc(address)
+
+
+@lru_cache(maxsize=64)
+def _pseudonyms(key: bytes) -> Pseudonyms:
+    return Pseudonyms(key)

@@ -1,0 +1,126 @@
+"""The border between steps and engine: runs one step and turns what it raises into an outcome and a state."""
+
+import logging
+import time
+import traceback
+from collections.abc import Callable
+
+from .. import engine, log, pipeline, states
+from ..engine import END, GO_ON, Outcome
+from ..errors import Conflict, NotFound, Rejected, Retriable, Stale
+from ..pipeline import DEIDENTIFY, EXPORT, FINISH, Job
+from . import Resources, Step, cleanup, confirm, deidentify, export, identify, verify
+
+STEPS: dict[str, Step] = {
+    "identify": identify.run,
+    "deidentify": deidentify.run,
+    "verify": verify.run,
+    "export": export.run,
+    "confirm": confirm.run,
+    "cleanup": cleanup.run,
+}
+
+
+def perform(step: str, job: Job, resources: Resources) -> Outcome:
+    """Run one step; whatever happens, the study is in a named state afterwards."""
+    began = time.monotonic()
+    try:
+        if step == "follow":
+            return follow(job, resources)
+        STEPS[step](job, resources)
+    except (Stale, Conflict):
+        return END
+    except Rejected as error:
+        return _refuse(job, resources, str(error))
+    except (Retriable, NotFound) as error:
+        return _try_again(step, job, resources, str(error))
+    except Exception as error:  # noqa: BLE001  # a fault of ours must not lose the study: it is tried again, then failed
+        return _try_again(step, job, resources, f"{type(error).__name__} at {_place(error)}")
+    log.event("step finished", study=job.study, step=step, seconds=round(time.monotonic() - began, 3))
+    return GO_ON
+
+
+def follow(job: Job, resources: Resources) -> Outcome:
+    """Enqueue what the pipeline names next."""
+    after: dict[str | None, Callable[[Job, Resources], Outcome]] = {EXPORT: _start_exports, FINISH: settle}
+    then = pipeline.FLOWS[job.flow].then
+    return after[then](job, resources) if then else END
+
+
+def _start_exports(job: Job, resources: Resources) -> Outcome:
+    resources.ledger.move(job.study, states.EXPORTING, run=job.run)
+    open_ = [d for d in resources.deliveries.of(job.study) if d.confirmed_version < d.version]
+    if not open_:
+        return engine.follow([job.next(FINISH)])
+    return engine.follow([job.next(EXPORT, d.destination) for d in open_])
+
+
+def settle(job: Job, resources: Resources) -> Outcome:
+    """End the study when no delivery is under way any more: finish, or fail with the first reason."""
+    deliveries = resources.deliveries.of(job.study)
+    if any(d.state in (states.PENDING, states.SENT) for d in deliveries):
+        return END
+    failed = [d for d in deliveries if d.state == states.UNDELIVERED]
+    if failed:
+        reason = f"destination {failed[0].destination}: {failed[0].reason}"
+        resources.ledger.move(job.study, states.FAILED, run=job.run, reason=reason)
+        return END
+    return engine.follow([job.next(FINISH)])
+
+
+def _refuse(job: Job, resources: Resources, reason: str) -> Outcome:
+    log.event("study refused", level=logging.WARNING, study=job.study, flow=job.flow)
+    if job.flow == EXPORT:
+        return _undelivered(job, resources, reason)
+    try:
+        resources.ledger.move(job.study, states.QUARANTINED, run=job.run, reason=reason)
+    except (Stale, Conflict):
+        pass
+    return END
+
+
+def _try_again(step: str, job: Job, resources: Resources, why: str) -> Outcome:
+    limits = resources.settings.configuration.limits
+    delay_s = pipeline.backoff(job.attempt, limits.backoff_s, limits.backoff_most_s)
+    reason = f"{step}: {why}"
+    log.event(
+        "step failed", level=logging.WARNING, study=job.study, step=step, attempt=job.attempt, error=why,
+        next_attempt_s=delay_s,
+    )  # fmt: skip
+    try:
+        if job.flow == EXPORT:
+            return _deliver_later(job, resources, reason, delay_s)
+        if job.attempt >= limits.attempts:
+            resources.ledger.move(job.study, states.FAILED, run=job.run, reason=reason)
+            return END
+        if job.flow == DEIDENTIFY:
+            resources.ledger.again(job.study, job.run, job.attempt + 1, time.time() + delay_s, reason)
+    except (Stale, Conflict):
+        return END
+    return engine.follow([job.again()], delay_s)
+
+
+def _deliver_later(job: Job, resources: Resources, reason: str, delay_s: float) -> Outcome:
+    if job.attempt >= resources.settings.configuration.limits.delivery_attempts:
+        return _undelivered(job, resources, reason)
+    resources.deliveries.mark(
+        job.study, job.run, job.destination, states.PENDING,
+        attempt=job.attempt, next_attempt_at=time.time() + delay_s, reason=reason,
+    )  # fmt: skip
+    return engine.follow([job.again()], delay_s)
+
+
+def _undelivered(job: Job, resources: Resources, reason: str) -> Outcome:
+    try:
+        resources.deliveries.mark(
+            job.study, job.run, job.destination, states.UNDELIVERED, attempt=job.attempt, reason=reason
+        )
+        return settle(job, resources)
+    except (Stale, Conflict):
+        return END
+
+
+def _place(error: Exception) -> str:
+    """Name file and line of a fault, never its text: another library's message may hold an identity."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else "unknown place"

@@ -1,0 +1,60 @@
+"""Whose study it is and which profile it gets: derived anew by each step, so that no identity is ever stored."""
+
+import hashlib
+from dataclasses import dataclass
+
+from .. import profiles
+from ..confidentiality.profile import Profile
+from ..confidentiality.pseudonyms import Patient, Pseudonyms, project_key
+from ..database.ledger import Study
+from ..errors import Rejected
+from . import Resources
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The patient and study of one project, before and after."""
+
+    profile: Profile
+    project_key: bytes
+    patient: Patient
+    study_uid: str
+
+    @property
+    def output(self) -> str:
+        """The Orthanc id that the de-identified study has in every Orthanc."""
+        pseudonyms = Pseudonyms(self.project_key)
+        return orthanc_id(pseudonyms.patient_id(self.patient), pseudonyms.uid(self.study_uid))
+
+
+def find(study: Study, resources: Resources) -> Subject:
+    """Read the identity of a study from Orthanc.
+
+    Raises
+    ------
+    NotFound
+        Orthanc does not hold the study any more.
+    Rejected
+        It has no PatientID: two patients without one would become the same person.
+    """
+    project = resources.settings.configuration.project(study.project)
+    source = resources.orthanc.study(study.source)
+    PatientID = source["PatientMainDicomTags"].get("PatientID", "").strip()
+    if not PatientID:
+        raise Rejected("PatientID (0010,0020) is empty: the patient cannot get a pseudonym")
+    StudyInstanceUID = source["MainDicomTags"].get("StudyInstanceUID", "").strip()
+    # The first instance that ever came decides, so that a later version agrees.
+    first = resources.ledger.instances(study.id)[0]
+    issuer = str(resources.orthanc.tags(first.source).get("0010,0021", {}).get("Value") or "")
+    return Subject(
+        profile=profiles.load(resources.settings, project.profile),
+        project_key=project_key(resources.key, project.name),
+        patient=Patient(issuer, PatientID),
+        study_uid=StudyInstanceUID,
+    )
+
+
+def orthanc_id(*identifiers: str) -> str:
+    """Return the id that Orthanc gives a resource: SHA-1 of the identifiers from patient to level, in five groups."""
+    digest = hashlib.sha1("|".join(identifiers).encode(), usedforsecurity=False).hexdigest()
+    return "-".join(digest[i : i + 8] for i in range(0, 40, 8))
