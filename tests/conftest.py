@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from servers import OrthancServer
 
 NewOrthanc = Callable[..., OrthancServer]
