@@ -57,9 +57,7 @@ class Queue:
 
     def live(self, prefix: str) -> list[str]:
         """Return the ids of jobs with that prefix that wait or run."""
-        found = self._client.list_workflows(
-            status=LIVE, workflow_id_prefix=prefix, load_input=False, load_output=False
-        )
+        found = self._client.list_workflows(status=LIVE, workflow_id_prefix=prefix, load_input=False, load_output=False)
         return [status.workflow_id for status in found]
 
     def cancel(self, prefix: str) -> None:
@@ -118,13 +116,12 @@ def launch(url: str, executor: str, concurrency: int, perform: Perform) -> None:
     DBOS.workflow(name=WORKFLOW, max_recovery_attempts=20)(flow)
     DBOS.launch()
     for queue in {f.queue for f in FLOWS.values()}:
-        partition = {"partition_concurrency": 2} if queue == NET else {}
         DBOS.register_queue(
             queue,
             worker_concurrency=concurrency,
             polling_interval_sec=POLL_S,
             on_conflict="always_update",
-            **partition,
+            partition_concurrency=2 if queue == NET else None,
         )
 
 

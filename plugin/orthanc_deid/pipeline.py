@@ -59,4 +59,4 @@ class Job:
 
 def backoff(attempt: int, first_s: float, most_s: float) -> float:
     """Return the seconds to wait after that many failed tries: doubling, with a bound."""
-    return min(first_s * 2 ** min(attempt - 1, 30), most_s)
+    return float(min(first_s * 2.0 ** min(attempt - 1, 30), most_s))

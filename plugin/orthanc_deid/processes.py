@@ -26,9 +26,7 @@ class Processes:
         self._users = 0
         self._idle: threading.Timer | None = None
 
-    def map(
-        self, function: Callable[[ItemT], ResultT], items: Sequence[ItemT], timeout_s: float
-    ) -> Iterator[ResultT]:
+    def map(self, function: Callable[[ItemT], ResultT], items: Sequence[ItemT], timeout_s: float) -> Iterator[ResultT]:
         """Yield results as they come, not in order; never more than two items a process are under way.
 
         Raises

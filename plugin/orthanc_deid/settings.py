@@ -169,6 +169,7 @@ class Settings(_Model):
     database_url: str
     workers: int = Field(ge=1, le=64)
     processes: int = Field(ge=1, le=256, description="CPU processes of each worker")
+    stable_age_s: float = Field(ge=0, description="Orthanc's StableAge; the plugin passes it on")
     orthanc_url: str
     orthanc_token: str | None = Field(default=None, repr=False)
     orthanc_username: str | None = None
@@ -217,6 +218,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         "database_url": env.get("ORTHANC_DEID_DATABASE_URL") or f"sqlite:///{home / 'deid.sqlite'}",
         "workers": _integer(env, "ORTHANC_DEID_WORKERS", 1),
         "processes": _integer(env, "ORTHANC_DEID_PROCESSES", os.cpu_count() or 1),
+        "stable_age_s": float(_integer(env, "ORTHANC_DEID_STABLE_AGE_S", 60)),
         "orthanc_url": env.get("ORTHANC_DEID_ORTHANC_URL") or f"http://127.0.0.1:{http_port}",
         "orthanc_token": env.get("ORTHANC_DEID_ORTHANC_TOKEN"),
         "orthanc_username": env.get("ORTHANC_DEID_ORTHANC_USERNAME"),

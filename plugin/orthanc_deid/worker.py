@@ -17,11 +17,10 @@ from .database import demand_current, open_database, workers
 from .database.deliveries import Deliveries
 from .database.ledger import Ledger
 from .errors import ConfigurationError, DeidError, Retriable
-from .install import read_key
 from .orthanc_rest import Orthanc, local_address
 from .pipeline import Job
 from .processes import Processes
-from .settings import Settings
+from .settings import Settings, read_secret
 from .steps import Resources
 from .steps.perform import perform
 from .supervisor import die_with_parent
@@ -66,7 +65,7 @@ def _run(loaded: Settings, slot: int) -> int:
         ledger=Ledger(database),
         deliveries=Deliveries(database),
         processes=Processes(loaded.processes),
-        key=read_key(loaded.key_file),
+        key=bytes.fromhex(read_secret(loaded.key_file)),
     )
 
     def work(step: str, job: Job) -> engine.Outcome:

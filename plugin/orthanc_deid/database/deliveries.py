@@ -78,7 +78,5 @@ class Deliveries:
                 .where(delivery.c.study_id == study_id, delivery.c.destination == destination)
                 .values(**values)
             )
-            connection.execute(
-                update(study).where(study.c.id == study_id).values(updated_at=time.time())
-            )
+            connection.execute(update(study).where(study.c.id == study_id).values(updated_at=time.time()))
             note(connection, study_id, current.version, state, reason, "system", destination)

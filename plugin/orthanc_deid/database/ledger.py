@@ -130,21 +130,17 @@ class Ledger:
     def add(self, source: str, project: str, *, status: str = states.RECEIVED, reason: str | None = None) -> Study:
         """Make a study known; answer the row that is there where two do it at once."""
         now = time.time()
+        row = {"source": source, "project": project, "status": status, "reason": short(reason), "created_at": now}
+        row |= dict.fromkeys(("version", "verified_version", "run", "attempt", "recheck"), 0) | {"updated_at": now}
+        query = select(study).where(study.c.source == source)
         with self.engine.begin() as connection:
-            found = _study(connection, select(study).where(study.c.source == source))
-            if found is not None:
-                return found
-            study_id = connection.execute(
-                insert(study).values(
-                    source=source, project=project, status=status, reason=short(reason), version=0,
-                    verified_version=0, run=0, attempt=0, recheck=0, created_at=now, updated_at=now,
-                )
-            ).inserted_primary_key[0]  # fmt: skip
-            note(connection, study_id, 0, status, reason, "system")
-            added = _study(connection, select(study).where(study.c.id == study_id))
-        if added is None:
-            raise NotFound(f"study {study_id} vanished while it was added")
-        return added
+            found = _study(connection, query)
+            if found is None:
+                connection.execute(insert(study).values(**row))
+                found = _study(connection, query)
+                assert found  # noqa: S101  # inserted by this transaction
+                note(connection, found.id, 0, status, reason, "system")
+        return found
 
     def move(
         self, study_id: int, to: str, *, run: int | None = None, reason: str | None = None, actor: str = "system"
@@ -225,7 +221,9 @@ class Ledger:
         with self._writing(study_id, run) as (connection, _found):
             connection.execute(update(study).where(study.c.id == study_id).values(verified_version=version))
 
-    def mark_instances(self, study_id: int, run: int, results: Sequence[tuple[int, str, str | None, str | None]]) -> None:
+    def mark_instances(
+        self, study_id: int, run: int, results: Sequence[tuple[int, str, str | None, str | None]]
+    ) -> None:
         """Note (instance number, state, output, reason) of some instances."""
         with self._writing(study_id, run) as (connection, _found):
             for number, state, output, reason in results:
@@ -264,7 +262,7 @@ def _study(connection: Connection, query: Select[tuple[object, ...]]) -> Study |
     return None if row is None else Study(**row._mapping)  # noqa: SLF001  # SQLAlchemy's API
 
 
-def _change(
+def _change(  # noqa: PLR0913  # a state and what is told of it
     connection: Connection, found: Study, to: str, reason: str | None, actor: str, *, next_attempt_at: float | None
 ) -> None:
     if to not in states.MOVES[found.status] and to != found.status:
@@ -277,10 +275,11 @@ def _change(
     note(connection, found.id, found.version, to, reason, actor)
 
 
-def note(
+def note(  # noqa: PLR0913  # the columns of an event
     connection: Connection, study_id: int, version: int, status: str, reason: str | None, actor: str,
     destination: str | None = None,
 ) -> None:  # fmt: skip
+    """Write an event beside the change that it is about."""
     connection.execute(
         insert(event).values(
             study_id=study_id, at=time.time(), version=version, status=status, destination=destination,
@@ -311,4 +310,5 @@ def _expect_delivery(connection: Connection, study_id: int, name: str, version: 
 
 
 def short(reason: str | None) -> str | None:
+    """Cut a reason to the width of its column."""
     return reason[:REASON_LENGTH] if reason else None

@@ -16,12 +16,16 @@ study = Table(
     metadata,
     Column("id", Integer, primary_key=True, comment="our own number: the only name of a study in logs and queue"),
     Column("source", String(44), nullable=False, unique=True, comment="Orthanc id of the identified study"),
-    Column("output", String(44), index=True, comment="Orthanc id of the de-identified study, known before it is stored"),
+    Column(
+        "output", String(44), index=True, comment="Orthanc id of the de-identified study, known before it is stored"
+    ),
     Column("project", String(64), nullable=False, comment="name in the configuration"),
     Column("status", String(16), nullable=False, index=True, comment="one of states.STATES"),
     Column("reason", String(500), comment="why it is in this state, without any DICOM value"),
     Column("version", Integer, nullable=False, comment="grows with every late arrival"),
-    Column("verified_version", Integer, nullable=False, comment="newest version whose output was searched and is clean"),
+    Column(
+        "verified_version", Integer, nullable=False, comment="newest version whose output was searched and is clean"
+    ),
     Column("run", Integer, nullable=False, comment="grows with every start; work of an older run stops"),
     Column("attempt", Integer, nullable=False, comment="try of this run, from 1"),
     Column("next_attempt_at", Float, comment="UTC seconds since 1970; empty while nothing waits"),

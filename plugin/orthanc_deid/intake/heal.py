@@ -31,7 +31,7 @@ def _heal_one(intake: Intake, study: Study) -> None:
     log.event("study without a job", study=study.id, state=study.status)
     try:
         if study.status == states.EXPORTING:
-            _heal_export(intake, study, run)
+            _heal_export(intake, study)
         elif study.attempt > 2 * intake.configuration.limits.attempts:
             intake.ledger.move(study.id, states.FAILED, run=study.run, reason="its jobs end without a result")
         else:
@@ -42,7 +42,7 @@ def _heal_one(intake: Intake, study: Study) -> None:
         return
 
 
-def _heal_export(intake: Intake, study: Study, run: Job) -> None:
+def _heal_export(intake: Intake, study: Study) -> None:
     deliveries = Deliveries(intake.ledger.engine)
     found = deliveries.of(study.id)
     open_ = [d for d in found if d.state in (states.PENDING, states.SENT)]

@@ -18,6 +18,7 @@ from .heal import heal
 
 CURSOR = "changes"
 HEAL_S = 10.0
+PAGE = 500
 
 
 @dataclass
@@ -99,7 +100,7 @@ class Reconcile:
         page: dict[str, str] = {}
         for study in self._intake.orthanc.studies():
             page[study["ID"]] = study["LastUpdate"]
-            if len(page) >= 500:
+            if len(page) >= PAGE:
                 self._note_unknown(page)
                 page = {}
         self._note_unknown(page)

@@ -20,9 +20,7 @@ def run(job: Job, resources: Resources) -> None:
 
 def connected(job: Job, resources: Resources) -> Destination:
     """Return the destination of a job."""
-    return destinations.connect(
-        resources.settings.configuration.destination(job.destination), resources.orthanc
-    )
+    return destinations.connect(resources.settings.configuration.destination(job.destination), resources.orthanc)
 
 
 def contents(job: Job, resources: Resources, delivery: Delivery) -> Shipment:

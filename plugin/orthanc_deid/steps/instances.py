@@ -1,7 +1,6 @@
 """What the child processes of a worker do with chunks of instances: collect identifiers, de-identify, search."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -100,13 +99,12 @@ def _deidentified(orthanc: Orthanc, pseudonyms: Pseudonyms, subject: Subject, so
         patient_id=pseudonyms.patient_id(subject.patient),
         patient_name=pseudonyms.patient_name(subject.patient),
     )
-    original: Callable[[], encode.Dataset] = lambda: encode.decode(orthanc.file(source.orthanc))  # noqa: E731  # used once
     ds = rewrite(
         encode.decode(orthanc.anonymized(source.orthanc, payload)),
         subject.profile,
         pseudonyms,
         subject.patient,
-        original=original,
+        original=lambda: encode.decode(orthanc.file(source.orthanc)),
         version=__version__,
     )
     return encode.encode(ds)

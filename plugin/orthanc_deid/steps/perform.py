@@ -1,5 +1,6 @@
 """The border between steps and engine: runs one step and turns what it raises into an outcome and a state."""
 
+import contextlib
 import logging
 import time
 import traceback
@@ -72,10 +73,8 @@ def _refuse(job: Job, resources: Resources, reason: str) -> Outcome:
     log.event("study refused", level=logging.WARNING, study=job.study, flow=job.flow)
     if job.flow == EXPORT:
         return _undelivered(job, resources, reason)
-    try:
+    with contextlib.suppress(Stale, Conflict):
         resources.ledger.move(job.study, states.QUARANTINED, run=job.run, reason=reason)
-    except (Stale, Conflict):
-        pass
     return END
 
 

@@ -1,0 +1,1 @@
+"""The service: REST interface and reconcile loop, one process behind the plugin's proxy route."""

@@ -1,0 +1,38 @@
+"""`python -m orthanc_deid.service --socket PATH`: started by the plugin, ends with it."""
+
+import argparse
+import os
+import sys
+
+import uvicorn
+
+from .. import install, log, settings
+from ..errors import ConfigurationError
+from ..supervisor import die_with_parent
+from .app import build
+from .runtime import Runtime
+
+
+def main() -> int:
+    """Serve until SIGTERM; 2: configuration."""
+    parser = argparse.ArgumentParser(description="REST service of Orthanc De-ID; the plugin starts it.")
+    parser.add_argument("--socket", required=True, help="Unix socket to listen on, in a folder only the owner enters")
+    arguments = parser.parse_args()
+    die_with_parent()
+    log.set_up("service")
+    try:
+        loaded = settings.load()
+        for name in install.FOLDERS:
+            install.private_folder(loaded.home / name)
+        install.key(loaded)
+        runtime = Runtime(loaded)
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)  # noqa: T201  # for the person who started it
+        return 2
+    app = build(runtime, os.environ["ORTHANC_DEID_SERVICE_SECRET"])
+    uvicorn.run(app, uds=arguments.socket, log_config=None, access_log=False, timeout_graceful_shutdown=3)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Builds the application: routes from their table, errors to status codes in one table, the secret at the door."""
+
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+
+from .. import __version__
+from ..errors import ConfigurationError, Conflict, DeidError, NotFound, Rejected, Retriable
+from .routes import ROUTES
+from .runtime import Runtime
+
+STATUS: dict[type[DeidError], tuple[int, str]] = {
+    NotFound: (404, "not found"),
+    Conflict: (409, "the state does not allow it"),
+    Rejected: (422, "refused"),
+    Retriable: (503, "try again later"),
+    ConfigurationError: (500, "configuration"),
+}
+
+
+def build(runtime: Runtime, secret: str) -> FastAPI:
+    """Return the application; every request must carry the secret that the plugin made."""
+
+    @asynccontextmanager
+    async def life(_app: FastAPI) -> AsyncIterator[None]:
+        runtime.start()
+        yield
+        runtime.stop()
+
+    # Offline: the stock documentation page loads its scripts from another host.
+    app = FastAPIOffline(
+        title="Orthanc De-ID",
+        version=__version__,
+        lifespan=life,
+        openapi_url="/deid/openapi.json",
+        docs_url="/deid/docs",
+        redoc_url=None,
+        static_url="/deid/docs-static",
+    )
+    app.state.runtime = runtime
+    for route in ROUTES:
+        app.add_api_route(
+            route.path,
+            route.function,
+            methods=[route.method],
+            status_code=route.status,
+            response_model=route.model,
+            summary=(route.function.__doc__ or "").split("\n")[0],
+            include_in_schema=route.path.startswith("/deid/"),
+        )
+    for error in (DeidError, SQLAlchemyError, HTTPException, RequestValidationError):
+        app.add_exception_handler(error, _answer)
+
+    @app.middleware("http")
+    async def only_with_secret(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+        if not secrets.compare_digest(request.headers.get("x-deid-secret", ""), secret):
+            return problem(401, "log-in", "ask through Orthanc, under /deid/")
+        return await go_on(request)
+
+    return app
+
+
+def problem(status: int, title: str, detail: str, field: str | None = None) -> JSONResponse:
+    """Return an RFC 9457 problem."""
+    body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    if field:
+        body["field"] = field
+    headers = {"Retry-After": "2"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+async def _answer(_request: Request, error: Exception) -> JSONResponse:
+    """Turn an error into a problem; only texts of our own are shown, since others may hold an identity."""
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        return problem(422, "field", str(first["msg"]), ".".join(map(str, first["loc"])))
+    if isinstance(error, HTTPException):
+        return problem(error.status_code, "request", str(error.detail))
+    if isinstance(error, DeidError):
+        status, title = STATUS.get(type(error), (500, "internal error"))
+        return problem(status, title, str(error))
+    return problem(503, "try again later", "the database is away")

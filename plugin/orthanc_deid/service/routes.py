@@ -1,0 +1,118 @@
+"""The routes as a table: method, path, function, model of the answer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Path, Query, Request, Response
+from pydantic import BaseModel
+
+from .. import states
+from ..database import views
+from ..errors import Conflict, NotFound
+from ..intake.examine import start_by_hand
+from ..pipeline import DEIDENTIFY, Job
+from .health import examine_health
+from .models import Health, StudyAnswer, StudyPage
+from .runtime import Runtime
+
+
+def _runtime(request: Request) -> Runtime:
+    runtime: Runtime = request.app.state.runtime
+    return runtime
+
+
+Held = Annotated[Runtime, Depends(_runtime)]
+StudyId = Annotated[
+    str, Path(pattern="^[0-9a-f]{8}(-[0-9a-f]{8}){4}$", description="Orthanc id of the study, source or output")
+]
+User = Annotated[str, Header(alias="X-Deid-User", include_in_schema=False)]
+
+
+def health(runtime: Held) -> Any:
+    """Say what works and what does not; always 200, `status` is `degraded` where something is wrong."""
+    return examine_health(runtime)
+
+
+def list_studies(
+    runtime: Held,
+    status: Annotated[str | None, Query(description="states, separated by commas")] = None,
+    project: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Annotated[str | None, Query(pattern="^[0-9]{1,18}$")] = None,
+) -> Any:
+    """List studies, newest first."""
+    unknown = [s for s in (status or "").split(",") if s and s not in states.STATES]
+    if unknown:
+        raise NotFound(f"status: not a state: {unknown[0][:20]} (known: {', '.join(states.STATES)})")
+    items, after = views.studies(
+        runtime.database, status=status, project=project, limit=limit, after=int(cursor) if cursor else None
+    )
+    return {"items": items, "next": None if after is None else str(after)}
+
+
+def show_study(runtime: Held, study: StudyId) -> Any:
+    """Show one study with its events."""
+    return views.one(runtime.database, study)
+
+
+def process_study(runtime: Held, study: StudyId, user: User = "unknown") -> Any:
+    """Start a study now, stable or not; one that is done starts again only if instances have arrived since."""
+    start_by_hand(runtime.intake, study, user)
+    return views.one(runtime.database, study)
+
+
+def retry_study(runtime: Held, study: StudyId, user: User = "unknown") -> Any:
+    """Start a quarantined, failed or cancelled study again; hasten the next attempt of one that waits."""
+    source = str(views.one(runtime.database, study)["source"])
+    found = runtime.ledger.find(source)
+    if found is None:
+        raise NotFound("no study of that id is known")
+    if found.status in states.ACTIVE:
+        prefix = Job(DEIDENTIFY, found.id, found.version, found.run).prefix
+        if not runtime.queue.hasten(prefix):
+            raise Conflict(f"the study is {found.status}: it is at work, nothing waits")
+    elif found.status in (states.QUARANTINED, states.FAILED, states.CANCELLED):
+        start_by_hand(runtime.intake, source, user)
+    else:
+        raise Conflict(f"the study is {found.status}: there is nothing to retry")
+    return views.one(runtime.database, source)
+
+
+def cancel_study(runtime: Held, study: StudyId, user: User = "unknown") -> Any:
+    """Stop a study that waits or is at work; what was sent already stays where it is."""
+    source = str(views.one(runtime.database, study)["source"])
+    found = runtime.ledger.find(source)
+    if found is None:
+        raise NotFound("no study of that id is known")
+    runtime.ledger.cancel(found.id, user)
+    runtime.queue.cancel(Job(DEIDENTIFY, found.id, found.version, found.run).prefix)
+    return views.one(runtime.database, source)
+
+
+def take_hint(runtime: Held) -> Response:
+    """Look at Orthanc's changes now."""
+    runtime.reconcile.hint()
+    return Response(status_code=204)
+
+
+@dataclass(frozen=True)
+class Route:
+    """One row."""
+
+    method: str
+    path: str
+    function: Callable[..., Any]
+    model: type[BaseModel] | None
+    status: int = 200
+
+
+ROUTES = (
+    Route("GET", "/deid/health", health, Health),
+    Route("GET", "/deid/studies", list_studies, StudyPage),
+    Route("GET", "/deid/studies/{study}", show_study, StudyAnswer),
+    Route("POST", "/deid/studies/{study}/process", process_study, StudyAnswer, 202),
+    Route("POST", "/deid/studies/{study}/retry", retry_study, StudyAnswer, 202),
+    Route("POST", "/deid/studies/{study}/cancel", cancel_study, StudyAnswer, 202),
+    Route("POST", "/internal/hint", take_hint, None, 204),
+)

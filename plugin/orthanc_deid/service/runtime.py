@@ -1,0 +1,51 @@
+"""What the service holds: ledger, queue, reconcile loop and the workers of this machine."""
+
+import os
+import sys
+
+from .. import log
+from ..database import migrate, open_database
+from ..database.ledger import Ledger
+from ..engine import Queue
+from ..intake.examine import Intake
+from ..intake.reconcile import Reconcile
+from ..orthanc_rest import Orthanc, local_address
+from ..settings import Settings
+from ..supervisor import Child
+
+
+class Runtime:
+    """Everything the routes use; `start` and `stop` follow the application's life."""
+
+    def __init__(self, loaded: Settings) -> None:
+        self.settings = loaded
+        self.database = open_database(loaded.database_url)
+        migrate(self.database)
+        self.orthanc = Orthanc(local_address(loaded))
+        self.ledger = Ledger(self.database)
+        self.queue = Queue(loaded.database_url)
+        self.intake = Intake(loaded.configuration, self.orthanc, self.ledger, self.queue)
+        self.reconcile = Reconcile(self.intake, loaded.stable_age_s)
+        self.workers = [_worker(slot) for slot in range(loaded.workers)]
+
+    def start(self) -> None:
+        """Start workers and reconciliation."""
+        for worker in self.workers:
+            worker.start()
+        self.reconcile.start()
+        log.event("service ready", count=len(self.workers))
+
+    def stop(self) -> None:
+        """Stop them; what workers leave unfinished goes on after the next start."""
+        self.reconcile.stop()
+        for worker in self.workers:
+            worker.stop()
+        self.queue.close()
+
+
+def _worker(slot: int) -> Child:
+    return Child(
+        [sys.executable, "-m", "orthanc_deid.worker", "--slot", str(slot)],
+        name=f"worker-{slot}",
+        environment=dict(os.environ),
+    )
