@@ -65,7 +65,7 @@ def prepare(site: settings.Settings, role: str, changes: Mapping[str, Any] | Non
 
 def orthanc_configuration(site: settings.Settings, role: str, users: Mapping[str, str]) -> dict[str, Any]:
     """Put the template together with what only this start knows."""
-    values = template(site.config_file.parent)
+    values = template(site)
     values |= {
         "HttpPort": site.http_port,
         "DicomPort": site.dicom_port,
@@ -83,16 +83,18 @@ def orthanc_configuration(site: settings.Settings, role: str, users: Mapping[str
     return values | {"PythonScript": str(settings.CHECKOUT / "plugin" / "main.py")}
 
 
-def template(folder: Path) -> dict[str, Any]:
+def template(site: settings.Settings) -> dict[str, Any]:
     """Read `orthanc.json` beside the site's deid.yaml, else the one that is shipped.
+
+    A deid.yaml in the home folder has this module's own product beside it, which is no template.
 
     Raises
     ------
     ConfigurationError
         The file is not one JSON object (comments are not allowed here, though Orthanc takes them).
     """
-    path = folder / "orthanc.json"
-    if not path.exists():
+    path = site.config_file.parent / "orthanc.json"
+    if not path.exists() or path.parent == site.home:
         path = settings.CHECKOUT / "orthanc-config" / "orthanc.json"
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
