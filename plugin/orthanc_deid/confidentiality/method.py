@@ -1,0 +1,39 @@
+"""The attributes that say what was done: (0012,0062) to (0012,0064) and (0028,0303), PS3.15 E.1.1."""
+
+from pydicom import Dataset
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.tag import BaseTag
+
+from .options import BASIC_CODE, Option, code
+from .profile import Profile
+
+IDENTITY_REMOVED = 0x00120062
+METHOD = 0x00120063
+CODES = BaseTag(0x00120064)
+DATES_MODIFIED = 0x00280303
+_LONGEST = 64  # characters of one LO value
+
+
+def attributes(profile: Profile, version: str) -> list[tuple[int, str, bytes]]:
+    """Answer tag, VR and bytes of everything but the code sequence."""
+    lines = (f"Orthanc De-ID {version}", f"{profile.name} {profile.version} {profile.digest}")
+    text = "\\".join(line.replace("\\", "/")[:_LONGEST] for line in lines)
+    dates = b"MODIFIED" if profile.has(Option.MODIFIED_DATES) else b"REMOVED"
+    return [
+        (IDENTITY_REMOVED, "CS", b"YES"),
+        (METHOD, "LO", text.encode("ascii", "replace")),
+        (DATES_MODIFIED, "CS", dates),
+    ]
+
+
+def code_sequence(profile: Profile, *, implicit: bool, little: bool) -> DataElement:
+    """Make one item for the Basic Profile and one for each option that ran."""
+    items = []
+    for value, meaning in (BASIC_CODE, *map(code, profile.options)):
+        item = Dataset()
+        for tag, vr, text in ((0x00080100, "SH", value), (0x00080102, "SH", "DCM"), (0x00080104, "LO", meaning)):
+            data = text.encode("ascii")
+            item[BaseTag(tag)] = RawDataElement(BaseTag(tag), vr, len(data), data, 0, implicit, little)
+        item.set_original_encoding(implicit, little)
+        items.append(item)
+    return DataElement(CODES, "SQ", items)

@@ -1,0 +1,76 @@
+"""Keyed replacement of ids, UIDs and dates: the same key and original give the same answer everywhere."""
+
+import base64
+import hmac
+from dataclasses import dataclass
+
+WELL_KNOWN = "1.2.840.10008."  # the standard's own root: SOP classes, transfer syntaxes, known frames of reference
+LEAST_DAYS, MOST_DAYS = -3650, -365
+_CACHED = 1 << 16
+
+
+def project_key(master: bytes, project: str) -> bytes:
+    """Derive a project's key, so that the releases of two projects cannot be linked."""
+    return _hmac(master, "project", project)
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """Who a dataset is about: (IssuerOfPatientID, PatientID), compared without case and outer blanks."""
+
+    issuer: str
+    patient_id: str
+
+    @property
+    def normal(self) -> str:
+        """The text that the key is applied to."""
+        return f"{self.issuer.strip().casefold()}\x00{self.patient_id.strip().casefold()}"
+
+
+class Pseudonyms:
+    """Every replacement value of one project."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._uids: dict[str, str] = {}
+
+    def uid(self, original: str) -> str:
+        """Answer the new UID in 2.25 form (PS3.5 B.2); the standard's own UIDs stay.
+
+        At most 44 characters. Two forms of one UID that differ in padding are one UID.
+        """
+        original = original.strip("\x00 ")
+        if original.startswith(WELL_KNOWN):
+            return original
+        found = self._uids.get(original)
+        if found is None:
+            if len(self._uids) >= _CACHED:
+                self._uids.clear()
+            found = self._uids[original] = _uuid_form(_hmac(self._key, "uid", original))
+        return found
+
+    def patient_id(self, patient: Patient) -> str:
+        """Answer the pseudonym: P and 16 characters of A-Z and 2-7."""
+        digest = _hmac(self._key, "patient", patient.normal)
+        return "P" + base64.b32encode(digest[:10]).decode("ascii")
+
+    def patient_name(self, patient: Patient) -> str:
+        """Answer the same pseudonym: a name that says nothing but which patient it is."""
+        return self.patient_id(patient)
+
+    def offset_days(self, patient: Patient) -> int:
+        """Answer the shift of all dates of a patient in whole days, one to ten years back, never 0."""
+        digest = _hmac(self._key, "days", patient.normal)
+        return LEAST_DAYS + int.from_bytes(digest[:16], "big") % (MOST_DAYS - LEAST_DAYS + 1)
+
+
+def _hmac(key: bytes, kind: str, original: str) -> bytes:
+    return hmac.digest(key, f"orthanc-deid\x00{kind}\x00{original}".encode("utf-8", "surrogatepass"), "sha256")
+
+
+def _uuid_form(digest: bytes) -> str:
+    """Set the version and variant bits of RFC 4122 in the first 16 bytes, as PS3.5 B.2 wants."""
+    number = int.from_bytes(digest[:16], "big")
+    number = number & ~(0xF << 76) | 4 << 76
+    number = number & ~(0x3 << 62) | 2 << 62
+    return f"2.25.{number}"
