@@ -1,0 +1,5 @@
+"""`python -m orthanc_deid` is the command line."""
+
+from .cli.commands import run
+
+run()

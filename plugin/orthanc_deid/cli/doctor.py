@@ -1,0 +1,143 @@
+"""doctor: is everything set up as it should be, and what to do where it is not."""
+
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import click
+import requests
+from sqlalchemy.exc import SQLAlchemyError
+
+from .. import destinations, profiles, settings
+from ..database import demand_current, open_database
+from ..errors import DeidError
+from ..orthanc_rest import Address, Orthanc
+from ..settings import Settings
+from .server import TIMEOUT_S, Server, read_password
+
+SLOW_LOOKUP_S = 0.5
+CLOCK_S = 5.0
+FREE_BYTES = 2**30
+
+
+@dataclass(frozen=True)
+class Result:
+    """One check."""
+
+    check: str
+    ok: bool
+    detail: str
+
+
+def diagnose(url: str, user: str, password_file: Path | None) -> list[Result]:
+    """Run every check; one that fails does not stop the others."""
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("host name", _host_name),
+        ("orthanc", lambda: _orthanc(url, user, password_file)),
+        ("clock", lambda: _clock(url, user, password_file)),
+        ("plugin", lambda: _plugin(url, user, password_file)),
+    ]
+    try:
+        loaded = settings.load()
+    except DeidError as error:
+        return [*(_run(name, check) for name, check in checks), Result("configuration", ok=False, detail=str(error))]
+    checks += [
+        ("configuration", lambda: _configuration(loaded)),
+        ("secrets", lambda: _secrets(loaded)),
+        ("database", lambda: _database(loaded)),
+        ("disk", lambda: _disk(loaded)),
+    ]
+    for destination in loaded.configuration.destinations:
+        checks.append((f"to {destination.name}", lambda d=destination: _destination(d)))  # type: ignore[misc]  # default binds now
+    return [_run(name, check) for name, check in checks]
+
+
+def _run(name: str, check: Callable[[], str]) -> Result:
+    try:
+        return Result(name, ok=True, detail=check())
+    except click.ClickException as error:
+        return Result(name, ok=False, detail=error.message)
+    except DeidError as error:
+        return Result(name, ok=False, detail=str(error))
+    except (OSError, SQLAlchemyError, requests.RequestException) as error:
+        return Result(name, ok=False, detail=type(error).__name__)
+
+
+def _host_name() -> str:
+    """Orthanc makes UIDs from the host's address: a name that needs DNS costs 80 ms an instance."""
+    began = time.monotonic()
+    try:
+        socket.gethostbyname(socket.gethostname())
+    except OSError:
+        raise click.ClickException("the host's own name does not resolve: add it to /etc/hosts") from None
+    seconds = time.monotonic() - began
+    if seconds > SLOW_LOOKUP_S:
+        raise click.ClickException(f"looking up the host's own name takes {seconds:.1f} s: add it to /etc/hosts")
+    return f"own name resolves in {1000 * seconds:.0f} ms"
+
+
+def _orthanc(url: str, user: str, password_file: Path | None) -> str:
+    system = Server(url, user, read_password(password_file)).call("GET", "/system")
+    return f"version {system['Version']}, API {system['ApiVersion']}"
+
+
+def _clock(url: str, user: str, password_file: Path | None) -> str:
+    """Workers and Orthanc compare times: next attempts, heartbeats, events."""
+    answer = requests.get(f"{url}/tools/now", auth=(user, read_password(password_file)), timeout=TIMEOUT_S)
+    answer.raise_for_status()
+    theirs = parsedate_to_datetime(_rfc(answer.text)).timestamp()
+    apart = abs(theirs - time.time())
+    if apart > CLOCK_S:
+        raise click.ClickException(f"Orthanc's clock and this machine's are {apart:.0f} s apart: synchronize them")
+    return f"{apart:.0f} s apart from Orthanc's"
+
+
+def _rfc(orthanc_time: str) -> str:
+    """Turn Orthanc's 20261121T073000 (UTC) into a date with a zone."""
+    return time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.strptime(orthanc_time.strip()[:15], "%Y%m%dT%H%M%S"))
+
+
+def _plugin(url: str, user: str, password_file: Path | None) -> str:
+    health = Server(url, user, read_password(password_file)).call("GET", "/deid/health")
+    wrong = [f"{name}: {found}" for name, found in health["checks"].items() if found != "ok"]
+    if wrong:
+        raise click.ClickException("; ".join(wrong))
+    count = len(health["workers"])
+    return f"version {health['version']}, {count} worker(s), {health['refused_on_arrival']} refused on arrival"
+
+
+def _configuration(loaded: Settings) -> str:
+    names = {project.profile for project in loaded.configuration.projects}
+    for name in names:
+        profiles.load(loaded, name)
+    return f"{len(loaded.configuration.projects)} project(s), profile(s) {', '.join(sorted(names))}"
+
+
+def _secrets(loaded: Settings) -> str:
+    settings.read_secret(loaded.key_file)
+    for file in (loaded.key_file, loaded.admin_password_file):
+        if file.exists() and file.stat().st_mode & 0o077:
+            raise click.ClickException(f"{file.name} can be read by others: chmod 600 it")
+    return "key is there, readable by its owner only"
+
+
+def _database(loaded: Settings) -> str:
+    engine = open_database(loaded.database_url)
+    demand_current(engine)
+    return f"{engine.dialect.name}, tables are of this version"
+
+
+def _disk(loaded: Settings) -> str:
+    free = shutil.disk_usage(loaded.home).free
+    if free < FREE_BYTES:
+        raise click.ClickException(f"{free // 2**20} MiB free in ORTHANC_DEID_HOME")
+    return f"{free / 2**30:.0f} GiB free"
+
+
+def _destination(destination: settings.Destination) -> str:
+    # The check speaks to the destination itself; our own Orthanc is not needed for it.
+    return destinations.connect(destination, Orthanc(Address("http://127.0.0.1", None))).check()
