@@ -1,0 +1,55 @@
+"""What the plugin must know at its load, as JSON on stdout: it may not import what reads the settings.
+
+Run by main.py as `python -m orthanc_deid.door_rules`; exit 2 and a message on stderr where the settings are wrong.
+"""
+
+import importlib.util
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from . import settings
+from .errors import ConfigurationError
+
+
+def rules(of: settings.Settings) -> dict[str, Any]:
+    """Answer the part of the settings that the plugin needs, and where its pydicom is."""
+    configuration = of.configuration
+    return {
+        "site_packages": str(site_packages()),
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "quarantine": str(of.quarantine),
+        "instance_bytes": configuration.limits.instance_bytes,
+        "refuse": [refusal.model_dump() for refusal in configuration.intake.refuse],
+        "automatic": configuration.intake.automatic,
+    }
+
+
+def site_packages() -> Path:
+    """Answer the folder that this Python imports pydicom from.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no pydicom.
+    """
+    found = importlib.util.find_spec("pydicom")
+    if found is None or found.origin is None:
+        raise ConfigurationError("ORTHANC_DEID_PYTHON: this Python has no pydicom")
+    return Path(found.origin).parents[1]
+
+
+def main(environment: Mapping[str, str] | None = None) -> int:
+    """Print the rules, or why there are none; answer the exit code."""
+    try:
+        sys.stdout.write(json.dumps(rules(settings.load(environment))) + "\n")
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
