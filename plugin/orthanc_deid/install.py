@@ -28,8 +28,8 @@ def main(arguments: list[str]) -> int:
     role = arguments[0] if arguments else "product"
     try:
         site = settings.load()
-        prepare(site, role)
         check_ports({"ORTHANC_DEID_HTTP_PORT": site.http_port, "ORTHANC_DEID_DICOM_PORT": site.dicom_port})
+        prepare(site, role)
     except ConfigurationError as error:
         print(error, file=sys.stderr)  # noqa: T201  # a person reads this at the start
         return 2
@@ -127,7 +127,8 @@ def secret(path: Path, first_value: str) -> str:
     with contextlib.suppress(FileExistsError):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         _write_synced(descriptor, first_value + "\n")
-    path.chmod(0o600)
+    with contextlib.suppress(PermissionError):  # a container's secret belongs to another user, and is closed outside
+        path.chmod(0o600)
     return settings.read_secret(path)
 
 
