@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from databases import PostgresqlServer
 from servers import OrthancServer
 
 NewOrthanc = Callable[..., OrthancServer]
@@ -23,3 +24,20 @@ def new_orthanc(tmp_path: Path) -> Iterator[NewOrthanc]:
     yield make
     for server in made:
         server.kill()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresqlServer]:
+    """Answer a PostgreSQL cluster for the run."""
+    server = PostgresqlServer()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Answer the URL of an empty database: every test that uses it runs on both engines."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'deid.sqlite'}"
+    server: PostgresqlServer = request.getfixturevalue("postgresql")
+    return server.new_database()

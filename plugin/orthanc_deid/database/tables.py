@@ -81,7 +81,7 @@ event = Table(
 cursor = Table(
     "cursor",
     metadata,
-    Column("name", String(64), primary_key=True),
+    Column("name", String(64), primary_key=True, comment="which sequence"),
     Column("value", Integer, nullable=False, comment="sequence number of Orthanc's /changes read up to here"),
 )
 

@@ -1,0 +1,136 @@
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from orthanc_deid import states
+from orthanc_deid.database import migrate, open_database, views, workers
+from orthanc_deid.database.deliveries import Deliveries
+from orthanc_deid.database.ledger import Ledger
+from orthanc_deid.errors import Conflict, NotFound, Stale
+
+
+@pytest.fixture
+def ledger(database_url: str) -> Iterator[Ledger]:
+    engine = open_database(database_url)
+    migrate(engine)
+    yield Ledger(engine)
+    engine.dispose()
+
+
+def test_a_study_added_by_two_at_once_is_one_row(ledger: Ledger) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: ledger.find("a") or ledger.add("a", "default"), range(1)))
+        found += list(pool.map(lambda _: ledger.add("a", "default"), range(8)))
+    assert len({study.id for study in found}) == 1
+
+
+def test_every_change_of_state_leaves_an_event_with_its_reason_and_actor(ledger: Ledger) -> None:
+    study = ledger.add("a", "default")
+    ledger.compare(study.id, ["i1"], "t1")
+    ledger.start(study.id, "default", [], actor="ann")
+    ledger.move(study.id, states.QUARANTINED, run=1, reason="because")
+    events = views.one(ledger.engine, "a")["events"]
+    assert [(e["status"], e["reason"], e["actor"]) for e in events] == [
+        ("received", None, "system"),
+        ("queued", None, "ann"),
+        ("quarantined", "because", "system"),
+    ]
+
+
+def test_a_move_that_the_table_does_not_have_is_refused(ledger: Ledger) -> None:
+    study = ledger.add("a", "default")
+    with pytest.raises(Conflict, match="received"):
+        ledger.move(study.id, states.DONE)
+    assert ledger.get(study.id).status == states.RECEIVED
+
+
+def test_work_of_a_superseded_run_is_stale(ledger: Ledger) -> None:
+    study = ledger.add("a", "default")
+    ledger.compare(study.id, ["i1"], "t1")
+    ledger.start(study.id, "default", [])
+    ledger.cancel(study.id, "ann")
+    with pytest.raises(Stale):
+        ledger.move(study.id, states.DEIDENTIFYING, run=1)
+    with pytest.raises(Stale):
+        ledger.mark_instances(study.id, 1, [])
+    assert ledger.get(study.id).status == states.CANCELLED
+
+
+def test_a_late_instance_makes_the_next_version_and_opens_the_delivery_again(ledger: Ledger) -> None:
+    study = ledger.add("a", "default")
+    assert ledger.compare(study.id, ["i1", "i2"], "t1") == 2
+    run = ledger.start(study.id, "default", ["research"]).run
+    deliveries = Deliveries(ledger.engine)
+    deliveries.mark(study.id, run, "research", states.CONFIRMED, attempt=1, confirmed=2)
+    for state in (states.DEIDENTIFYING, states.VERIFYING, states.EXPORTING, states.DONE):
+        ledger.move(study.id, state, run=run)
+    assert ledger.compare(study.id, ["i1", "i2"], "t1") == 0
+    assert ledger.compare(study.id, ["i1", "i2", "i3"], "t2") == 1
+    started = ledger.start(study.id, "default", ["research"])
+    assert (started.version, started.run) == (2, 2)
+    delivery = deliveries.get(study.id, "research")
+    assert (delivery.state, delivery.version, delivery.confirmed_version) == (states.PENDING, 2, 1)
+    assert [i.source for i in ledger.instances(study.id, version=2)] == ["i3"]
+
+
+def test_a_study_at_work_cannot_be_started_twice(ledger: Ledger) -> None:
+    study = ledger.add("a", "default")
+    ledger.start(study.id, "default", [])
+    with pytest.raises(Conflict, match="at work"):
+        ledger.start(study.id, "default", [])
+
+
+def test_an_output_is_recognized_before_anything_is_stored_under_it(ledger: Ledger) -> None:
+    study = ledger.add("a", "default")
+    ledger.compare(study.id, ["i1"], "t1")
+    run = ledger.start(study.id, "default", []).run
+    ledger.set_output(study.id, run, "b")
+    assert ledger.is_output("b")
+    assert not ledger.is_output("a")
+    assert ledger.last_updates(["a", "b", "c"]) == {"a": "t1", "b": ""}
+    assert views.one(ledger.engine, "a")["output"] is None  # nothing is stored yet
+
+
+def test_a_restart_forgets_why_instances_were_quarantined(ledger: Ledger) -> None:
+    study = ledger.add("a", "default")
+    ledger.compare(study.id, ["i1"], "t1")
+    run = ledger.start(study.id, "default", []).run
+    number = ledger.instances(study.id)[0].id
+    ledger.mark_instances(study.id, run, [(number, states.INSTANCE_QUARANTINED, None, "why")])
+    assert ledger.instances(study.id)[0].reason == "why"
+    ledger.move(study.id, states.QUARANTINED, run=run, reason="1 of 1")
+    ledger.start(study.id, "default", [])
+    assert ledger.instances(study.id)[0].state == states.INSTANCE_RECEIVED
+
+
+def test_pages_of_studies_join_without_gap_or_repeat(ledger: Ledger) -> None:
+    for number in range(7):
+        ledger.add(f"s{number}", "default" if number % 2 else "other")
+    seen: list[str] = []
+    after = None
+    while True:
+        page, after = views.studies(ledger.engine, limit=3, after=after)
+        seen += [item["source"] for item in page]
+        if after is None:
+            break
+    assert seen == [f"s{n}" for n in reversed(range(7))]
+    assert len(views.studies(ledger.engine, project="other")[0]) == 4
+    assert views.studies(ledger.engine, status="done,failed")[0] == []
+
+
+def test_an_unknown_study_is_not_found(ledger: Ledger) -> None:
+    with pytest.raises(NotFound):
+        views.one(ledger.engine, "nowhere")
+    with pytest.raises(NotFound):
+        ledger.get(99)
+
+
+def test_cursor_and_heartbeats_are_kept(ledger: Ledger) -> None:
+    assert workers.read_cursor(ledger.engine, "changes") == 0
+    workers.save_cursor(ledger.engine, "changes", 5)
+    workers.save_cursor(ledger.engine, "changes", 9)
+    assert workers.read_cursor(ledger.engine, "changes") == 9
+    workers.beat(ledger.engine, "host-0")
+    workers.beat(ledger.engine, "host-0")
+    assert 0 <= workers.ages(ledger.engine)["host-0"] < 5
