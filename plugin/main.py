@@ -1,0 +1,100 @@
+"""Orthanc's PythonScript: the only module that imports `orthanc`; registers the callbacks and starts the service.
+
+Nothing heavy is imported into Orthanc's process, and no orthanc.RestApi* function is called: they keep the GIL and
+deadlock with the received-instance callback.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, cast
+
+import orthanc
+from orthanc_deid import log
+from orthanc_deid.callbacks import Changes, Hints, Orthanc
+from orthanc_deid.door import Actions, Door, Refusal
+from orthanc_deid.header import load_reader
+from orthanc_deid.proxy import ROUTE, Proxy, at_once
+from orthanc_deid.service_socket import Service
+from orthanc_deid.supervisor import Child
+
+PLUGIN = Path(__file__).resolve().parent
+ORIGINS = ("UNKNOWN", "DICOM_PROTOCOL", "REST_API", "PLUGIN", "LUA", "WEB_DAV")
+
+
+def attach(module: Orthanc) -> None:
+    """Register everything; an exception stops Orthanc's start."""
+    log.set_up("plugin")
+    environment = dict(os.environ) | {"PYTHONPATH": str(PLUGIN)}
+    python = environment.get("ORTHANC_DEID_PYTHON") or str(PLUGIN.parent / ".venv" / "bin" / "python")
+    rules = door_rules(python, environment)
+    configuration = json.loads(module.GetConfiguration())
+    service = Service(Path(tempfile.mkdtemp(prefix="orthanc-deid-")) / "service", secrets.token_hex(32))
+
+    module.RegisterReceivedInstanceCallback(door(module, rules))
+    is_decoded = bool(module.CheckVersionAdvanced(1, 13, 0))
+    module.RegisterRestCallback(ROUTE, Proxy(service, at_once=at_once(configuration), get_is_decoded=is_decoded))
+    environment |= {
+        "ORTHANC_DEID_ORTHANC_URL": f"http://127.0.0.1:{configuration.get('HttpPort', 8042)}",
+        "ORTHANC_DEID_ORTHANC_TOKEN": module.GenerateRestApiAuthorizationToken(),
+        "ORTHANC_DEID_SERVICE_SECRET": service.secret,
+    }
+    arguments = [python, "-m", "orthanc_deid.service", "--socket", str(service.socket)]
+    module.RegisterOnChangeCallback(
+        Changes(
+            module.ChangeType,
+            child=Child(arguments, name="service", environment=environment),
+            hints=Hints(service.hint),
+            after_stop=lambda: shutil.rmtree(service.socket.parent, ignore_errors=True),
+        )
+    )
+    extend_explorer(module)
+
+
+def door_rules(python: str, environment: dict[str, str]) -> dict[str, Any]:
+    """Ask the product's own Python for the settings.
+
+    Raises
+    ------
+    RuntimeError
+        They are wrong; stderr, which is Orthanc's, says where.
+    """
+    command = [python, "-m", "orthanc_deid.door_rules"]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, timeout=60, check=False)
+    if done.returncode != 0:
+        raise RuntimeError("the configuration of orthanc-deid is wrong, see the lines above")
+    rules: dict[str, Any] = json.loads(done.stdout)
+    return rules
+
+
+def door(module: Orthanc, rules: dict[str, Any]) -> Door:
+    """Make the received-instance callback with Orthanc's constants, so that it need not ask for them."""
+    action, origin = module.ReceivedInstanceAction, module.InstanceOrigin
+    return Door(
+        actions=Actions(
+            keep=action.KEEP_AS_IS,
+            discard=action.DISCARD,
+            modify=action.MODIFY,
+            origins={getattr(origin, name): name for name in ORIGINS},
+        ),
+        read=load_reader(rules["site_packages"]),
+        quarantine=Path(rules["quarantine"]),
+        instance_bytes=rules["instance_bytes"],
+        refusals=[Refusal(**refusal) for refusal in rules["refuse"]],
+    )
+
+
+def extend_explorer(module: Orthanc) -> None:
+    """Add the buttons; the second function, of plugin 5.0, keeps them apart from those of other plugins."""
+    script = (PLUGIN / "orthanc_deid" / "pages" / "explorer.js").read_text(encoding="utf-8")
+    if hasattr(module, "ExtendOrthancExplorer2"):
+        module.ExtendOrthancExplorer2("orthanc-deid", script)
+    else:
+        module.ExtendOrthancExplorer(script)
+
+
+attach(cast("Orthanc", orthanc))  # the embedded module has no types
