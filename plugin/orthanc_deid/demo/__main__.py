@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     once = parser.parse_args(arguments).once
     signal.signal(signal.SIGTERM, _stop)
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=120)
     deadline = time.monotonic() + LONGEST_S
     try:
         site = settings.load()

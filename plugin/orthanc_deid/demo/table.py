@@ -89,7 +89,7 @@ class Display:
 def progress(rows: Sequence[Row]) -> Table:
     """Draw the table of the studies under way."""
     table = Table(title="Orthanc De-ID: sample studies on their way")
-    for column in ("source", "sample", "by", "state", "de-identified", "research archive"):
+    for column in ("source", "sample", "by", "state", "done", "archive"):
         table.add_column(column, no_wrap=True)
     for row in rows:
         count = f"{row.deidentified}/{len(row.study.files)}"
@@ -103,7 +103,7 @@ def result(rows: Sequence[Row]) -> Table:
     for column in ("source", "output", "sample", "state"):
         table.add_column(column, no_wrap=True)
     for column in ("in", "confirmed", "seconds"):
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(column, justify="right", no_wrap=True, min_width=len(column))
     for row in rows:
         confirmed = "-" if row.confirmed is None else str(row.confirmed)
         seconds = "-" if row.seconds is None else f"{row.seconds:.1f}"
