@@ -1,0 +1,121 @@
+import errno
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from instances import instance
+from orthanc_deid.door import NOT_STORED, Actions, Door, Refusal, keep_durably
+from orthanc_deid.header import Header, load_reader
+
+KEEP, MODIFY, DISCARD = 1, 2, 3
+ACTIONS = Actions(keep=KEEP, modify=MODIFY, discard=DISCARD, origins={2: "DICOM_PROTOCOL", 3: "REST_API"})
+SCREEN_SAVE = Refusal("screen-save", None, "SCREEN SAVE")
+CT = "1.2.840.10008.5.1.4.1.1.2"
+
+
+def door(folder: Path, *refusals: Refusal, instance_bytes: int = 2**31) -> Door:
+    return Door(
+        actions=ACTIONS,
+        read=load_reader(""),
+        quarantine=folder,
+        instance_bytes=instance_bytes,
+        refusals=refusals,
+    )
+
+
+def kept(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(path.read_text()) for path in sorted((folder / "incoming").glob("*.json"))]
+
+
+def test_an_instance_that_no_rule_refuses_comes_in(tmp_path: Path) -> None:
+    assert door(tmp_path, SCREEN_SAVE)(instance(), 2) == (KEEP, None)
+    assert not (tmp_path / "incoming").exists()
+
+
+@pytest.mark.parametrize("written", ["SCREEN SAVE", "screen save", "Screen Save "])
+def test_one_value_of_image_type_in_any_case_is_enough(tmp_path: Path, written: str) -> None:
+    dicom = instance()
+    dicom = dicom.replace(b"CS\x12\x00DERIVED\\SECONDARY ", b"CS" + _short(f"DERIVED\\{written}"))
+    assert door(tmp_path, SCREEN_SAVE)(dicom, 2) == (DISCARD, None)
+
+
+def _short(text: str) -> bytes:
+    value = text.encode().ljust(len(text) + len(text) % 2)
+    return len(value).to_bytes(2, "little") + value
+
+
+def test_what_is_refused_is_kept_with_its_reason(tmp_path: Path) -> None:
+    dicom = instance(ImageType=["DERIVED", "SCREEN SAVE"])
+    assert door(tmp_path, SCREEN_SAVE)(dicom, 3) == (DISCARD, None)
+    [about] = kept(tmp_path)
+    assert about.pop("at")
+    expected = {"reason": "refused by a rule", "rule": "screen-save", "bytes": len(dicom), "origin": "REST_API"}
+    assert about == expected
+    [file] = (tmp_path / "incoming").glob("*.dcm")
+    assert file.read_bytes() == dicom
+    assert len(file.stem) == 32
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+
+
+def test_every_trait_of_a_refusal_must_be_there() -> None:
+    both = Refusal("x", CT, "LOCALIZER")
+    assert both.matches(Header(frozenset({CT}), ("LOCALIZER",)))
+    assert not both.matches(Header(frozenset({CT}), ("AXIAL",)))
+    assert not both.matches(Header(frozenset({"1.2"}), ("LOCALIZER",)))
+    assert Refusal("x", CT, None).matches(Header(frozenset({CT, "1.2"}), ()))
+
+
+def test_a_value_that_only_contains_the_word_is_not_it() -> None:
+    assert not SCREEN_SAVE.matches(Header(frozenset({CT}), ("NO SCREEN SAVE",)))
+
+
+def test_an_instance_over_the_limit_is_kept_out(tmp_path: Path) -> None:
+    assert door(tmp_path, instance_bytes=1024)(instance(rows=64), 2) == (DISCARD, None)
+    assert kept(tmp_path)[0]["reason"] == "larger than 1024 bytes"
+
+
+def test_an_instance_that_cannot_be_read_is_kept_out(tmp_path: Path) -> None:
+    assert door(tmp_path)(bytes(128) + b"DICM" + b"\x02\x00\x10", 2) == (DISCARD, None)
+    assert str(kept(tmp_path)[0]["reason"]).startswith("its header cannot be read")
+
+
+def test_the_sender_of_what_is_no_dicom_sees_a_failure(tmp_path: Path) -> None:
+    assert door(tmp_path)(b"x", 3) == (MODIFY, NOT_STORED)
+    assert not (tmp_path / "incoming").exists()
+
+
+def test_the_sender_sees_a_failure_when_the_quarantine_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "incoming").write_text("a file where the folder should be")
+    assert door(tmp_path, SCREEN_SAVE)(instance(ImageType=["SCREEN SAVE"]), 2) == (MODIFY, NOT_STORED)
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="full"):
+        keep_durably(tmp_path / "incoming", b"x", {})
+    assert list((tmp_path / "incoming").iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [MemoryError, RecursionError, SystemExit, KeyboardInterrupt])
+def test_nothing_is_raised_into_orthanc(tmp_path: Path, error: type[BaseException]) -> None:
+    def broken(_dicom: bytes) -> Header:
+        raise error
+
+    made = Door(actions=ACTIONS, read=broken, quarantine=tmp_path, instance_bytes=2**31, refusals=())
+    assert made(b"x" * 2000, 2) in {(DISCARD, None), (MODIFY, NOT_STORED)}
+
+
+def test_nothing_is_raised_when_even_the_log_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError
+
+    monkeypatch.setattr("orthanc_deid.log.event", broken)
+    dicom = instance(ImageType=["SCREEN SAVE"])
+    assert door(tmp_path, SCREEN_SAVE)(dicom, 2) == (MODIFY, NOT_STORED)

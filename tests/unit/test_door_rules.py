@@ -1,0 +1,36 @@
+import json
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from orthanc_deid.door_rules import main
+
+
+def environment(folder: Path, text: str) -> dict[str, str]:
+    config = folder / "deid.yaml"
+    config.write_text(text)
+    return {"ORTHANC_DEID_HOME": str(folder), "ORTHANC_DEID_CONFIG": str(config)}
+
+
+def test_the_rules_are_what_the_settings_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "limits: {instance_bytes: 5000}\nintake: {refuse: [{name: a, image_type: SCREEN SAVE}]}\n"
+    assert main(environment(tmp_path, text)) == 0
+    rules = json.loads(capsys.readouterr().out)
+    assert rules["quarantine"] == str(tmp_path / "quarantine")
+    assert rules["instance_bytes"] == 5000
+    assert rules["refuse"] == [{"name": "a", "sop_class": None, "image_type": "SCREEN SAVE"}]
+    assert rules["automatic"] is True
+
+
+def test_pydicom_is_found_where_this_python_has_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(environment(tmp_path, "{}")) == 0
+    found = Path(json.loads(capsys.readouterr().out)["site_packages"])
+    assert found == Path(pydicom.__file__).parents[1]
+
+
+def test_a_wrong_setting_is_named_by_file_and_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(environment(tmp_path, "intake:\n  refuze: []\n")) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "deid.yaml:2: intake.refuze: unknown key" in shown.err
