@@ -1,21 +1,17 @@
 import os
 import signal
-import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from servers import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 Start = Callable[..., subprocess.Popen[str]]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
 
 
 @pytest.fixture
@@ -24,13 +20,17 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def start(home: Path) -> Iterator[Start]:
-    started = []
-    environment = os.environ | {
+def environment(home: Path) -> dict[str, str]:
+    return os.environ | {
         "ORTHANC_DEID_HOME": str(home),
         "ORTHANC_DEID_HTTP_PORT": str(free_port()),
         "ORTHANC_DEID_DICOM_PORT": str(free_port()),
     }
+
+
+@pytest.fixture
+def start(environment: dict[str, str]) -> Iterator[Start]:
+    started = []
 
     def run(*words: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
@@ -111,3 +111,12 @@ def test_a_taken_port_is_told_by_its_variable(start: Start) -> None:
     output, _ = second.communicate(timeout=20)
     assert second.returncode == 2
     assert "choose another: ORTHANC_DEID_HTTP_PORT=" in output
+
+
+def test_a_containers_health_check_sees_its_server(start: Start, environment: dict[str, str]) -> None:
+    check = [sys.executable, "-m", "orthanc_deid.healthcheck", "archive"]
+    environment["PYTHONPATH"] = str(ROOT / "plugin")
+    read_until(start("archive"), "Orthanc has started")
+    assert subprocess.run(check, env=environment, timeout=20, check=False).returncode == 0
+    environment["ORTHANC_DEID_HTTP_PORT"] = str(free_port())
+    assert subprocess.run(check, env=environment, timeout=20, check=False, stderr=subprocess.DEVNULL).returncode == 1
