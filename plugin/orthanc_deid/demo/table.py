@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -88,7 +89,7 @@ class Display:
 
 def progress(rows: Sequence[Row]) -> Table:
     """Draw the table of the studies under way."""
-    table = Table(title="Orthanc De-ID: sample studies on their way")
+    table = _table("Orthanc De-ID: sample studies on their way")
     for column in ("source", "sample", "by", "state", "done", "archive"):
         table.add_column(column, no_wrap=True)
     for row in rows:
@@ -99,17 +100,21 @@ def progress(rows: Sequence[Row]) -> Table:
 
 def result(rows: Sequence[Row]) -> Table:
     """Draw the last table."""
-    table = Table(title="Sample studies")
+    table = _table("Sample studies")
     for column in ("source", "output", "sample", "state"):
         table.add_column(column, no_wrap=True)
     for column in ("in", "confirmed", "seconds"):
-        table.add_column(column, justify="right", no_wrap=True, min_width=len(column))
+        table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         confirmed = "-" if row.confirmed is None else str(row.confirmed)
         seconds = "-" if row.seconds is None else f"{row.seconds:.1f}"
         short = (row.study.source[:8], (row.output or "-")[:8])
         table.add_row(*short, row.study.title, _state(row), str(len(row.study.files)), confirmed, seconds)
     return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, box=box.SIMPLE_HEAD, padding=0, pad_edge=False)  # seven columns in 80
 
 
 def _state(row: Row) -> str:
