@@ -116,3 +116,10 @@ def test_the_sender_sees_a_failure_when_the_quarantine_cannot_be_written(server:
     assert "OutOfResources" in sent.stdout + sent.stderr
     assert server.instances() == []
     assert server.upload(instance()).json()["Status"] == "Success"
+
+
+def test_no_compiled_library_of_our_environment_is_in_orthancs_process(server: OrthancServer) -> None:
+    assert server.upload(instance()).json()["Status"] == "Success"
+    maps = Path(f"/proc/{server.pid}/maps").read_text()
+    assert "libOrthancPython" in maps
+    assert "site-packages" not in maps

@@ -1,0 +1,69 @@
+"""main.py as Orthanc runs it, in a process of its own, with the stand-in for the embedded module."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from instances import instance
+from servers import CHECKOUT, MAIN
+
+CODE = """
+import json, runpy, sys
+sys.path[:0] = [{plugin!r}, {tests!r}]
+import fake_orthanc
+sys.modules["orthanc"] = fake_orthanc
+before = set(sys.modules)
+runpy.run_path({main!r})
+registered = fake_orthanc.REGISTERED
+with open({dicom!r}, "rb") as file:
+    answer = registered["received"](file.read(), 3)
+new = sorted({{name.partition(".")[0] for name in set(sys.modules) - before}})
+found = {{"modules": new, "registered": sorted(registered), "answer": answer[0], "rest": registered["rest"][0]}}
+print(json.dumps(found))
+"""
+
+
+def run(folder: Path, deid: str) -> subprocess.CompletedProcess[str]:
+    (folder / "deid.yaml").write_text(deid)
+    (folder / "x.dcm").write_bytes(instance())
+    tests = str(CHECKOUT / "tests")
+    code = CODE.format(plugin=str(MAIN.parent), tests=tests, main=str(MAIN), dicom=str(folder / "x.dcm"))
+    environment = {
+        "ORTHANC_DEID_HOME": str(folder),
+        "ORTHANC_DEID_CONFIG": str(folder / "deid.yaml"),
+        "ORTHANC_DEID_PYTHON": sys.executable,
+        "TMPDIR": str(folder),
+    }
+    # -S: without site-packages, as the Python embedded in Orthanc
+    return subprocess.run(
+        [sys.executable, "-S", "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> dict[str, Any]:
+    done = run(tmp_path, "{}")
+    assert done.returncode == 0, done.stderr
+    loaded: dict[str, Any] = json.loads(done.stdout)
+    return loaded
+
+
+def test_every_callback_is_registered_and_the_door_lets_an_instance_in(found: dict[str, Any]) -> None:
+    assert found["registered"] == ["change", "explorer", "received", "rest"]
+    assert found["rest"] == "/deid/(.*)"
+    assert found["answer"] == 1
+
+
+def test_only_the_standard_library_and_pydicom_are_loaded_into_orthanc(found: dict[str, Any]) -> None:
+    foreign = set(found["modules"]) - set(sys.stdlib_module_names)
+    assert foreign == {"orthanc_deid", "pydicom"}
+
+
+def test_wrong_settings_stop_the_load(tmp_path: Path) -> None:
+    done = run(tmp_path, "limits:\n  instance_byte: 1\n")
+    assert done.returncode == 1
+    assert "deid.yaml:2: limits.instance_byte: unknown key" in done.stderr
