@@ -8,6 +8,7 @@ import pytest
 
 from databases import PostgresqlServer
 from servers import OrthancServer
+from sites import Site
 
 NewOrthanc = Callable[..., OrthancServer]
 
@@ -41,3 +42,23 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'deid.sqlite'}"
     server: PostgresqlServer = request.getfixturevalue("postgresql")
     return server.new_database()
+
+
+@pytest.fixture
+def new_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """Answer a function that makes a Site (not started); all end with the test."""
+    made: list[Site] = []
+
+    def make(**more: Any) -> Site:  # noqa: ANN401  # Site's own arguments
+        made.append(Site(tmp_path / f"site-{len(made)}", **more))
+        return made[-1]
+
+    yield make
+    for site in made:
+        site.kill()
+
+
+@pytest.fixture
+def site(new_site: Callable[..., Site], database_url: str) -> Site:
+    """Answer a running Site; a test that uses it runs on both databases."""
+    return new_site(database_url=database_url).start()

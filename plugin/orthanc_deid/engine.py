@@ -40,6 +40,11 @@ def follow(jobs: Sequence[Job], delay_s: float = 0.0) -> Outcome:
 Perform = Callable[[str, Job], Outcome]
 
 
+def migrate(url: str) -> None:
+    """Bring the engine's own tables to its version's shape."""
+    DBOS.migrate(_dbos_url(url))
+
+
 class Queue:
     """The enqueueing side, for the service: raises at once when the database is away."""
 

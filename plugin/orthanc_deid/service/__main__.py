@@ -1,10 +1,12 @@
 """`python -m orthanc_deid.service --socket PATH`: started by the plugin, ends with it."""
 
 import argparse
+import logging
 import os
 import sys
 
 import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
 
 from .. import install, log, settings
 from ..errors import ConfigurationError
@@ -29,6 +31,10 @@ def main() -> int:
     except ConfigurationError as error:
         print(error, file=sys.stderr)  # noqa: T201  # for the person who started it
         return 2
+    except SQLAlchemyError as error:
+        # The plugin starts the service again, later each time, until the database is back.
+        log.event("the database is away", level=logging.ERROR, error=type(error).__name__)
+        return 1
     app = build(runtime, os.environ["ORTHANC_DEID_SERVICE_SECRET"])
     uvicorn.run(app, uds=arguments.socket, log_config=None, access_log=False, timeout_graceful_shutdown=3)
     return 0

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from .. import log
+from .. import engine, log
 from ..database import migrate, open_database
 from ..database.ledger import Ledger
 from ..engine import Queue
@@ -21,6 +21,7 @@ class Runtime:
         self.settings = loaded
         self.database = open_database(loaded.database_url)
         migrate(self.database)
+        engine.migrate(loaded.database_url)
         self.orthanc = Orthanc(local_address(loaded))
         self.ledger = Ledger(self.database)
         self.queue = Queue(loaded.database_url)

@@ -91,21 +91,25 @@ def _deidentify_one(orthanc: Orthanc, pseudonyms: Pseudonyms, subject: Subject, 
 
 
 def _deidentified(orthanc: Orthanc, pseudonyms: Pseudonyms, subject: Subject, source: Source) -> bytes:
+    uids = {
+        "study_uid": pseudonyms.uid(subject.study_uid),
+        "series_uid": pseudonyms.uid(source.series_uid),
+        "sop_uid": pseudonyms.uid(source.sop_uid),
+    }
     payload = native.payload(
         subject.profile,
-        study_uid=pseudonyms.uid(subject.study_uid),
-        series_uid=pseudonyms.uid(source.series_uid),
-        sop_uid=pseudonyms.uid(source.sop_uid),
         patient_id=pseudonyms.patient_id(subject.patient),
         patient_name=pseudonyms.patient_name(subject.patient),
+        **uids,
     )
     ds = rewrite(
         encode.decode(orthanc.anonymized(source.orthanc, payload)),
         subject.profile,
         pseudonyms,
         subject.patient,
-        original=lambda: encode.decode(orthanc.file(source.orthanc)),
         version=__version__,
+        already_mapped=frozenset(uids.values()),
+        original=lambda: encode.decode(orthanc.file(source.orthanc)),
     )
     return encode.encode(ds)
 

@@ -1,0 +1,122 @@
+"""The spine: a study goes in, a de-identified one arrives at the research archive."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sites import Site
+from studies import Person, ct_instance, ct_study
+
+UNKNOWN = "0" * 8 + 4 * ("-" + "0" * 8)
+
+
+def test_a_study_arrives_de_identified_and_everything_is_told(site: Site) -> None:
+    person = Person(1)
+    source = site.send(ct_study(person, 5))
+    study = site.await_status(source, "done")
+    assert study["instances"] == {"received": 5, "deidentified": 5, "quarantined": 0}
+    assert study["destinations"] == {"research": "confirmed"}
+    assert len(site.arrived(study["output"])) == 5
+    assert [e["status"] for e in study["events"] if not e["destination"]] == [
+        "received", "queued", "deidentifying", "verifying", "exporting", "done",
+    ][-5 - (study["events"][0]["status"] == "received"):]  # fmt: skip
+    assert study["next_attempt_at"] is None
+
+
+def test_no_marker_leaves_in_any_way(site: Site) -> None:
+    person = Person(2)
+    source = site.send(ct_study(person, 3))
+    study = site.await_status(source, "done")
+    ways_out = {"answer": json.dumps(study).encode(), "log": site.clinical.log().encode()}
+    for instance in site.research.instances():
+        ways_out[f"file {instance}"] = site.research.get(f"/instances/{instance}/file").content
+    assert len(ways_out) == 5
+    left = [(way, marker) for way, data in ways_out.items() for marker in person.markers if marker.encode() in data]
+    assert left == []
+
+
+def test_the_database_holds_no_identity(new_site: Callable[..., Site], tmp_path: Path) -> None:
+    file = tmp_path / "deid.sqlite"
+    site = new_site(database_url=f"sqlite:///{file}").start()
+    person = Person(3)
+    site.await_status(site.send(ct_study(person, 3)), "done")
+    stored = b"".join(path.read_bytes() for path in tmp_path.glob("deid.sqlite*"))
+    assert len(stored) > 10000
+    assert [marker for marker in person.markers if marker.encode() in stored] == []
+
+
+def test_two_studies_of_one_patient_are_of_one_pseudonym(site: Site) -> None:
+    person = Person(4)
+    outputs = [site.await_status(site.send(ct_study(person, 2, study=n)), "done")["output"] for n in (1, 2)]
+    patients = {site.research.get(f"/studies/{o}").json()["PatientMainDicomTags"]["PatientID"] for o in outputs}
+    assert len(set(outputs)) == 2
+    assert len(patients) == 1
+    frames = {site.research.get(f"/studies/{o}/shared-tags?simplify").json()["FrameOfReferenceUID"] for o in outputs}
+    assert len(frames) == 1
+
+
+def test_a_late_instance_joins_the_same_study_and_nothing_else_is_sent_again(site: Site) -> None:
+    person = Person(5)
+    first = site.await_status(site.send(ct_study(person, 4)), "done")
+    before = {i: site.research.get(f"/instances/{i}/metadata/ReceptionDate").text for i in site.research.instances()}
+    source = site.send(ct_study(person, 2, first=5))
+    second = site.await_status(source, "done", version=2)
+    assert second["output"] == first["output"]
+    assert second["instances"]["deidentified"] == 6
+    assert len(site.arrived(second["output"])) == 6
+    assert len(site.research.studies()) == 1
+    after = {i: site.research.get(f"/instances/{i}/metadata/ReceptionDate").text for i in site.research.instances()}
+    assert {i: after[i] for i in before} == before
+
+
+def test_an_instance_sent_twice_changes_nothing(site: Site) -> None:
+    files = ct_study(Person(6), 2)
+    first = site.await_status(site.send(files), "done")
+    site.send(files)
+    assert site.clinical.post(f"/deid/studies/{first['source']}/process").status_code == 202
+    again = site.study(first["source"])
+    assert (again["status"], again["version"], again["events"]) == ("done", 1, first["events"])
+
+
+def test_a_study_without_patient_id_is_quarantined_with_the_attribute_as_reason(site: Site) -> None:
+    class Nobody(Person):
+        PatientID = ""
+
+    study = site.await_status(site.send([ct_instance(Nobody(7))]), "quarantined")
+    assert "PatientID (0010,0020)" in study["reason"]
+    assert site.research.instances() == []
+
+
+def test_the_output_is_not_taken_for_a_new_source(site: Site) -> None:
+    study = site.await_status(site.send(ct_study(Person(8), 2)), "done")
+    answer = site.clinical.post(f"/deid/studies/{study['output']}/process")
+    assert answer.status_code == 409
+    assert "result of a de-identification" in answer.json()["detail"]
+    assert len(site.clinical.get("/deid/studies").json()["items"]) == 1
+
+
+@pytest.mark.parametrize("verb", ["process", "retry", "cancel"])
+def test_an_unknown_study_is_answered_with_a_problem(site: Site, verb: str) -> None:
+    answer = site.clinical.post(f"/deid/studies/{UNKNOWN}/{verb}")
+    assert answer.status_code == 404
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["status"] == 404
+
+
+def test_a_wrong_query_names_the_field(site: Site) -> None:
+    answer = site.clinical.get("/deid/studies?limit=none")
+    assert (answer.status_code, answer.json()["field"]) == (422, "query.limit")
+
+
+def test_the_openapi_description_names_every_public_route(site: Site) -> None:
+    paths = site.clinical.get("/deid/openapi.json").json()["paths"]
+    assert set(paths) == {
+        "/deid/health", "/deid/studies", "/deid/studies/{study}", "/deid/studies/{study}/process",
+        "/deid/studies/{study}/retry", "/deid/studies/{study}/cancel",
+    }  # fmt: skip
+    page = site.clinical.get("/deid/docs")
+    assert page.ok
+    assert "http://" not in page.text.replace("http://127.0.0.1", "")
+    assert "https://" not in page.text
