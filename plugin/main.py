@@ -42,6 +42,7 @@ def attach(module: Orthanc) -> None:
         "ORTHANC_DEID_ORTHANC_URL": f"http://127.0.0.1:{configuration.get('HttpPort', 8042)}",
         "ORTHANC_DEID_ORTHANC_TOKEN": module.GenerateRestApiAuthorizationToken(),
         "ORTHANC_DEID_SERVICE_SECRET": service.secret,
+        "ORTHANC_DEID_STABLE_AGE_S": str(configuration.get("StableAge", 60)),
     }
     arguments = [python, "-m", "orthanc_deid.service", "--socket", str(service.socket)]
     module.RegisterOnChangeCallback(
