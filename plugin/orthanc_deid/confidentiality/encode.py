@@ -130,10 +130,10 @@ class _Writer:
         return b"".join(parts)
 
     def raw(self, elem: RawDataElement, parts: list[bytes]) -> None:
-        """Encode an element of bytes; an encapsulated value gets back its delimiter."""
+        """Encode an element of bytes; an encapsulated value is OB (PS3.5 A.4) and gets back its delimiter."""
         value = elem.value or b""
         if elem.length == _UNDEFINED:
-            parts += (self.head(elem.tag, elem.VR, _UNDEFINED), value, self.tag_and_length.pack(0xFFFE, 0xE0DD, 0))
+            parts += (self.head(elem.tag, "OB", _UNDEFINED), value, self.tag_and_length.pack(0xFFFE, 0xE0DD, 0))
             return
         if len(value) & 1:
             value += b" " if elem.VR in _TEXT_PADDED else b"\x00"

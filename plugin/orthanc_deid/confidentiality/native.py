@@ -1,0 +1,36 @@
+"""Compiles a profile into the body of Orthanc's own POST /instances/{id}/anonymize."""
+
+from . import table
+from .plan import plan
+from .profile import IDENTITY, Profile
+
+DICOM_VERSION = "2021b"  # the newest table that Orthanc 1.10.1 knows; the same one everywhere
+_IDENTITY = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "PatientID", "PatientName")
+
+
+def payload(  # noqa: PLR0913  # the five values that Orthanc is told
+    profile: Profile, *, study_uid: str, series_uid: str, sop_uid: str, patient_id: str, patient_name: str
+) -> dict[str, object]:
+    """Make the JSON body; the five values are the project's own already.
+
+    Native only removes: every attribute that the pass keeps, empties, maps or shifts is in Keep, so that the pass finds
+    the original and both ways give the same dataset. Tags are hexadecimal, as one unknown name fails the whole request.
+    """
+    identity = dict(zip(_IDENTITY, (study_uid, series_uid, sop_uid, patient_id, patient_name), strict=True))
+    replace = {_hex(tag): value for tag, value in profile.native.replace().items()}
+    return {
+        "DicomVersion": DICOM_VERSION,
+        "Force": True,
+        "Keep": [_hex(tag) for tag in _kept(profile)],
+        "Remove": [_hex(tag) for tag in sorted(profile.native.remove())],
+        "Replace": identity | replace,
+    }
+
+
+def _kept(profile: Profile) -> list[int]:
+    actions, replaced = plan(profile), profile.native.replace()
+    return sorted(tag for tag in table.basic() if tag in actions and tag not in IDENTITY and tag not in replaced)
+
+
+def _hex(tag: int) -> str:
+    return f"{tag >> 16:04x},{tag & 0xFFFF:04x}"
