@@ -22,6 +22,7 @@ intake:
 limits:
   backoff_s: 1
 """
+ENDS = ("failed", "quarantined", "rejected", "ignored")
 
 
 class Site:
@@ -77,6 +78,8 @@ class Site:
         def reached() -> bool:
             found.clear()
             found.update(self.study(source))
+            over = found.get("status") in ENDS and found["status"] not in wanted
+            assert not over, "it has ended otherwise"
             return found.get("status") in wanted and found["version"] >= version
 
         try:

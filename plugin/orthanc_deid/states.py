@@ -18,7 +18,7 @@ MOVES: dict[str, frozenset[str]] = {
     REVIEW: frozenset({CONVERTING, EXPORTING, REJECTED, CANCELLED, QUEUED}),
     CONVERTING: frozenset({EXPORTING}) | _AT_WORK,
     EXPORTING: frozenset({EXPORTING, DONE}) | _AT_WORK,
-    DONE: frozenset({QUEUED}),
+    DONE: frozenset({QUEUED, WAITING}),
     QUARANTINED: frozenset({QUEUED, CANCELLED, REJECTED}),
     FAILED: frozenset({QUEUED, EXPORTING, CANCELLED}),
     REJECTED: frozenset({QUEUED}),

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Engine, Row, Select, delete, func, insert, select, update
 
@@ -157,16 +157,21 @@ class Ledger:
         with self._writing(study_id, run) as (connection, found):
             if found.status == to and found.reason == short(reason):
                 return
-            _change(connection, found, to, reason, actor, next_attempt_at=None)
+            _change(connection, found, to, reason, actor)
 
     def compare(self, study_id: int, sources: Sequence[str], last_update: str) -> int:
-        """Note which instances Orthanc holds now; answer how many were not known. They make the next version."""
+        """Note which instances Orthanc holds now; answer how many were not known. They make the next version.
+
+        A study that was done waits then; `recheck` stays set until a run is started, so that a crash before
+        the start loses nothing.
+        """
         with self._writing(study_id) as (connection, found):
             known = set(connection.scalars(select(instance.c.source).where(instance.c.study_id == study_id)))
             new = [source for source in sources if source not in known]
-            values: dict[str, object] = {"last_update": last_update, "recheck": 0}
+            values: dict[str, object] = {"last_update": last_update}
             if new:
-                values["version"] = version = found.version + 1
+                version = found.version + 1
+                values |= {"version": version, "recheck": 1}
                 connection.execute(
                     insert(instance),
                     [
@@ -175,6 +180,9 @@ class Ledger:
                     ],
                 )
             connection.execute(update(study).where(study.c.id == study_id).values(**values))
+            if new and found.status == states.DONE:
+                late = replace(found, version=found.version + 1)
+                _change(connection, late, states.WAITING, f"{len(new)} instances arrived late", "system")
         return len(new)
 
     def start(
@@ -194,9 +202,11 @@ class Ledger:
             for name in destinations:
                 _expect_delivery(connection, study_id, name, found.version, now)
             connection.execute(
-                update(study).where(study.c.id == study_id).values(run=found.run + 1, attempt=1, project=project)
+                update(study)
+                .where(study.c.id == study_id)
+                .values(run=found.run + 1, attempt=1, project=project, recheck=0)
             )
-            _change(connection, found, states.QUEUED, reason, actor, next_attempt_at=None)
+            _change(connection, found, states.QUEUED, reason, actor)
         return self.get(study_id)
 
     def again(self, study_id: int, run: int, attempt: int, at: float | None, reason: str | None) -> None:
@@ -209,7 +219,7 @@ class Ledger:
         """Stop the run; raise Conflict where nothing can be stopped."""
         with self._writing(study_id) as (connection, found):
             connection.execute(update(study).where(study.c.id == study_id).values(run=found.run + 1))
-            _change(connection, found, states.CANCELLED, "cancelled by a person", actor, next_attempt_at=None)
+            _change(connection, found, states.CANCELLED, "cancelled by a person", actor)
 
     def set_output(self, study_id: int, run: int, output: str) -> None:
         """Note the id that the de-identified study will have, before the first of its instances is stored."""
@@ -234,10 +244,10 @@ class Ledger:
                 )
             connection.execute(update(study).where(study.c.id == study_id).values(updated_at=time.time()))
 
-    def mark_recheck(self, study_id: int) -> None:
-        """Remember that something arrived while the study was at work."""
+    def mark_recheck(self, study_id: int, *, needed: bool = True) -> None:
+        """Remember that something arrived while the study was at work, or that it was dealt with."""
         with self.engine.begin() as connection:
-            connection.execute(update(study).where(study.c.id == study_id).values(recheck=1))
+            connection.execute(update(study).where(study.c.id == study_id).values(recheck=int(needed)))
 
     def forget_vanished(self, study_id: int, present: Sequence[str]) -> None:
         """Drop instances that were never de-identified and that Orthanc no longer holds."""
@@ -263,7 +273,13 @@ def _study(connection: Connection, query: Select[tuple[object, ...]]) -> Study |
 
 
 def _change(  # noqa: PLR0913  # a state and what is told of it
-    connection: Connection, found: Study, to: str, reason: str | None, actor: str, *, next_attempt_at: float | None
+    connection: Connection,
+    found: Study,
+    to: str,
+    reason: str | None,
+    actor: str,
+    *,
+    next_attempt_at: float | None = None,
 ) -> None:
     if to not in states.MOVES[found.status] and to != found.status:
         raise Conflict(f"study {found.id} is {found.status}: it cannot become {to}")

@@ -22,9 +22,7 @@ class OrthancPeerDestination:
     def send(self, shipment: Shipment, seconds: float) -> None:
         """Send as an asynchronous job; the same instances a second time are overwritten or ignored there."""
         self._peer.system()  # a peer that is down is found in milliseconds, not at the job's time-out
-        self._orthanc.put_peer(
-            self._settings.name, self._address, self._settings.username, self._settings.password()
-        )
+        self._orthanc.put_peer(self._settings.name, self._address, self._settings.username, self._settings.password())
         missing = set(shipment.new) - set(self._arrived(shipment.output))
         if missing:
             job = self._orthanc.send_to_peer(self._settings.name, [i for i in shipment.new if i in missing])

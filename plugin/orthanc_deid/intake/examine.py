@@ -12,9 +12,6 @@ from ..settings import Configuration, Project
 
 # What our own outputs say of themselves: (0012,0063) DeidentificationMethod.
 METHOD, OUR_METHOD = "0012,0063", "Orthanc De-ID"
-AT_REST_BY_WILL = frozenset(
-    {states.QUARANTINED, states.FAILED, states.REJECTED, states.CANCELLED, states.REVIEW, states.IGNORED}
-)
 
 
 @dataclass(frozen=True)
@@ -47,14 +44,13 @@ def examine(intake: Intake, source: str, *, stable: bool) -> None:
         if study.status == states.RECEIVED:
             intake.ledger.move(study.id, states.WAITING, reason="instances are still arriving")
         return
-    new = _compare(intake, study)
-    if study.status in AT_REST_BY_WILL:
-        return
-    if not intake.configuration.intake.automatic and study.status != states.DONE:
+    study = _compare(intake, study)
+    if study.status in (states.RECEIVED, states.WAITING):
+        if intake.configuration.intake.automatic:
+            _start(intake, study, None, "system")
+            return
         intake.ledger.move(study.id, states.WAITING, reason="automatic processing is off")
-        return
-    if new or study.status != states.DONE:
-        _start(intake, study, f"{new} new instances" if study.version else None, "system")
+    intake.ledger.mark_recheck(study.id, needed=False)
 
 
 def start_by_hand(intake: Intake, source: str, actor: str) -> int:
@@ -74,8 +70,8 @@ def start_by_hand(intake: Intake, source: str, actor: str) -> int:
         raise Conflict(f"the study is {study.status}: it is at work already")
     if study.status == states.IGNORED:
         raise Conflict(f"the study is ignored: {study.reason}")
-    new = _compare(intake, study)
-    if new or study.status != states.DONE:
+    study = _compare(intake, study)
+    if study.status != states.DONE:
         _start(intake, study, "asked for by a person", actor)
     return study.id
 
@@ -102,11 +98,12 @@ def _project(configuration: Configuration, modalities: set[str]) -> Project | No
     return None
 
 
-def _compare(intake: Intake, study: Study) -> int:
+def _compare(intake: Intake, study: Study) -> Study:
     last_update = str(intake.orthanc.study(study.source)["LastUpdate"])
     present = intake.orthanc.instance_ids(study.source)
     intake.ledger.forget_vanished(study.id, present)
-    return intake.ledger.compare(study.id, present, last_update)
+    intake.ledger.compare(study.id, present, last_update)
+    return intake.ledger.get(study.id)
 
 
 def _start(intake: Intake, study: Study, reason: str | None, actor: str) -> None:

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from .. import __version__, states
 from ..confidentiality import encode, native, residual
-from ..confidentiality.identifiers import Identifiers
+from ..confidentiality.identifiers import Identifiers, from_tags
 from ..confidentiality.pseudonyms import Pseudonyms
 from ..confidentiality.rewrite import rewrite
 from ..errors import NotFound, Rejected
@@ -65,7 +65,7 @@ def collect(chunk: Collect) -> Identifiers:
     orthanc = _orthanc(chunk.address)
     known = Identifiers()
     for instance in chunk.instances:
-        known |= Identifiers.from_tags(orthanc.tags(instance))
+        known |= from_tags(orthanc.tags(instance))
     return known
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 import time
 import traceback
 from collections.abc import Callable
@@ -121,5 +122,9 @@ def _undelivered(job: Job, resources: Resources, reason: str) -> Outcome:
 
 def _place(error: Exception) -> str:
     """Name file and line of a fault, never its text: another library's message may hold an identity."""
+    # A fault of a child process carries its traceback as text in its cause.
+    lines = re.findall(r'File ".*?([^/"]+)", line ([0-9]+)', str(error.__cause__ or ""))
+    if lines:
+        return ":".join(lines[-1])
     frames = traceback.extract_tb(error.__traceback__)
     return f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else "unknown place"

@@ -67,9 +67,11 @@ def test_a_late_instance_makes_the_next_version_and_opens_the_delivery_again(led
         ledger.move(study.id, state, run=run)
     assert ledger.compare(study.id, ["i1", "i2"], "t1") == 0
     assert ledger.compare(study.id, ["i1", "i2", "i3"], "t2") == 1
+    assert [s.status for s in ledger.to_recheck()] == [states.WAITING]
     started = ledger.start(study.id, "default", ["research"])
     assert (started.version, started.run) == (2, 2)
     delivery = deliveries.get(study.id, "research")
+    assert ledger.to_recheck() == []
     assert (delivery.state, delivery.version, delivery.confirmed_version) == (states.PENDING, 2, 1)
     assert [i.source for i in ledger.instances(study.id, version=2)] == ["i3"]
 
