@@ -12,7 +12,8 @@
     var list = $('#' + page + '-delete').closest('ul');
     var link = $('<a>').attr('href', '#').attr('id', page + '-deid').text('De-identify');
     list.append($('<li>').attr('data-icon', 'gear').append(link));
-    list.append($('<li>').attr('id', page + '-deid-state').attr('role', 'status').text('…'));
+    list.append($('<li>').attr('id', page + '-deid-state').attr('role', 'status')
+      .css('overflow-wrap', 'anywhere').text('…'));
     link.click(function (event) {
       event.preventDefault();
       withStudy(page, function (study) { start(page, study); });
