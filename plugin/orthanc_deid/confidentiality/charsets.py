@@ -1,5 +1,7 @@
 """Whether texts decode in the character sets that their dataset declares (PS3.3 C.12.1.1.2)."""
 
+import warnings
+
 from pydicom import Dataset
 from pydicom.charset import decode_bytes, python_encoding
 from pydicom.tag import BaseTag
@@ -7,6 +9,7 @@ from pydicom.tag import BaseTag
 Encodings = tuple[str, ...]  # Python's names
 DEFAULT: Encodings = ("ascii",)
 _TAG = BaseTag(0x00080005)
+_ESCAPE = b"\x1b"
 _DELIMITERS = set(b"\r\n\t\f\\^=")
 
 
@@ -30,15 +33,17 @@ def decodes(value: bytes, encodings: Encodings) -> bool:
     try:
         if len(encodings) == 1:
             value.decode(encodings[0])
-            return True
-        return "\ufffd" not in decode_bytes(value, list(encodings), _DELIMITERS)
-    except (ValueError, LookupError):
+            return _ESCAPE not in value
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # pydicom warns where it has to guess
+            return "\ufffd" not in decode_bytes(value, list(encodings), _DELIMITERS)
+    except (ValueError, LookupError, UserWarning):
         return False
 
 
 def ascii_only(value: bytes) -> bytes:
-    """Put a question mark for each byte outside the default repertoire and drop escapes."""
-    return value.decode("ascii", "replace").replace("\ufffd", "?").replace("\x1b", "").encode("ascii")
+    """Put a question mark for each byte outside the default repertoire and for each escape."""
+    return value.decode("ascii", "replace").replace("\ufffd", "?").replace("\x1b", "?").encode("ascii")
 
 
 def encoded(text: str, encodings: Encodings) -> bytes:

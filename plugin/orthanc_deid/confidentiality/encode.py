@@ -19,6 +19,7 @@ IMPLEMENTATION_CLASS = "2.25.203166331487062353164402371325013268117"
 IMPLEMENTATION_VERSION = "ORTHANC-DEID"
 
 _UNDEFINED = 0xFFFFFFFF
+_HEADER = 8  # bytes of the shortest tag, VR and length
 _LONG_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
 _TEXT_PADDED = frozenset(
     {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UR", "UT"}
@@ -44,10 +45,20 @@ def decode(data: bytes) -> Dataset:
         raise Rejected("the file holds no dataset")
     if not ds.file_meta.get("TransferSyntaxUID"):
         raise Rejected("the file does not say its transfer syntax")
-    last = ds.get_item(max(ds.keys()))
-    if isinstance(last, RawDataElement) and last.length not in (_UNDEFINED, len(last.value or b"")):
-        raise Rejected("the file ends inside its last attribute")
+    if _is_cut(ds, len(data)):
+        raise Rejected("the file ends inside an attribute")
     return ds
+
+
+def _is_cut(ds: Dataset, size: int) -> bool:
+    """Tell whether the last attribute lacks bytes, or a header of which pydicom is silent follows it."""
+    last = ds.get_item(max(ds.keys()))
+    if not isinstance(last, RawDataElement) or last.length == _UNDEFINED:
+        return False
+    deflated = ds.file_meta.TransferSyntaxUID.is_deflated
+    return last.length != len(last.value or b"") or (
+        not deflated and 0 < size - last.value_tell - last.length < _HEADER
+    )
 
 
 def encode(ds: Dataset) -> bytes:
@@ -120,6 +131,8 @@ class _Writer:
             ds = correct_ambiguous_vr(ds, self.little)
         parts: list[bytes] = []
         for tag in sorted(ds.keys()):
+            if not tag & 0xFFFF:
+                continue  # group lengths are of the file that was (PS3.5 7.2)
             elem = ds[tag] if foreign else ds.get_item(tag)
             if isinstance(elem, RawDataElement) and (self.implicit or elem.VR):
                 self.raw(elem, parts)

@@ -1,5 +1,6 @@
 """Compiles a profile into exactly one action for every attribute of the dictionary; what is missing is removed."""
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
@@ -14,7 +15,8 @@ from .profile import Profile
 class Action(StrEnum):
     """What happens to an attribute, at every depth."""
 
-    KEEP = "keep"  # unless its VR in the file is one that needs an action of its own
+    KEEP = "keep"  # a text, unless its VR in the file is one that needs an action of its own
+    NUMBER = "keep a number"  # or bulk data
     AS_IS = "keep as it is"  # a person asked for it, or it names a class of the standard
     REMOVE = "remove"
     EMPTY = "empty"
@@ -55,11 +57,35 @@ CLASS_UIDS = frozenset(
 )  # fmt: skip
 # Addresses of things lead to their owner; these two are parts of a published code.
 CODE_ADDRESSES = frozenset({0x0008010E, 0x00080120})
+# Texts that Table E.1-1 does not list although a person writes them (a segment's label, a beam's name).
+_TYPED_KEYWORD = re.compile("Label$|Description$|Comments?$|Notes$|Text$|Explanation$|Reason|Title$")
+TYPED = frozenset(
+    {
+        "ApplicationSetupName", "AssignedLocation", "BeamName", "BlockName", "ChannelShieldName", "ComponentWelderIDs",
+        "ContactDisplayName", "DataElementName", "DataSetName", "DataSetSource", "EnergyWindowName",
+        "HangingProtocolCreator", "HangingProtocolUserGroupName", "IndicationLabel", "ItineraryID", "NTPSourceAddress",
+        "OwnerID", "PrinterName", "RadiationMachineName", "RTImageName", "SourceApplicatorName",
+        "StorageMediaFileSetID", "SurgicalTechnique", "TargetLabel", "TemplateName", "TrackingID", "TreatmentProtocols",
+    }
+)  # fmt: skip
+# Long texts that are parts of a published list or made by a device.
+FIXED_PROSE = frozenset(
+    {
+        "AlgorithmParameters", "CodingSchemeExternalID", "CodingSchemeName", "CodingSchemeResponsibleOrganization",
+        "DetectorMode", "EXIFVersion", "FractionPattern", "GridAbsorbingMaterial", "GridSpacingMaterial",
+        "ImageDisplayFormat", "LinearityCorrectionTechnique", "BeamHardeningCorrectionTechnique", "LongCodeValue",
+        "SpectralSensitivity",
+    }
+)  # fmt: skip
+# Dates that are texts, so that no rule for dates sees them.
+_DATES_AS_TEXT = frozenset({0x00100033, 0x00100034})
 # What the pass writes itself, and what describes the lengths of the file that was.
 OWN = frozenset({0x00120062, 0x00120063, 0x00120064, 0x00280303})
 LENGTHS = frozenset({0x00080001, 0xFFFCFFFC})
 _FILE_GROUPS = frozenset({0x0000, 0x0002, 0x0004, 0xFFFE})
 _DATES = frozenset({"DA", "DT"})
+
+NUMBERS = frozenset({"AT", "FD", "FL", "OB", "OD", "OF", "OL", "OV", "OW", "SL", "SS", "SV", "UL", "US", "UV"})
 
 PATIENT_NAME, PATIENT_ID = 0x00100010, 0x00100020
 
@@ -74,21 +100,21 @@ def _plan(options: tuple[Option, ...], keep: frozenset[int], remove: frozenset[i
     chosen = [table.option(option) for option in options]
     dates = Option.MODIFIED_DATES in options
     actions: dict[int, Action] = {}
-    for tag, (vr, *_) in DicomDictionary.items():
+    for tag, (vr, _, _, _, keyword) in DicomDictionary.items():
         if tag in keep:
             actions[tag] = Action.ITEMS if vr == "SQ" else Action.AS_IS
         elif tag not in remove and not _outside(tag):
-            action = _action(tag, vr, chosen, dates=dates)
+            action = _listed(tag, vr, chosen) or _uncovered(tag, vr, keyword, dates=dates)
             if action is not Action.REMOVE:
                 actions[tag] = action
     return actions
 
 
 def _outside(tag: int) -> bool:
-    return tag >> 16 in _FILE_GROUPS or table.in_removed_group(tag) or tag in OWN or tag in LENGTHS
+    return tag >> 16 in _FILE_GROUPS or table.in_removed_group(tag) or tag in OWN | LENGTHS | _DATES_AS_TEXT
 
 
-def _action(tag: int, vr: str, options: list[Mapping[int, str]], *, dates: bool) -> Action:
+def _listed(tag: int, vr: str, options: list[Mapping[int, str]]) -> Action | None:
     if tag == PATIENT_NAME:
         return Action.NAME
     if tag == PATIENT_ID:
@@ -98,7 +124,7 @@ def _action(tag: int, vr: str, options: list[Mapping[int, str]], *, dates: bool)
             return _for_vr(OPTION_ACTIONS[option[tag]], vr)
     letter = table.basic().get(tag)
     if letter is None:
-        return _uncovered(tag, vr, dates=dates)
+        return None
     action = (SEQUENCES if vr == "SQ" else LETTERS)[letter]
     # A UID that the table gives a dummy (Annotation Group UID) is mapped: references to it still resolve.
     return Action.UID if vr == "UI" and action is Action.DUMMY else action
@@ -106,11 +132,15 @@ def _action(tag: int, vr: str, options: list[Mapping[int, str]], *, dates: bool)
 
 def _for_vr(action: Action, vr: str) -> Action:
     if action is Action.KEEP:
-        return {"SQ": Action.ITEMS, "TM": Action.TIME}.get(vr, action)
+        return {"SQ": Action.ITEMS, "TM": Action.TIME}.get(vr, _kept(vr))
     return action
 
 
-def _uncovered(tag: int, vr: str, *, dates: bool) -> Action:
+def _kept(vr: str) -> Action:
+    return Action.NUMBER if vr.split(" ", maxsplit=1)[0] in NUMBERS else Action.KEEP
+
+
+def _uncovered(tag: int, vr: str, keyword: str, *, dates: bool) -> Action:
     """Choose for what the table does not list: the standard keeps it, unless its kind of value identifies."""
     if vr == "UI":
         return Action.CLASS if tag in CLASS_UIDS else Action.UID
@@ -120,4 +150,13 @@ def _uncovered(tag: int, vr: str, *, dates: bool) -> Action:
         return Action.SHIFT if dates else Action.EMPTY
     if vr == "TM":
         return Action.TIME if dates else Action.EMPTY
-    return {"SQ": Action.ITEMS, "PN": Action.EMPTY}.get(vr, Action.KEEP)
+    if _is_typed(vr, keyword):
+        return Action.DUMMY
+    return {"SQ": Action.ITEMS, "PN": Action.EMPTY}.get(vr, _kept(vr))
+
+
+def _is_typed(vr: str, keyword: str) -> bool:
+    """Tell whether a person writes the text as they please; without Clean Descriptors nobody has looked at it."""
+    if vr in ("LT", "ST", "UC", "UT"):
+        return keyword not in FIXED_PROSE
+    return vr in ("LO", "SH") and (keyword in TYPED or bool(_TYPED_KEYWORD.search(keyword)))

@@ -9,7 +9,8 @@ Rules, so that a hit means something:
 - UI holds nothing but UIDs; DA, DT and TM are not searched for ids.
 - Birth dates are searched as text in their usual notations, and as DA or DT only in the attributes for birth dates:
   a shifted date of a study may be equal to a birth date by chance and says nothing then.
-- UN, OB and private values are searched as Latin-1 and UTF-8; other numbers and pixel data are not.
+- UN, OB and private values are searched as Latin-1 and UTF-8, the bytes of numbers for words from 6 characters on;
+  pixel data is not.
 """
 
 import re
@@ -27,6 +28,7 @@ from pydicom.dataelem import DataElement
 from orthanc_deid.errors import Rejected
 
 from .identifiers import BIRTH_DATES, Identifiers
+from .plan import NUMBERS
 
 _UID = re.compile(rb"[0-9]+(?:\.[0-9]+){2,}")
 _WORD = re.compile(r"[^\W_]+")
@@ -122,7 +124,7 @@ class _KnownBytes:
 
     def _accented(self, word: bytes) -> bool:
         for encoding in ("utf-8", "latin-1"):
-            text = folded(word.decode(encoding, "replace")).encode()
+            text = folded(word.decode(encoding, "replace").replace("\ufffd", " ")).encode()
             if _meets(self.words, _BYTE_WORD.findall(text)) or any(inside in text for inside in self.inside):
                 return True
         return False
@@ -184,13 +186,14 @@ def _fragments_end(data: bytes, at: int) -> int:
 
 
 def _search(ds: Dataset, words: _Words, path: str) -> Iterator[Finding]:
-    for elem in ds:
+    for tag in list(ds.keys()):
+        raw, elem = ds.get_item(tag), ds[tag]
         where = f"{path}({elem.tag.group:04X},{elem.tag.element:04X})"
         if elem.VR == "SQ":
             for index, item in enumerate(elem.value):
                 yield from _search(item, words, f"{where}[{index}]")
         elif elem.tag not in _PIXELS:
-            kind = _kind(elem, words)
+            kind = _in_number(raw.value, words) if elem.VR in NUMBERS - _BYTES else _kind(elem, words)
             if kind:
                 yield Finding(where, kind)
 
@@ -208,6 +211,13 @@ def _kind(elem: DataElement, words: _Words) -> str | None:
         least = _SHORT if vr == "CS" else _INSIDE
         return next((words.whole[w] for t in texts if len(w := folded(t)) >= least and w in words.whole), None)
     return _in_texts(texts, words) if vr in _TEXT else None
+
+
+def _in_number(value: object, words: _Words) -> str | None:
+    """Search the bytes of numbers for longer words: shorter ones are there by chance."""
+    text = " ".join(_byte_texts(value))
+    found = {word for word in _WORD.findall(folded(text)) if len(word) >= _INSIDE}
+    return next((words.whole[word] for word in found if word in words.whole), None)
 
 
 def _byte_texts(value: object) -> list[str]:
@@ -228,10 +238,13 @@ def _in_text(text: str, words: _Words) -> str | None:
     if any(date in plain for date in words.dates):
         return "birth date"
     inside = next((kind for known, kind in words.inside.items() if known in plain), None)
-    found = _WORD.findall(plain)
-    return (
-        inside or (_has_any(found, words.name_words) and "name") or (_has_any(found, words.id_words) and "id") or None
-    )
+    return inside or _word_kind(_WORD.findall(plain), words)
+
+
+def _word_kind(found: list[str], words: _Words) -> str | None:
+    if _has_any(found, words.name_words):
+        return "name"
+    return "id" if _has_any(found, words.id_words) else None
 
 
 def _has_any(found: list[str], wanted: set[tuple[str, ...]]) -> bool:

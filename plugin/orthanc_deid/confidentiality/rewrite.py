@@ -11,12 +11,11 @@ from pydicom.tag import BaseTag
 from orthanc_deid.errors import Rejected
 
 from . import charsets, dates, dummies, method
-from .plan import PATIENT_ID, PATIENT_NAME, Action, plan
+from .plan import NUMBERS, PATIENT_ID, PATIENT_NAME, Action, plan
 from .profile import Profile
 from .pseudonyms import Patient, Pseudonyms
 
 Element = DataElement | RawDataElement
-_NUMBERS = frozenset({"AT", "FD", "FL", "OB", "OD", "OF", "OL", "OV", "OW", "SL", "SS", "SV", "UL", "US", "UV"})
 _TEXTS = frozenset({"LO", "LT", "SH", "ST", "UC", "UT"})
 # What native /anonymize changes inside items whatever it is told: StudyInstanceUID and SeriesInstanceUID.
 _SPOILED = frozenset({0x0020000D, 0x0020000E})
@@ -133,14 +132,23 @@ class _Pass:
     # One handler for each action: the element as it is, a new one, or None to remove it.
 
     def keep(self, ds: Dataset, elem: Element) -> Element | None:
-        """Keep what is a number or a plain text; a VR that holds more gets the action of its kind."""
+        """Keep a text; a VR that holds more gets the action of its kind, bytes for a text are removed."""
         vr = elem.VR or _vr(elem)
-        if vr in _NUMBERS:
-            return elem
+        if vr in NUMBERS:
+            return None
         if vr in _TEXTS:
             return self.text(elem)
         handler = _BY_VR.get(vr)
         return handler(self, ds, elem) if handler else self.plain(elem)
+
+    def number(self, ds: Dataset, elem: Element) -> Element | None:
+        """Keep a number, in digits too; any other VR has no place there."""
+        vr = elem.VR
+        if vr is None or vr in NUMBERS or " " in vr:
+            return elem
+        if vr == "UN":
+            return self.unknown(ds, elem)
+        return self.plain(elem) if vr in ("DS", "IS") else None
 
     def as_is(self, ds: Dataset, elem: Element) -> Element | None:
         """Keep any text, name, date or number."""
@@ -149,7 +157,7 @@ class _Pass:
             return None
         if vr == "UN":
             return self.unknown(ds, elem)
-        return elem if vr in _NUMBERS else self.text(elem)
+        return elem if vr in NUMBERS else self.text(elem)
 
     def text(self, elem: Element) -> Element:
         """Keep a text that its character set can decode; replace the bytes that it cannot."""
@@ -171,7 +179,8 @@ class _Pass:
         value = _bytes(elem)
         if not self.little or " " in vr or len(value) > _SHORT:
             return None
-        return self.keep(ds, self.raw(elem.tag, vr, value)) if vr != "UN" else None
+        known = self.raw(elem.tag, vr, value)
+        return known if vr in NUMBERS else None if vr == "UN" else self.keep(ds, known)
 
     def empty(self, _ds: Dataset, elem: Element) -> Element:
         """Leave the attribute without a value."""
@@ -252,6 +261,7 @@ Handler = Callable[[_Pass, Dataset, Element], Element | None]
 
 HANDLERS: dict[Action, Handler] = {
     Action.KEEP: _Pass.keep,
+    Action.NUMBER: _Pass.number,
     Action.AS_IS: _Pass.as_is,
     Action.EMPTY: _Pass.empty,
     Action.DUMMY: _Pass.dummy,
