@@ -7,9 +7,7 @@ deadlock with the received-instance callback.
 import json
 import os
 import secrets
-import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +17,7 @@ from orthanc_deid.callbacks import Changes, Hints, Orthanc
 from orthanc_deid.door import Actions, Door, Refusal
 from orthanc_deid.header import load_reader
 from orthanc_deid.proxy import ROUTE, Proxy, at_once
-from orthanc_deid.service_socket import Service
+from orthanc_deid.service_socket import Service, SocketFolder
 from orthanc_deid.supervisor import Child
 
 PLUGIN = Path(__file__).resolve().parent
@@ -33,7 +31,8 @@ def attach(module: Orthanc) -> None:
     python = environment.get("ORTHANC_DEID_PYTHON") or str(PLUGIN.parent / ".venv" / "bin" / "python")
     rules = door_rules(python, environment)
     configuration = json.loads(module.GetConfiguration())
-    service = Service(Path(tempfile.mkdtemp(prefix="orthanc-deid-")) / "service", secrets.token_hex(32))
+    folder = SocketFolder()
+    service = Service(folder.path / "service", secrets.token_hex(32))
 
     module.RegisterReceivedInstanceCallback(door(module, rules))
     is_decoded = bool(module.CheckVersionAdvanced(1, 13, 0))
@@ -50,7 +49,7 @@ def attach(module: Orthanc) -> None:
             module.ChangeType,
             child=Child(arguments, name="service", environment=environment),
             hints=Hints(service.hint),
-            after_stop=lambda: shutil.rmtree(service.socket.parent, ignore_errors=True),
+            after_stop=folder.remove,
         )
     )
     extend_explorer(module)

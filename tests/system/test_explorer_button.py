@@ -103,7 +103,8 @@ def test_a_click_processes_the_study_and_its_state_is_shown(
     study = server.get(f"/deid/studies/{uploaded['ParentStudy']}").json()
     assert study["status"] == "done"
     page.click(f"{STATE.format(page=kind)} a")
-    page.wait_for_url(f"**/explorer.html#study?uuid={study['output']}")
+    page.wait_for_url(f"**#study?uuid={study['output']}")
+    await_text(page, "study", "this study is the result")
 
 
 def test_the_reason_of_a_quarantine_is_shown_as_text(uploaded: dict[str, str], show: Show) -> None:

@@ -85,19 +85,24 @@
   }
 
   function show(page, study, answer) {
-    var text = answer.status + (answer.reason ? ': ' + answer.reason : '');
-    say(page, text, answer.status === 'done' ? answer.output : null);
+    if (answer.output === study) {
+      say(page, 'this study is the result');
+      return;
+    }
+    say(page, answer.status + (answer.reason ? ': ' + answer.reason : ''), answer.status === 'done' && answer.output);
     if ($.inArray(answer.status, END_STATES) === -1) {
       later(page, study);
     }
   }
 
-  // Everything that comes from the service is set as text or attribute: nothing of it becomes HTML.
+  // What comes from the service is set as text: nothing of it becomes HTML.
   function say(page, text, output) {
     var line = $('#' + page + '-deid-state').empty().append($('<span>').text('De-identification: ' + text));
     if (output) {
       line.append(document.createTextNode(' '));
-      line.append($('<a>').attr('href', '#study?uuid=' + encodeURIComponent(output)).text('open the result'));
+      // jQuery Mobile ignores a link from the study page to the study page: another query makes it another document.
+      var url = 'explorer.html?' + $.now() + '#study?uuid=' + encodeURIComponent(output);
+      line.append($('<a>').attr({ href: url, rel: 'external' }).text('open the result'));
     }
   }
 
