@@ -12,18 +12,18 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from . import engine, log, settings
-from .database import demand_current, open_database, workers
-from .database.deliveries import Deliveries
-from .database.ledger import Ledger
-from .errors import ConfigurationError, DeidError, Retriable
-from .orthanc_rest import Orthanc, local_address
-from .pipeline import Job
-from .processes import Processes
-from .settings import Settings, read_secret
-from .steps import Resources
-from .steps.perform import perform
-from .supervisor import die_with_parent
+from .. import engine, log, settings
+from ..database import demand_current, open_database, workers
+from ..database.deliveries import Deliveries
+from ..database.ledger import Ledger
+from ..errors import ConfigurationError, DeidError, Retriable
+from ..orthanc_rest import Orthanc, local_address
+from ..pipeline import Job
+from ..processes import Processes
+from ..settings import Settings, read_secret
+from ..steps import Resources
+from ..steps.perform import perform
+from ..supervisor import die_with_parent
 
 HEARTBEAT_S = 5.0
 CONCURRENCY = 4  # studies at once in one worker: while one waits for a destination, others use the processes
@@ -64,7 +64,7 @@ def _run(loaded: Settings, slot: int) -> int:
         orthanc=Orthanc(local_address(loaded)),
         ledger=Ledger(database),
         deliveries=Deliveries(database),
-        processes=Processes(loaded.processes),
+        processes=Processes(loaded.processes, ["orthanc_deid.steps.instances"]),
         key=bytes.fromhex(read_secret(loaded.key_file)),
     )
 
