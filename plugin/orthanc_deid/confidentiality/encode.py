@@ -38,24 +38,30 @@ def decode(data: bytes) -> Dataset:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a library's warning may hold a value
-            ds = dcmread(BytesIO(data))
+            return _read(data)
+    except Rejected:
+        raise
     except Exception as error:  # noqa: BLE001  # pydicom raises many kinds for broken files, and says what it read
         raise Rejected(f"not readable as a DICOM file ({type(error).__name__})") from None
+
+
+def _read(data: bytes) -> Dataset:
+    ds = dcmread(BytesIO(data))
     if not ds:
         raise Rejected("the file holds no dataset")
-    if not ds.file_meta.get("TransferSyntaxUID"):
-        raise Rejected("the file does not say its transfer syntax")
-    if _is_cut(ds, len(data)):
+    syntax = ds.file_meta.get("TransferSyntaxUID")
+    if not isinstance(syntax, UID) or syntax.is_private or not syntax.is_transfer_syntax:
+        raise Rejected("the file does not say a transfer syntax of the standard")
+    if _is_cut(ds, len(data), deflated=syntax.is_deflated):
         raise Rejected("the file ends inside an attribute")
     return ds
 
 
-def _is_cut(ds: Dataset, size: int) -> bool:
+def _is_cut(ds: Dataset, size: int, *, deflated: bool) -> bool:
     """Tell whether the last attribute lacks bytes, or a header of which pydicom is silent follows it."""
     last = ds.get_item(max(ds.keys()))
     if not isinstance(last, RawDataElement) or last.length == _UNDEFINED:
         return False
-    deflated = ds.file_meta.TransferSyntaxUID.is_deflated
     return last.length != len(last.value or b"") or (
         not deflated and 0 < size - last.value_tell - last.length < _HEADER
     )
@@ -69,14 +75,20 @@ def encode(ds: Dataset) -> bytes:
     Rejected
         The dataset cannot be written: no SOP Instance UID, or a value that fits no encoding.
     """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a library's warning may hold a value
+            return _written(ds)
+    except Rejected:
+        raise
+    except Exception as error:  # noqa: BLE001  # pydicom raises many kinds for values of a wrong form, and names them
+        raise Rejected(f"the result cannot be written ({type(error).__name__})") from None
+
+
+def _written(ds: Dataset) -> bytes:
     syntax = UID(ds.file_meta.TransferSyntaxUID)
     meta = _meta(ds, syntax)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a library's warning may hold a value
-        try:
-            body = _Writer(implicit=syntax.is_implicit_VR, little=syntax.is_little_endian).dataset(ds)
-        except (ValueError, TypeError, AttributeError, NotImplementedError, struct.error, OSError) as error:
-            raise Rejected(f"the result cannot be written ({type(error).__name__})") from None
+    body = _Writer(implicit=syntax.is_implicit_VR, little=syntax.is_little_endian).dataset(ds)
     if syntax.is_deflated:
         deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
         packed = deflate.compress(body) + deflate.flush()

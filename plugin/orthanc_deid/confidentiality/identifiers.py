@@ -100,14 +100,21 @@ def _counts(text: str) -> bool:
 
 
 def _values(ds: Dataset) -> Iterator[tuple[int, str, str]]:
-    for elem in ds:
+    for tag, raw in list(ds.items()):
+        # Converting a value is the expensive part: only kinds that are collected, and UN that may be one of them.
+        if not ((raw.VR or _dictionary_vr(tag)) in _LOOKED_AT or tag in IDS or tag in BIRTH_DATES):
+            continue
+        elem = ds[tag]
         if elem.VR == "SQ":
             for item in elem.value:
                 yield from _values(item)
-        elif elem.VR in ("PN", "UI") or elem.tag in IDS or elem.tag in BIRTH_DATES:
+        elif elem.VR in ("PN", "UI") or tag in IDS or tag in BIRTH_DATES:
             for value in elem.value if elem.VM > 1 else [elem.value]:
                 if text := str(value or "").strip("\x00 "):
-                    yield elem.tag, str(elem.VR), text
+                    yield tag, str(elem.VR), text
+
+
+_LOOKED_AT = frozenset({"SQ", "PN", "UI", "UN"})
 
 
 def _tag_values(tags: Mapping[str, Any]) -> Iterator[tuple[int, str, str]]:

@@ -5,7 +5,8 @@ Rules, so that a hit means something:
 - UIDs are compared as whole dotted numbers, in every attribute.
 - Names are whole words, without case and accents, in texts; ids also inside longer words from 6 characters on.
   Names and ids shorter than 4 characters count only as a whole value of a text.
-- CS: whole values from 4 characters. DS and IS: whole values from 6 digits, as shorter numbers are measurements.
+- CS: whole values from 4 characters. DS and IS: whole values from 6 digits, as shorter numbers are measurements. A
+  value that is longer than these VRs allow is a text.
 - UI holds nothing but UIDs; DA, DT and TM are not searched for ids.
 - Birth dates are searched as text in their usual notations, and as DA or DT only in the attributes for birth dates:
   a shifted date of a study may be equal to a birth date by chance and says nothing then.
@@ -35,6 +36,7 @@ _WORD = re.compile(r"[^\W_]+")
 _BYTE_WORD = re.compile(rb"[0-9A-Za-z\x80-\xfd]+")
 _SHORT = 4  # characters; fewer count as whole values only
 _INSIDE = 6  # characters from which an id is found inside a longer word, and a number in DS or IS
+_LONGEST_CODE = 16  # characters of one value of CS or DS
 _UNDEFINED = 0xFFFFFFFF
 
 _TEXT = frozenset({"AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
@@ -207,10 +209,10 @@ def _kind(elem: DataElement, words: _Words) -> str | None:
         return "uid" if not words.uids.isdisjoint(texts) else None
     if elem.tag in BIRTH_DATES and not words.birth.isdisjoint(texts):
         return "birth date"
-    if vr in ("CS", "DS", "IS"):
+    if vr in ("CS", "DS", "IS") and max(map(len, texts)) <= _LONGEST_CODE:
         least = _SHORT if vr == "CS" else _INSIDE
         return next((words.whole[w] for t in texts if len(w := folded(t)) >= least and w in words.whole), None)
-    return _in_texts(texts, words) if vr in _TEXT else None
+    return _in_texts(texts, words) if vr in _TEXT or vr in ("CS", "DS", "IS") else None
 
 
 def _in_number(value: object, words: _Words) -> str | None:

@@ -167,9 +167,9 @@ class _Pass:
         return elem if charsets.decodes(value, self.encodings) else self.with_value(elem, charsets.ascii_only(value))
 
     def plain(self, elem: Element) -> Element | None:
-        """Keep a value of the default repertoire; anything else in it is not what the VR says."""
+        """Keep a value of printable ASCII; anything else in it is not what the VR says."""
         value = elem.value
-        if isinstance(elem, RawDataElement) and value and not value.isascii():
+        if isinstance(elem, RawDataElement) and value and value.rstrip(b"\x00").translate(None, _PRINTABLE):
             return None
         return elem
 
@@ -254,6 +254,7 @@ class _Pass:
         return self.with_value(elem, self.id)
 
 
+_PRINTABLE = bytes(range(0x20, 0x7F))
 _UID_CHARACTERS = frozenset("0123456789.\\\x00 ")
 _IN_A_YEAR = {"Y": 1, "M": 12, "W": 52, "D": 365}
 

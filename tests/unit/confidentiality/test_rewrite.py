@@ -33,6 +33,7 @@ from orthanc_deid.confidentiality.profile import Native, Profile
 from orthanc_deid.confidentiality.pseudonyms import Patient
 from orthanc_deid.confidentiality.residual import search
 from orthanc_deid.confidentiality.rewrite import rewrite
+from orthanc_deid.errors import Rejected
 
 
 def deidentified(data: bytes, profile: Profile = RESEARCH, patient: Patient = PATIENT) -> bytes:
@@ -298,3 +299,18 @@ def test_the_original_is_not_fetched_where_nothing_was_spoiled() -> None:
         original=lambda: copy.copy(image(Rows=next(fetched))),
     )
     assert next(fetched) == 0
+
+
+@given(st.lists(st.tuples(st.integers(132, 3000), st.integers(0, 255)), min_size=1, max_size=8))
+def test_a_damaged_file_is_rejected_searched_or_clean(damage: list[tuple[int, int]]) -> None:
+    ds = image()
+    planted(ds, 1)
+    known = from_dataset(decode(written(ds)))
+    data = bytearray(written(ds))
+    for at, byte in damage:
+        data[at % len(data)] = byte
+    try:
+        out = deidentified(bytes(data))
+    except Rejected:
+        return
+    assert MARKER.encode() not in out or search(out, known)
