@@ -8,29 +8,34 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from .. import __version__, states
 from ..errors import DeidError
+from .arguments import Command, States, StudyId
 from .doctor import diagnose
+from .printing import print_studies, print_study
 from .server import Server, read_password
 
 END_STATES = frozenset(states.STATES) - states.ACTIVE - {states.RECEIVED, states.WAITING}
-STYLES = {states.DONE: "green", states.QUARANTINED: "bold red", states.FAILED: "red", states.WAITING: "dim"}
+WAIT = "Wait until each has ended; exit 1 unless all are done."
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Group(click.Group):
+    command_class = Command
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="orthanc-deid")
 @click.option(
     "--url",
-    help="Orthanc that runs the plugin. [default: http://127.0.0.1:$ORTHANC_DEID_HTTP_PORT, 8042]",
+    help="Orthanc that runs the plugin.  [default: http://127.0.0.1:8042, or the port ORTHANC_DEID_HTTP_PORT]",
 )
 @click.option("--user", default="admin", show_default=True, help="User of that Orthanc.")
 @click.option(
     "--password-file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="File with the password. [default: $ORTHANC_DEID_HOME/admin-password; ORTHANC_DEID_PASSWORD wins]",
+    help="File with the password.  [default: admin-password in ORTHANC_DEID_HOME; the variable ORTHANC_DEID_PASSWORD"
+    " is used instead where it is set]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 @click.pass_context
@@ -38,13 +43,18 @@ def main(context: click.Context, url: str | None, user: str, password_file: Path
     """See and steer the de-identification that runs inside an Orthanc.
 
     \b
-    orthanc-deid studies                     what is known, newest first
-    orthanc-deid studies --status quarantined
-    orthanc-deid show STUDY                  one study with its history
-    orthanc-deid retry STUDY                 start a quarantined or failed one again
-    orthanc-deid doctor                      is everything set up as it should be?
+    orthanc-deid studies                        what is known, newest first
+    orthanc-deid studies --status quarantined   what a person must look at
+    orthanc-deid show STUDY                     one study with its history
+    orthanc-deid retry STUDY                    start a quarantined or failed one again
+    orthanc-deid --json show STUDY              the same for machines
+    orthanc-deid doctor                         is everything set up as it should be?
 
-    STUDY is Orthanc's id of the identified or of the de-identified study.
+    STUDY is Orthanc's id of the identified or of the de-identified study. The options below stand before the command;
+    `orthanc-deid COMMAND --help` tells more of each.
+
+    \b
+    Exit codes: 0 all is well, 1 it was refused, has failed or is not found, 2 usage or configuration.
     """  # noqa: D301  # \b is click's own mark
     port = os.environ.get("ORTHANC_DEID_HTTP_PORT") or "8042"
     context.obj = _Asked(url or f"http://127.0.0.1:{port}", user, password_file, as_json=as_json)
@@ -61,69 +71,99 @@ class _Asked:
 
 
 @main.command("studies")
-@click.option("--status", help=f"States, separated by commas: {', '.join(states.STATES)}.")
+@click.option("--status", type=States(), help=f"Only these, separated by commas: {', '.join(states.STATES)}.")
 @click.option("--project", help="Only this project.")
 @click.option("--limit", type=click.IntRange(1, 100000), default=100, show_default=True, help="At most so many.")
 @click.option("--raw", is_flag=True, help="Print the Orthanc ids of the sources only, a line each, for other commands.")
 @click.pass_obj
 def list_studies(asked: _Asked, status: str | None, project: str | None, limit: int, *, raw: bool) -> None:
-    """List studies, newest first."""
-    items = _pages(asked.server(), status, project, limit)
+    """List studies, newest first.
+
+    \b
+    orthanc-deid studies --status waiting,failed
+    orthanc-deid studies --status quarantined --raw | xargs -r orthanc-deid retry
+
+    The column `instances` counts those that are de-identified, of those that have arrived.
+    """  # noqa: D301  # \b is click's own mark
+    items, more = _pages(asked.server(), status, project, limit)
     if asked.as_json:
         click.echo(json.dumps(items, indent=2))
     elif raw:
         for item in items:
             click.echo(item["source"])
+    elif items:
+        print_studies(items)
     else:
-        _print_studies(items)
+        click.echo("No study is in that state or project." if status or project else "No study has arrived yet.")
+    if more:
+        click.echo(f"There are more than these {limit}: see --limit.", err=True)
 
 
 @main.command()
-@click.argument("study")
+@click.argument("study", type=StudyId())
 @click.pass_obj
 def show(asked: _Asked, study: str) -> None:
-    """Show one study: counts, destinations, and everything that happened to it."""
-    _print_study(asked, asked.server().call("GET", f"/deid/studies/{study}"))
+    """Show one study with all that happened to it.
+
+    Its counts of instances, each destination, and every change of state with its reason and who asked for it.
+    """
+    found = asked.server().call("GET", f"/deid/studies/{study}")
+    if asked.as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        print_study(found)
 
 
 @main.command()
-@click.argument("study", nargs=-1, required=True)
-@click.option("--wait", is_flag=True, help="Wait until each has ended; exit 1 unless all are done.")
+@click.argument("study", nargs=-1, required=True, type=StudyId())
+@click.option("--wait", is_flag=True, help=WAIT)
 @click.pass_obj
 def process(asked: _Asked, study: tuple[str, ...], *, wait: bool) -> None:
-    """De-identify studies now, without waiting until they are stable."""
+    """De-identify studies now, without waiting until they are stable.
+
+    One that is done already changes only where instances have arrived since.
+    """
     _act(asked, study, "process", wait=wait)
 
 
 @main.command()
-@click.argument("study", nargs=-1, required=True)
-@click.option("--wait", is_flag=True, help="Wait until each has ended; exit 1 unless all are done.")
+@click.argument("study", nargs=-1, required=True, type=StudyId())
+@click.option("--wait", is_flag=True, help=WAIT)
 @click.pass_obj
 def retry(asked: _Asked, study: tuple[str, ...], *, wait: bool) -> None:
-    """Start quarantined, failed or cancelled studies again; hasten the next attempt of waiting ones."""
+    """Start quarantined, failed or cancelled studies again.
+
+    One that waits for its next attempt, because its destination was away, is tried now.
+    """
     _act(asked, study, "retry", wait=wait)
 
 
 @main.command()
-@click.argument("study", nargs=-1, required=True)
+@click.argument("study", nargs=-1, required=True, type=StudyId())
 @click.pass_obj
 def cancel(asked: _Asked, study: tuple[str, ...]) -> None:
-    """Stop studies; what was delivered already stays where it is."""
+    """Stop studies.
+
+    What was delivered already stays where it is; `retry` starts a cancelled one again.
+    """
     _act(asked, study, "cancel", wait=False)
 
 
 @main.command()
 @click.pass_obj
 def doctor(asked: _Asked) -> None:
-    """Check plugin, log-in, database, clock, disk, host name and destinations; exit 1 if something is wrong."""
+    """Check that everything is set up as it should be.
+
+    Plugin, log-in, database, clock, disk, secrets, host name and destinations, a line each, with what to do. Run it on the machine of the product with the same ORTHANC_DEID_ variables. Exit 1 if something is wrong.
+    """
     results = diagnose(asked.url, asked.user, asked.password_file)
     if asked.as_json:
         click.echo(json.dumps([{"check": r.check, "ok": r.ok, "detail": r.detail} for r in results], indent=2))
     else:
+        width = max(len(r.check) for r in results)
         for result in results:
-            click.secho(
-                f"{'ok  ' if result.ok else 'BAD '} {result.check:<14} {result.detail}", fg=None if result.ok else "red"
-            )
+            line = f"{'ok ' if result.ok else 'BAD'}  {result.check:<{width}}  {result.detail}"
+            click.secho(line, fg=None if result.ok else "red")
     sys.exit(0 if all(r.ok for r in results) else 1)
 
 
@@ -135,7 +175,8 @@ def door_rules() -> None:
     sys.exit(print_rules())
 
 
-def _pages(server: Server, status: str | None, project: str | None, limit: int) -> list[dict[str, Any]]:
+def _pages(server: Server, status: str | None, project: str | None, limit: int) -> tuple[list[dict[str, Any]], bool]:
+    """Return at most `limit` studies, and whether there are more."""
     items: list[dict[str, Any]] = []
     cursor = None
     while len(items) < limit:
@@ -146,28 +187,30 @@ def _pages(server: Server, status: str | None, project: str | None, limit: int) 
         cursor = page["next"]
         if cursor is None:
             break
-    return items
+    return items, cursor is not None
 
 
 def _act(asked: _Asked, studies: tuple[str, ...], verb: str, *, wait: bool) -> None:
+    """Ask for every study first, so that they go through side by side, and then wait."""
     server = asked.server()
-    failed = False
-    for study in studies:
-        try:
-            found = server.call("POST", f"/deid/studies/{study}/{verb}")
-            if wait:
-                found = _await_end(server, study)
-                failed = failed or found["status"] != states.DONE
-        except click.ClickException as error:
-            click.echo(f"{study}: {error.message}", err=True)
-            failed = True
-            continue
-        if asked.as_json:
-            click.echo(json.dumps(found))
-        else:
-            click.echo(f"{study}: {found['status']}" + (f" ({found['reason']})" if found["reason"] else ""))
-    if failed:
-        sys.exit(1)
+    taken = [found for study in studies if (found := _ask(server, study, verb))]
+    well = len(taken) == len(studies)
+    for found in taken:
+        told = _await_end(server, found["source"]) if wait else found
+        well = well and (not wait or told["status"] == states.DONE)
+        why = f" ({told['reason']})" if told["reason"] else ""
+        click.echo(json.dumps(told) if asked.as_json else f"{told['source']}: {told['status']}{why}")
+    sys.exit(0 if well else 1)
+
+
+def _ask(server: Server, study: str, verb: str) -> dict[str, Any] | None:
+    """Ask for one study; where it is refused say why and go on with the next."""
+    try:
+        answer: dict[str, Any] = server.call("POST", f"/deid/studies/{study}/{verb}")
+    except click.ClickException as error:
+        click.echo(f"{study}: {error.message}", err=True)
+        return None
+    return answer
 
 
 def _await_end(server: Server, study: str) -> dict[str, Any]:
@@ -178,53 +221,10 @@ def _await_end(server: Server, study: str) -> dict[str, Any]:
         time.sleep(0.5)
 
 
-def _print_studies(items: list[dict[str, Any]]) -> None:
-    table = Table("study", "state", "project", "instances", "destinations", "next attempt", "reason", box=None)
-    for item in items:
-        counts = item["instances"]
-        table.add_row(
-            item["source"],
-            f"[{STYLES.get(item['status'], 'default')}]{item['status']}",
-            item["project"],
-            f"{counts['deidentified']}/{counts['received']}",
-            " ".join(f"{name}:{state}" for name, state in item["destinations"].items()),
-            _time(item["next_attempt_at"]),
-            item["reason"] or "",
-        )
-    console = Console(width=None if sys.stdout.isatty() else 240)
-    console.print(table)
-    if not items:
-        console.print("no study is known yet: send one to Orthanc")
-
-
-def _print_study(asked: _Asked, found: dict[str, Any]) -> None:
-    if asked.as_json:
-        click.echo(json.dumps(found, indent=2))
-        return
-    for field in ("source", "output", "project", "status", "reason", "version", "next_attempt_at"):
-        click.echo(f"{field:<16} {found[field] if found[field] is not None else '-'}")
-    for name, count in found["instances"].items():
-        click.echo(f"{name:<16} {count}")
-    for delivery in found["deliveries"]:
-        click.echo(
-            f"to {delivery['destination']:<13} {delivery['state']}, {delivery['confirmed']} confirmed,"
-            f" attempt {delivery['attempt']}" + (f", {delivery['reason']}" if delivery["reason"] else "")
-        )
-    click.echo()
-    for event in found["events"]:
-        where = f" {event['destination']}" if event["destination"] else ""
-        why = f": {event['reason']}" if event["reason"] else ""
-        click.echo(f"{_time(event['at'])}  v{event['version']} {event['status']}{where}{why}  ({event['actor']})")
-
-
-def _time(iso: str | None) -> str:
-    return iso[:19].replace("T", " ") + "Z" if iso else ""
-
-
 def run() -> None:
     """Run the command line; an error of ours is one line, not a traceback."""
     try:
-        main()
+        main(prog_name="orthanc-deid")
     except DeidError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)

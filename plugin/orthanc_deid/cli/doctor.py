@@ -1,27 +1,27 @@
 """doctor: is everything set up as it should be, and what to do where it is not."""
 
+import calendar
 import shutil
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import click
-import requests
 from sqlalchemy.exc import SQLAlchemyError
 
 from .. import destinations, profiles, settings
-from ..database import demand_current, open_database
+from ..database import address, demand_current, open_database
 from ..errors import DeidError
 from ..orthanc_rest import Address, Orthanc
 from ..settings import Settings
-from .server import TIMEOUT_S, Server, read_password
+from .server import Server, read_password
 
 SLOW_LOOKUP_S = 0.5
 CLOCK_S = 5.0
 FREE_BYTES = 2**30
+DATABASE_HINT = "is it running, is ORTHANC_DEID_DATABASE_URL right, is its password in PGPASSWORD?"
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def _run(name: str, check: Callable[[], str]) -> Result:
         return Result(name, ok=False, detail=error.message)
     except DeidError as error:
         return Result(name, ok=False, detail=str(error))
-    except (OSError, SQLAlchemyError, requests.RequestException) as error:
+    except (OSError, SQLAlchemyError) as error:
         return Result(name, ok=False, detail=type(error).__name__)
 
 
@@ -87,18 +87,13 @@ def _orthanc(url: str, user: str, password_file: Path | None) -> str:
 
 def _clock(url: str, user: str, password_file: Path | None) -> str:
     """Workers and Orthanc compare times: next attempts, heartbeats, events."""
-    answer = requests.get(f"{url}/tools/now", auth=(user, read_password(password_file)), timeout=TIMEOUT_S)
-    answer.raise_for_status()
-    theirs = parsedate_to_datetime(_rfc(answer.text)).timestamp()
+    now = Server(url, user, read_password(password_file)).text("/tools/now")
+    # Orthanc writes 20261121T073000, in UTC.
+    theirs = calendar.timegm(time.strptime(now.strip()[:15], "%Y%m%dT%H%M%S"))
     apart = abs(theirs - time.time())
     if apart > CLOCK_S:
         raise click.ClickException(f"Orthanc's clock and this machine's are {apart:.0f} s apart: synchronize them")
     return f"{apart:.0f} s apart from Orthanc's"
-
-
-def _rfc(orthanc_time: str) -> str:
-    """Turn Orthanc's 20261121T073000 (UTC) into a date with a zone."""
-    return time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.strptime(orthanc_time.strip()[:15], "%Y%m%dT%H%M%S"))
 
 
 def _plugin(url: str, user: str, password_file: Path | None) -> str:
@@ -118,6 +113,8 @@ def _configuration(loaded: Settings) -> str:
 
 
 def _secrets(loaded: Settings) -> str:
+    if not loaded.key_file.exists():
+        raise click.ClickException("ORTHANC_DEID_HOME holds no file `key`: is it the product's folder?")
     settings.read_secret(loaded.key_file)
     for file in (loaded.key_file, loaded.admin_password_file):
         if file.exists() and file.stat().st_mode & 0o077:
@@ -126,12 +123,24 @@ def _secrets(loaded: Settings) -> str:
 
 
 def _database(loaded: Settings) -> str:
+    file = address(loaded.database_url).database or ""
+    if loaded.database_url.startswith("sqlite") and not Path(file).exists():
+        raise click.ClickException(
+            "is not there yet (the first start makes it), or ORTHANC_DEID_HOME is another folder"
+        )
     engine = open_database(loaded.database_url)
-    demand_current(engine)
+    try:
+        demand_current(engine)
+    except SQLAlchemyError as error:
+        raise click.ClickException(f"cannot be used ({type(error).__name__}): {DATABASE_HINT}") from None
+    finally:
+        engine.dispose()
     return f"{engine.dialect.name}, tables are of this version"
 
 
 def _disk(loaded: Settings) -> str:
+    if not loaded.home.is_dir():
+        raise click.ClickException("the folder ORTHANC_DEID_HOME is not there yet: the first start makes it")
     free = shutil.disk_usage(loaded.home).free
     if free < FREE_BYTES:
         raise click.ClickException(f"{free // 2**20} MiB free in ORTHANC_DEID_HOME")

@@ -1,6 +1,8 @@
 """Talk to a running server: one session, one time-out, problems turned into messages for people."""
 
+import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +24,29 @@ class Server:
 
     def call(self, method: str, path: str, **query: str | int | None) -> Any:  # noqa: ANN401  # JSON
         """Call a route and return its JSON; end with a message where it answers with a problem."""
+        return self._send(method, path, query).json()
+
+    def text(self, path: str) -> str:
+        """Return what a route of Orthanc's own answers with."""
+        return self._send("GET", path, {}).text
+
+    def _send(self, method: str, path: str, query: Mapping[str, str | int | None]) -> requests.Response:
         wanted = {name: value for name, value in query.items() if value is not None}
         try:
             answer = self._session.request(method, self.url + path, params=wanted, timeout=TIMEOUT_S)
+        except requests.exceptions.InvalidURL:
+            raise click.ClickException("--url: not a web address: http://127.0.0.1:8042 is one") from None
+        except requests.exceptions.MissingSchema:
+            raise click.ClickException("--url: begins with http:// or https://") from None
         except requests.RequestException as error:
-            raise click.ClickException(f"{self.url} does not answer ({type(error).__name__}): is it running?") from None
+            raise click.ClickException(
+                f"{self.url} does not answer ({type(error).__name__}): is it running, is --url right?"
+            ) from None
         if answer.status_code == requests.codes.unauthorized:
             raise click.ClickException("log-in refused: see --user and --password-file")
         if not answer.ok:
             raise click.ClickException(_problem(answer))
-        return answer.json()
+        return answer
 
 
 def local_password_file() -> Path:
@@ -50,16 +65,16 @@ def read_password(path: Path | None) -> str:
         return file.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise click.ClickException(
-            f"password file cannot be read ({type(error).__name__}): set ORTHANC_DEID_HOME or --password-file"
+            f"password file cannot be read ({type(error).__name__}): name it by --password-file, or set"
+            " ORTHANC_DEID_HOME to the product's folder"
         ) from None
 
 
 def _problem(answer: requests.Response) -> str:
-    try:
+    """Return the detail of a problem of ours; anything else is not from us."""
+    with contextlib.suppress(ValueError):
         problem = answer.json()
-    except ValueError:
-        return f"the server answers {answer.status_code}: is Orthanc De-ID loaded in it?"
-    if not isinstance(problem, dict) or "detail" not in problem:
-        return f"the server answers {answer.status_code}: is Orthanc De-ID loaded in it?"
-    field = f"{problem['field']}: " if problem.get("field") else ""
-    return f"{field}{problem['detail']} ({answer.status_code})"
+        if isinstance(problem, dict) and "detail" in problem:
+            field = f"{problem['field']}: " if problem.get("field") else ""
+            return f"{field}{problem['detail']} ({answer.status_code})"
+    return f"the server answers {answer.status_code}: is Orthanc De-ID loaded in it?"
