@@ -27,31 +27,35 @@ class _Model(BaseModel):
 class Match(_Model):
     """Which studies belong to a project; every key that is given must agree, none given matches all."""
 
-    modality: tuple[str, ...] = ()
+    modality: tuple[str, ...] = Field(default=(), description="one of these is the modality of one of its series")
 
 
 class Project(_Model):
     """What happens to the studies that match: the first project in the file that matches is theirs."""
 
-    name: Name
-    match: Match = Match()
-    profile: Name = "research"
-    destinations: tuple[Name, ...] = ()
+    name: Name = Field(description="shown with each of its studies; pseudonyms differ from project to project")
+    match: Match = Field(default=Match(), description="which studies are its own")
+    profile: Name = Field(default="research", description="name of a profile: profiles/<name>.yaml")
+    destinations: tuple[Name, ...] = Field(
+        default=(), description="where its results go; none: they stay in this Orthanc"
+    )
 
 
 class OrthancPeer(_Model):
     """Another Orthanc, reached by its REST API; the read-back asks it directly."""
 
-    kind: Literal["orthanc-peer"]
-    name: Name
-    url: WebAddress
-    username: str | None = None
-    password_file: File | None = None
-    password_env: str | None = None
-    timeout_s: int = Field(default=30, ge=1, le=3600)
+    kind: Literal["orthanc-peer"] = Field(description="what the destination is")
+    name: Name = Field(description="the name that projects give")
+    url: WebAddress = Field(description="its web address, https://research.example.org/")
+    username: str | None = Field(default=None, description="its user; needs one of the two below")
+    password_file: File | None = Field(default=None, description="file that holds nothing but the password")
+    password_env: str | None = Field(default=None, description="environment variable that holds the password")
+    timeout_s: int = Field(default=30, ge=1, le=3600, description="seconds without any answer that count as failure")
 
     @model_validator(mode="after")
     def _one_secret(self) -> "OrthancPeer":
+        if self.url.password:
+            raise ValueError("url: a password does not belong here: give username and password_file")
         if self.password_file and self.password_env:
             raise ValueError("give password_file or password_env, not both")
         if self.username and not (self.password_file or self.password_env):
@@ -83,8 +87,8 @@ Destination = OrthancPeer
 class Refusal(_Model):
     """An instance that has every named trait is kept out of Orthanc, in the quarantine folder."""
 
-    name: Name
-    sop_class: str | None = Field(default=None, pattern=r"^[0-9.]{1,64}$")
+    name: Name = Field(description="written beside each instance that is refused")
+    sop_class: str | None = Field(default=None, pattern=r"^[0-9.]{1,64}$", description="SOP Class UID")
     image_type: str | None = Field(default=None, description="one value of ImageType, any case")
 
     @model_validator(mode="after")
@@ -100,18 +104,18 @@ class Intake(_Model):
     automatic: bool = Field(default=True, description="process every study when it is stable")
     reconcile_s: float = Field(default=5.0, ge=0.2, le=3600, description="seconds between looks at /changes")
     sweep_s: float = Field(default=600.0, ge=1, le=86400, description="seconds between looks at every study")
-    refuse: tuple[Refusal, ...] = ()
+    refuse: tuple[Refusal, ...] = Field(default=(), description="instances that are kept out of Orthanc")
 
 
 class Limits(_Model):
     """Bounds that keep one study from harming the rest."""
 
-    instance_bytes: int = Field(default=2**31, ge=1024, description="a larger instance is refused")
+    instance_bytes: int = Field(default=2**31, ge=1024, description="bytes; a larger instance is refused")
     attempts: int = Field(default=5, ge=1, le=100, description="tries of the de-identification")
     delivery_attempts: int = Field(default=100, ge=1, le=10000, description="tries of each destination")
-    backoff_s: float = Field(default=5.0, ge=0.1, description="wait before the second try; doubles each time")
-    backoff_most_s: float = Field(default=3600.0, ge=0.1, description="longest wait between two tries")
-    step_s: int = Field(default=3600, ge=10, description="longest run of one step")
+    backoff_s: float = Field(default=5.0, ge=0.1, description="seconds before the second try; doubles each time")
+    backoff_most_s: float = Field(default=3600.0, ge=0.1, description="most seconds between two tries")
+    step_s: int = Field(default=3600, ge=10, description="seconds that one step may take")
 
 
 class Access(_Model):
@@ -121,11 +125,13 @@ class Access(_Model):
 class Configuration(_Model):
     """The YAML file."""
 
-    projects: tuple[Project, ...] = Field(default=(Project(name="default"),), min_length=1)
-    destinations: tuple[Destination, ...] = ()
-    intake: Intake = Intake()
-    limits: Limits = Limits()
-    access: Access = Access()
+    projects: tuple[Project, ...] = Field(
+        default=(Project(name="default"),), min_length=1, description="the first that matches takes the study"
+    )
+    destinations: tuple[Destination, ...] = Field(default=(), description="where results can go")
+    intake: Intake = Field(default=Intake(), description="how studies become known")
+    limits: Limits = Field(default=Limits(), description="bounds that keep one study from harming the rest")
+    access: Access = Field(default=Access(), description="who may ask for what; holds no key yet")
 
     @model_validator(mode="after")
     def _names_resolve(self) -> "Configuration":
@@ -166,7 +172,7 @@ class Settings(_Model):
     configuration: Configuration
     http_port: int = Field(ge=1, le=65535)
     dicom_port: int = Field(ge=1, le=65535)
-    database_url: str
+    database_url: str = Field(repr=False)  # may hold a password
     workers: int = Field(ge=1, le=64)
     processes: int = Field(ge=1, le=256, description="CPU processes of each worker")
     stable_age_s: float = Field(ge=0, description="Orthanc's StableAge; the plugin passes it on")
@@ -252,8 +258,8 @@ def validated(model: type[ModelT], path: Path) -> ModelT:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        faults = [_fault(path.name, lines, e, model) for e in error.errors()]
-        raise ConfigurationError("\n".join(faults)) from None
+        faults = sorted(_fault(lines, e, model) for e in _causes(error))
+        raise ConfigurationError("\n".join(f"{path.name}:{line}: {text}" for line, text in faults)) from None
 
 
 Path_ = tuple[str | int, ...]
@@ -331,16 +337,42 @@ def _frozen(value: Any) -> Any:  # noqa: ANN401  # whatever YAML holds
     return value
 
 
-def _fault(name: str, lines: Mapping[Path_, int], error: Any, model: type[BaseModel]) -> str:  # noqa: ANN401  # pydantic's own dict
+def _causes(error: ValidationError) -> list[Any]:
+    """Leave out what only follows: a list whose items are faulty is not too short."""
+    found = error.errors()
+    return [
+        e
+        for e in found
+        if e["type"] != "too_short"
+        or not any(len(o["loc"]) > len(e["loc"]) and o["loc"][: len(e["loc"])] == e["loc"] for o in found)
+    ]
+
+
+# Kinds in the words of the file, not in Python's.
+_KINDS = {
+    "tuple_type": "should be a list: [a, b]",
+    "model_type": "should be keys with values",
+    "dict_type": "should be keys with values",
+    "invalid_key": "should be a word",
+    "bool_type": "should be true or false",
+    "int_type": "should be a whole number",
+    "float_type": "should be a number",
+    "string_type": "should be text; quote it if it looks like a number",
+    "too_short": "should hold at least one",
+    "missing": "is missing",
+}
+
+
+def _fault(lines: Mapping[Path_, int], error: Any, model: type[BaseModel]) -> tuple[int, str]:  # noqa: ANN401  # pydantic's own dict
     where: Path_ = tuple(error["loc"])
     shown = ".".join(map(str, where)) or "file"
-    message = str(error["msg"]).removeprefix("Value error, ")
+    message = _KINDS.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         message = "unknown key" + _nearest(str(where[-1]), _fields_at(model, where[:-1]))
     at = where
     while at and at not in lines:
         at = at[:-1]
-    return f"{name}:{lines.get(at, 1)}: {shown}: {message}"
+    return lines.get(at, 1), f"{shown}: {message}"
 
 
 def _fields_at(model: type[BaseModel], where: Path_) -> list[str]:
