@@ -26,7 +26,14 @@ Held = Annotated[Runtime, Depends(_runtime)]
 StudyId = Annotated[
     str, Path(pattern="^[0-9a-f]{8}(-[0-9a-f]{8}){4}$", description="Orthanc id of the study, source or output")
 ]
-User = Annotated[str, Header(alias="X-Deid-User", include_in_schema=False)]
+
+
+def _user(sent: Annotated[str, Header(alias="X-Deid-User", include_in_schema=False)] = "") -> str:
+    """Read the name that the plugin sends: UTF-8, which the framework takes for Latin-1."""
+    return sent.encode("latin-1").decode("utf-8", "replace") or "unknown"
+
+
+User = Annotated[str, Depends(_user)]
 
 
 def health(runtime: Held) -> Any:
@@ -56,13 +63,13 @@ def show_study(runtime: Held, study: StudyId) -> Any:
     return views.one(runtime.database, study)
 
 
-def process_study(runtime: Held, study: StudyId, user: User = "unknown") -> Any:
+def process_study(runtime: Held, study: StudyId, user: User) -> Any:
     """Start a study now, stable or not; one that is done starts again only if instances have arrived since."""
     start_by_hand(runtime.intake, study, user)
     return views.one(runtime.database, study)
 
 
-def retry_study(runtime: Held, study: StudyId, user: User = "unknown") -> Any:
+def retry_study(runtime: Held, study: StudyId, user: User) -> Any:
     """Start a quarantined, failed or cancelled study again; hasten the next attempt of one that waits."""
     source = str(views.one(runtime.database, study)["source"])
     found = runtime.ledger.find(source)
@@ -79,7 +86,7 @@ def retry_study(runtime: Held, study: StudyId, user: User = "unknown") -> Any:
     return views.one(runtime.database, source)
 
 
-def cancel_study(runtime: Held, study: StudyId, user: User = "unknown") -> Any:
+def cancel_study(runtime: Held, study: StudyId, user: User) -> Any:
     """Stop a study that waits or is at work; what was sent already stays where it is."""
     source = str(views.one(runtime.database, study)["source"])
     found = runtime.ledger.find(source)
