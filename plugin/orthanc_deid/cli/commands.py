@@ -154,7 +154,8 @@ def cancel(asked: _Asked, study: tuple[str, ...]) -> None:
 def doctor(asked: _Asked) -> None:
     """Check that everything is set up as it should be.
 
-    Plugin, log-in, database, clock, disk, secrets, host name and destinations, a line each, with what to do. Run it on the machine of the product with the same ORTHANC_DEID_ variables. Exit 1 if something is wrong.
+    Plugin, log-in, database, clock, disk, secrets, host name and destinations, a line each, with what to do about it.
+    Run it on the machine of the product with the same ORTHANC_DEID_ variables. Exit 1 if something is wrong.
     """
     results = diagnose(asked.url, asked.user, asked.password_file)
     if asked.as_json:
