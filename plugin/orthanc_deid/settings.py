@@ -402,6 +402,6 @@ def _nearest(name: str, known: list[str]) -> str:
 
 def _integer(env: Mapping[str, str], name: str, default: int) -> int:
     value = env.get(name) or str(default)
-    if not value.isdigit():
+    if not (value.isascii() and value.isdigit()):
         raise ConfigurationError(f"{name}: not a whole number")
     return int(value)
