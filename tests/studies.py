@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 ROOT = "1.2.826.0.1.3680043.10.1337"
 ROWS = 32
@@ -47,7 +47,7 @@ def ct_instance(person: Person, *, study: int = 1, series: int = 1, number: int 
     ds.SpecificCharacterSet = "ISO_IR 100"
     ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = CTImageStorage
     study_uid = f"{ROOT}.{person.number}.{study}"
-    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"{study_uid}.{series}.{number}"
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = UID(f"{study_uid}.{series}.{number}")
     ds.StudyInstanceUID, ds.SeriesInstanceUID = study_uid, f"{study_uid}.{series}"
     ds.FrameOfReferenceUID = f"{ROOT}.{person.number}.999"
     ds.PatientName, ds.PatientID, ds.PatientBirthDate = person.PatientName, person.PatientID, "19630417"

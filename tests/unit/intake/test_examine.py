@@ -1,0 +1,178 @@
+from collections.abc import Callable
+
+import pytest
+
+from fake_archive import FakeArchive, FakeStudy
+from orthanc_deid import states
+from orthanc_deid.database import views
+from orthanc_deid.database.deliveries import Deliveries
+from orthanc_deid.database.ledger import Study
+from orthanc_deid.errors import Conflict, NotFound
+from orthanc_deid.intake.examine import Intake, examine, start_by_hand
+from orthanc_deid.pipeline import DEIDENTIFY, Job
+
+TO_DONE = (states.DEIDENTIFYING, states.VERIFYING, states.EXPORTING, states.DONE)
+
+
+def known(intake: Intake, source: str = "a") -> Study:
+    found = intake.ledger.find(source)
+    assert found
+    return found
+
+
+def finish(intake: Intake, source: str = "a", to: tuple[str, ...] = TO_DONE) -> None:
+    for state in to:
+        intake.ledger.move(known(intake, source).id, state)
+
+
+def events(intake: Intake, source: str = "a") -> list[str]:
+    return [event["status"] for event in views.one(intake.ledger.engine, source)["events"]]
+
+
+def test_a_stable_study_is_queued_once_with_its_deliveries(intake: Intake, archive: FakeArchive) -> None:
+    archive.held["a"] = FakeStudy(["i1", "i2"])
+    examine(intake, "a", stable=True)
+    study = known(intake)
+    assert (study.status, study.project, study.version, study.run, study.recheck) == ("queued", "default", 1, 1, 0)
+    job = Job(DEIDENTIFY, study.id, 1, 1)
+    assert intake.queue.live(job.prefix) == [job.id]
+    assert [(d.destination, d.state) for d in Deliveries(intake.ledger.engine).of(study.id)] == [
+        ("research", states.PENDING)
+    ]
+
+
+def test_a_study_that_still_grows_waits_until_it_is_stable(intake: Intake, archive: FakeArchive) -> None:
+    archive.held["a"] = FakeStudy(["i1"], stable=False)
+    examine(intake, "a", stable=False)
+    examine(intake, "a", stable=False)
+    assert (known(intake).status, known(intake).reason) == (states.WAITING, "instances are still arriving")
+    archive.arrive("a", "i2", last_update="t2")
+    examine(intake, "a", stable=True)
+    assert (known(intake).status, known(intake).version) == (states.QUEUED, 1)
+    assert events(intake) == ["received", "waiting", "queued"]
+
+
+def test_without_automatic_processing_a_study_waits_for_a_person(intake: Intake, archive: FakeArchive) -> None:
+    by_hand = Intake(
+        intake.configuration.model_copy(
+            update={"intake": intake.configuration.intake.model_copy(update={"automatic": False})}
+        ),
+        intake.orthanc,
+        intake.ledger,
+        intake.queue,
+    )
+    archive.held["a"] = FakeStudy(["i1"])
+    for _ in range(2):
+        examine(by_hand, "a", stable=True)
+    assert (known(intake).status, known(intake).reason) == (states.WAITING, "automatic processing is off")
+    assert intake.ledger.to_recheck() == []
+    start_by_hand(by_hand, "a", "ann")
+    last = views.one(intake.ledger.engine, "a")["events"][-1]
+    assert (last["status"], last["actor"], last["reason"]) == ("queued", "ann", "asked for by a person")
+
+
+def test_the_first_project_whose_modality_agrees_takes_the_study(
+    new_intake: Callable[..., Intake], archive: FakeArchive
+) -> None:
+    intake = new_intake(
+        projects=(
+            {"name": "mr", "match": {"modality": ("MR",)}},
+            {"name": "x-ray", "match": {"modality": ("CT", "DX")}},
+            {"name": "ct", "match": {"modality": ("CT",)}},
+        )
+    )
+    for source, modality in (("a", "MR"), ("b", "CT"), ("c", "US")):
+        archive.held[source] = FakeStudy([f"{source}1"], modality)
+        examine(intake, source, stable=True)
+    assert [known(intake, source).project for source in "abc"] == ["mr", "x-ray", ""]
+    assert (known(intake, "c").status, known(intake, "c").reason) == (states.IGNORED, "no project matches")
+    with pytest.raises(Conflict, match="ignored: no project matches"):
+        start_by_hand(intake, "c", "ann")
+
+
+def test_what_this_software_made_is_never_a_source(intake: Intake, archive: FakeArchive) -> None:
+    archive.held["a"] = FakeStudy(["i1"])
+    examine(intake, "a", stable=True)
+    intake.ledger.set_output(known(intake).id, 1, "out")
+    archive.held["out"] = FakeStudy(["o1"], method="Orthanc De-ID 0.1")
+    examine(intake, "out", stable=True)
+    assert intake.ledger.find("out") is None
+    with pytest.raises(Conflict, match="itself the result"):
+        start_by_hand(intake, "out", "ann")
+    archive.held["elsewhere"] = FakeStudy(["e1"], method="Orthanc De-ID 0.1")
+    examine(intake, "elsewhere", stable=True)
+    assert known(intake, "elsewhere").reason == "de-identified by this software before"
+
+
+def test_another_software_s_method_does_not_keep_a_study_out(intake: Intake, archive: FakeArchive) -> None:
+    archive.held["a"] = FakeStudy(["i1"], method="Somebody's")
+    examine(intake, "a", stable=True)
+    assert known(intake).status == states.QUEUED
+
+
+def test_what_arrives_while_a_study_is_at_work_is_remembered(intake: Intake, archive: FakeArchive) -> None:
+    archive.held["a"] = FakeStudy(["i1"])
+    examine(intake, "a", stable=True)
+    archive.arrive("a", "i2", last_update="t2")
+    examine(intake, "a", stable=True)
+    assert (known(intake).version, known(intake).run, known(intake).recheck) == (1, 1, 1)
+    with pytest.raises(Conflict, match="at work already"):
+        start_by_hand(intake, "a", "ann")
+    finish(intake)
+    assert [study.source for study in intake.ledger.to_recheck()] == ["a"]
+    examine(intake, "a", stable=True)
+    assert (known(intake).status, known(intake).version, known(intake).run) == (states.QUEUED, 2, 2)
+
+
+def test_a_done_study_without_news_stays_done(intake: Intake, archive: FakeArchive) -> None:
+    archive.held["a"] = FakeStudy(["i1"])
+    examine(intake, "a", stable=True)
+    finish(intake)
+    before = events(intake)
+    examine(intake, "a", stable=True)
+    start_by_hand(intake, "a", "ann")
+    assert (known(intake).status, events(intake)) == (states.DONE, before)
+
+
+def test_a_late_instance_waits_while_more_arrive(intake: Intake, archive: FakeArchive) -> None:
+    archive.held["a"] = FakeStudy(["i1"])
+    examine(intake, "a", stable=True)
+    finish(intake)
+    archive.arrive("a", "i2", last_update="t2")
+    examine(intake, "a", stable=False)
+    assert known(intake).status == states.DONE
+    examine(intake, "a", stable=True)
+    assert (known(intake).status, known(intake).version) == (states.QUEUED, 2)
+    assert events(intake)[-2:] == ["waiting", "queued"]
+
+
+def test_a_quarantined_study_is_not_started_by_a_late_instance_but_by_a_person(
+    intake: Intake, archive: FakeArchive
+) -> None:
+    archive.held["a"] = FakeStudy(["i1"])
+    examine(intake, "a", stable=True)
+    finish(intake, to=(states.DEIDENTIFYING, states.QUARANTINED))
+    archive.arrive("a", "i2", last_update="t2")
+    examine(intake, "a", stable=True)
+    assert known(intake).status == states.QUARANTINED
+    assert intake.ledger.to_recheck() == []
+    start_by_hand(intake, "a", "ann")
+    assert (known(intake).status, known(intake).version) == (states.QUEUED, 2)
+    assert len(intake.ledger.instances(known(intake).id)) == 2
+
+
+def test_an_instance_that_was_deleted_before_it_was_read_is_not_expected(intake: Intake, archive: FakeArchive) -> None:
+    archive.held["a"] = FakeStudy(["i1", "i2"])
+    examine(intake, "a", stable=True)
+    finish(intake, to=(states.CANCELLED,))
+    archive.held["a"].instances.remove("i2")
+    start_by_hand(intake, "a", "ann")
+    assert [instance.source for instance in intake.ledger.instances(known(intake).id)] == ["i1"]
+
+
+def test_a_study_that_orthanc_does_not_hold_is_not_found(intake: Intake) -> None:
+    with pytest.raises(NotFound):
+        examine(intake, "a", stable=True)
+    with pytest.raises(NotFound):
+        start_by_hand(intake, "a", "ann")
+    assert intake.ledger.find("a") is None
