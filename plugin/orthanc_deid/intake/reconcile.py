@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .. import log
 from ..database import workers
-from ..errors import Conflict, DeidError, NotFound
+from ..errors import ConfigurationError, Conflict, DeidError, NotFound, Rejected
 from .examine import Intake, examine
 from .heal import heal
 
@@ -137,7 +137,8 @@ class Reconcile:
             examine(self._intake, source, stable=stable)
         except NotFound:
             log.event("study vanished before it was examined")
-        except Conflict as error:
+        except (Conflict, Rejected, ConfigurationError) as error:
+            # One study must not hold up the others; the sweep comes back to it.
             log.event("study not started", error=str(error))
 
 

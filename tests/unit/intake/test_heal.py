@@ -1,0 +1,104 @@
+import pytest
+
+from fake_archive import FakeArchive, FakeStudy
+from orthanc_deid import states
+from orthanc_deid.database.deliveries import Deliveries
+from orthanc_deid.database.ledger import Study
+from orthanc_deid.intake import heal as healing
+from orthanc_deid.intake.examine import Intake, examine
+from orthanc_deid.intake.heal import heal
+from orthanc_deid.pipeline import DEIDENTIFY, EXPORT, FINISH, Job
+
+
+@pytest.fixture
+def at_work(intake: Intake, archive: FakeArchive, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """Answer a study that is queued since long."""
+    monkeypatch.setattr(healing, "QUIET_S", -1.0)
+    archive.held["a"] = FakeStudy(["i1"])
+    examine(intake, "a", stable=True)
+    found = intake.ledger.find("a")
+    assert found
+    return found
+
+
+def lose_jobs(intake: Intake, study: Study) -> None:
+    """Do what a crash between ledger and queue does."""
+    intake.queue.cancel(Job(DEIDENTIFY, study.id, study.version, study.run).prefix)
+
+
+def live(intake: Intake, study: Study) -> list[str]:
+    return intake.queue.live(Job(DEIDENTIFY, study.id, study.version, study.run).prefix)
+
+
+def test_a_study_that_has_its_job_is_left_alone(intake: Intake, at_work: Study) -> None:
+    heal(intake)
+    assert live(intake, at_work) == [Job(DEIDENTIFY, at_work.id, 1, 1).id]
+    assert intake.ledger.get(at_work.id) == at_work
+
+
+def test_a_study_without_a_job_gets_its_next_attempt(intake: Intake, at_work: Study) -> None:
+    lose_jobs(intake, at_work)
+    heal(intake)
+    heal(intake)
+    assert live(intake, at_work) == [Job(DEIDENTIFY, at_work.id, 1, 1, 2).id]
+    healed = intake.ledger.get(at_work.id)
+    assert (healed.status, healed.attempt, healed.run) == (states.QUEUED, 2, 1)
+
+
+@pytest.mark.parametrize("state", [states.DEIDENTIFYING, states.VERIFYING])
+def test_a_study_whose_step_was_lost_is_queued_again(intake: Intake, at_work: Study, state: str) -> None:
+    for to in (states.DEIDENTIFYING, state):
+        intake.ledger.move(at_work.id, to, run=1)
+    lose_jobs(intake, at_work)
+    heal(intake)
+    assert intake.ledger.get(at_work.id).status == states.QUEUED
+    assert len(live(intake, at_work)) == 1
+
+
+def test_what_changed_just_now_is_not_taken_for_lost(
+    intake: Intake, at_work: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(healing, "QUIET_S", 20.0)
+    lose_jobs(intake, at_work)
+    heal(intake)
+    assert live(intake, at_work) == []
+
+
+def test_a_study_whose_jobs_end_without_a_result_fails(intake: Intake, at_work: Study) -> None:
+    attempts = 2 * intake.configuration.limits.attempts + 1
+    intake.ledger.again(at_work.id, 1, attempts, None, None)
+    lose_jobs(intake, at_work)
+    heal(intake)
+    failed = intake.ledger.get(at_work.id)
+    assert (failed.status, failed.reason) == (states.FAILED, "its jobs end without a result")
+    assert live(intake, at_work) == []
+
+
+def export(intake: Intake, study: Study) -> Deliveries:
+    for state in (states.DEIDENTIFYING, states.VERIFYING, states.EXPORTING):
+        intake.ledger.move(study.id, state, run=1)
+    lose_jobs(intake, study)
+    return Deliveries(intake.ledger.engine)
+
+
+def test_a_lost_export_is_enqueued_again_for_its_destination(intake: Intake, at_work: Study) -> None:
+    deliveries = export(intake, at_work)
+    deliveries.mark(at_work.id, 1, "research", states.SENT, attempt=3)
+    heal(intake)
+    assert live(intake, at_work) == [Job(EXPORT, at_work.id, 1, 1, 4, "research").id]
+    assert deliveries.get(at_work.id, "research").attempt == 4
+
+
+def test_when_all_has_arrived_only_the_finish_was_lost(intake: Intake, at_work: Study) -> None:
+    export(intake, at_work).mark(at_work.id, 1, "research", states.CONFIRMED, confirmed=1)
+    heal(intake)
+    job = Job(FINISH, at_work.id, 1, 1)
+    assert [name.startswith(job.prefix + FINISH) for name in live(intake, at_work)] == [True]
+
+
+def test_a_study_at_rest_is_left_alone(intake: Intake, at_work: Study) -> None:
+    intake.ledger.move(at_work.id, states.QUARANTINED, run=1, reason="because")
+    lose_jobs(intake, at_work)
+    heal(intake)
+    assert intake.ledger.get(at_work.id).status == states.QUARANTINED
+    assert live(intake, at_work) == []

@@ -1,0 +1,187 @@
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from fake_archive import FakeArchive, FakeStudy
+from orthanc_deid import states
+from orthanc_deid.database import workers
+from orthanc_deid.errors import Retriable
+from orthanc_deid.intake.examine import Intake
+from orthanc_deid.intake.reconcile import CURSOR, Reconcile
+from servers import wait_for
+
+QUIET_S = 0.2
+
+
+@pytest.fixture
+def reconcile(intake: Intake) -> Reconcile:
+    return Reconcile(intake, QUIET_S)
+
+
+@pytest.fixture
+def running(new_intake: Callable[..., Intake]) -> Iterator[tuple[Intake, Reconcile]]:
+    """Answer a loop that looks by itself once an hour only."""
+    intake = new_intake(intake={"reconcile_s": 3600.0})
+    made = Reconcile(intake, QUIET_S)
+    made.start()
+    wait_for(lambda: made.looked_at, 10)
+    yield intake, made
+    made.stop()
+
+
+def status(intake: Intake, source: str) -> str | None:
+    found = intake.ledger.find(source)
+    return found.status if found else None
+
+
+def hold(archive: FakeArchive, *sources: str) -> None:
+    """Add studies whose events are not lost."""
+    for source in sources:
+        archive.held[source] = FakeStudy([f"{source}1"])
+        archive.change("NewStudy", source)
+        archive.change("StableStudy", source)
+
+
+def test_changes_are_read_once_and_page_by_page(intake: Intake, archive: FakeArchive, reconcile: Reconcile) -> None:
+    archive.page = 3
+    hold(archive, "a", "b", "c")
+    reconcile.look()
+    assert [status(intake, source) for source in "abc"] == [states.QUEUED] * 3
+    assert archive.asked_since == [0, 3]
+    assert workers.read_cursor(intake.ledger.engine, CURSOR) == 6
+    Reconcile(intake, QUIET_S).look()
+    assert archive.asked_since == [0, 3, 6]
+
+
+def test_the_last_word_of_a_page_decides_whether_a_study_is_stable(
+    intake: Intake, archive: FakeArchive, reconcile: Reconcile
+) -> None:
+    hold(archive, "a")
+    archive.held["a"].stable = False
+    archive.change("NewStudy", "a")
+    reconcile.look()
+    assert status(intake, "a") == states.WAITING
+    archive.change("StableStudy", "a")
+    reconcile.look()
+    assert status(intake, "a") == states.QUEUED
+
+
+def test_other_changes_start_nothing(intake: Intake, archive: FakeArchive, reconcile: Reconcile) -> None:
+    reconcile.look()
+    archive.held["a"] = FakeStudy(["a1"])
+    for kind in ("NewInstance", "NewSeries", "StableSeries", "UpdatedMetadata", "Deleted"):
+        archive.change(kind, "a")
+    reconcile.look()
+    assert status(intake, "a") is None
+
+
+def test_a_sequence_that_begins_anew_is_read_from_its_beginning(
+    intake: Intake, archive: FakeArchive, reconcile: Reconcile
+) -> None:
+    workers.save_cursor(intake.ledger.engine, CURSOR, 5000)
+    hold(archive, "a")
+    reconcile.look()
+    assert status(intake, "a") == states.QUEUED
+    assert workers.read_cursor(intake.ledger.engine, CURSOR) == 2
+
+
+def test_a_study_without_an_event_counts_as_stable_after_a_quiet_time(
+    intake: Intake, archive: FakeArchive, reconcile: Reconcile
+) -> None:
+    archive.held["a"] = FakeStudy(["a1"])
+    reconcile.look()
+    assert status(intake, "a") is None
+    time.sleep(QUIET_S)
+    reconcile.look()
+    assert status(intake, "a") == states.QUEUED
+
+
+def test_the_quiet_time_begins_again_when_something_arrives(
+    intake: Intake, archive: FakeArchive, reconcile: Reconcile
+) -> None:
+    archive.held["a"] = FakeStudy(["a1"])
+    reconcile.look()
+    time.sleep(QUIET_S)
+    archive.arrive("a", "a2", last_update="t2")
+    reconcile.look()
+    assert status(intake, "a") is None
+    time.sleep(QUIET_S)
+    reconcile.look()
+    found = intake.ledger.find("a")
+    assert found
+    assert (found.status, len(intake.ledger.instances(found.id))) == (states.QUEUED, 2)
+
+
+def test_a_study_that_vanishes_is_forgotten(intake: Intake, archive: FakeArchive, reconcile: Reconcile) -> None:
+    archive.held["a"] = FakeStudy(["a1"])
+    archive.change("StableStudy", "b")
+    reconcile.look()
+    del archive.held["a"]
+    time.sleep(QUIET_S)
+    reconcile.look()
+    assert (status(intake, "a"), status(intake, "b")) == (None, None)
+    assert workers.read_cursor(intake.ledger.engine, CURSOR) == 1
+
+
+def test_what_arrived_during_the_work_is_taken_up_afterwards(
+    intake: Intake, archive: FakeArchive, reconcile: Reconcile
+) -> None:
+    hold(archive, "a")
+    reconcile.look()
+    archive.arrive("a", "a2", last_update="t2")
+    archive.change("StableStudy", "a")
+    reconcile.look()
+    study = intake.ledger.find("a")
+    assert study
+    assert (study.status, study.version) == (states.QUEUED, 1)
+    for state in (states.DEIDENTIFYING, states.VERIFYING, states.EXPORTING, states.DONE):
+        intake.ledger.move(study.id, state, run=1)
+    reconcile.look()
+    again = intake.ledger.get(study.id)
+    assert (again.status, again.version) == (states.QUEUED, 2)
+
+
+def test_changes_that_could_not_be_read_are_read_when_orthanc_is_back(
+    intake: Intake, archive: FakeArchive, reconcile: Reconcile
+) -> None:
+    hold(archive, "a")
+    archive.away = True
+    with pytest.raises(Retriable):
+        reconcile.look()
+    archive.away = False
+    reconcile.look()
+    assert status(intake, "a") == states.QUEUED
+
+
+def test_a_study_whose_project_was_renamed_does_not_hold_up_the_others(
+    new_intake: Callable[..., Intake], archive: FakeArchive
+) -> None:
+    before = new_intake(projects=({"name": "old"},), intake={"automatic": False})
+    hold(archive, "a")
+    Reconcile(before, QUIET_S).look()
+    assert status(before, "a") == states.WAITING
+    after = new_intake(projects=({"name": "new"},))
+    archive.change("StableStudy", "a")
+    hold(archive, "b")
+    Reconcile(after, QUIET_S).look()
+    assert (status(after, "a"), status(after, "b")) == (states.WAITING, states.QUEUED)
+
+
+def test_a_hint_makes_the_loop_look_now(running: tuple[Intake, Reconcile], archive: FakeArchive) -> None:
+    intake, reconcile = running
+    hold(archive, "a")
+    reconcile.hint()
+    wait_for(lambda: status(intake, "a") == states.QUEUED, 10)
+
+
+def test_the_loop_outlives_an_orthanc_that_is_away(running: tuple[Intake, Reconcile], archive: FakeArchive) -> None:
+    intake, reconcile = running
+    hold(archive, "a")
+    archive.away = True
+    for _ in range(3):
+        reconcile.hint()
+        time.sleep(0.05)
+    archive.away = False
+    reconcile.hint()
+    wait_for(lambda: status(intake, "a") == states.QUEUED, 10)
