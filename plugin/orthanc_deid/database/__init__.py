@@ -9,27 +9,33 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
 
 from ..errors import ConfigurationError, Retriable
 
 ADVISORY_LOCK = 0x0DE1D  # PostgreSQL: only one process migrates at a time
+WHICH_URL = "ORTHANC_DEID_DATABASE_URL: use sqlite:///<file> or postgresql://<user>@<host>/<name>"
+CONNECT_S = 10  # libpq waits for minutes by itself where a host does not answer
 
 
 def address(url: str) -> URL:
     """Return the URL with our driver named; raise ConfigurationError for any other engine."""
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError(WHICH_URL) from None
     if parsed.get_backend_name() == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.get_backend_name() == "sqlite" and parsed.database:
         return parsed
-    raise ConfigurationError("ORTHANC_DEID_DATABASE_URL: use sqlite:///<file> or postgresql://<user>@<host>/<name>")
+    raise ConfigurationError(WHICH_URL)
 
 
 def open_database(url: str) -> Engine:
     """Open the database; an SQLite file is made where there is none, readable by its owner only."""
     parsed = address(url)
     if parsed.get_backend_name() == "postgresql":
-        return create_engine(parsed, pool_pre_ping=True, pool_size=5)
+        return create_engine(parsed, pool_pre_ping=True, pool_size=5, connect_args={"connect_timeout": CONNECT_S})
     _make_private_file(Path(parsed.database or ""))
     engine = create_engine(parsed, connect_args={"timeout": 30})
     event.listen(engine, "connect", _sqlite_connect)

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from .. import __version__
 from ..errors import ConfigurationError, Conflict, DeidError, NotFound, Rejected, Retriable
+from .models import Problem
 from .routes import ROUTES
 from .runtime import Runtime
 
@@ -54,6 +55,7 @@ def build(runtime: Runtime, secret: str) -> FastAPI:
             methods=[route.method],
             status_code=route.status,
             response_model=route.model,
+            responses={code: _described(code) for code in (*route.errors, 503)},
             summary=(route.function.__doc__ or "").split("\n")[0],
             include_in_schema=route.path.startswith("/deid/"),
         )
@@ -76,6 +78,12 @@ def problem(status: int, title: str, detail: str, field: str | None = None) -> J
         body["field"] = field
     headers = {"Retry-After": "2"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+def _described(code: int) -> dict[str, Any]:
+    """Return what the OpenAPI description says of an error; without it the framework names a model of its own."""
+    title = next(title for status, title in STATUS.values() if status == code)
+    return {"description": title, "content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
 
 
 async def _answer(_request: Request, error: Exception) -> JSONResponse:

@@ -16,9 +16,9 @@ class Instances(BaseModel):
 class DeliveryAnswer(BaseModel):
     """One destination of one study."""
 
-    destination: str
+    destination: str = Field(description="name in the configuration")
     state: str = Field(description="pending, sent, confirmed or failed")
-    attempt: int
+    attempt: int = Field(description="number of the last attempt for this version")
     confirmed: int = Field(description="instances read back from the destination")
     next_attempt_at: str | None = Field(description="ISO 8601, UTC")
     reason: str | None = Field(description="why the last attempt failed")
@@ -28,11 +28,11 @@ class EventAnswer(BaseModel):
     """One change of state."""
 
     at: str = Field(description="ISO 8601, UTC")
-    status: str
-    destination: str | None
-    reason: str | None
+    status: str = Field(description="the state that was entered, of the study or of the destination")
+    destination: str | None = Field(description="set where the event is about one destination")
+    reason: str | None = Field(description="why")
     actor: str = Field(description="user name, or system")
-    version: int
+    version: int = Field(description="the study's version at that time")
 
 
 class StudySummary(BaseModel):
@@ -41,37 +41,47 @@ class StudySummary(BaseModel):
     id: int = Field(description="our own number, the one that logs show")
     source: str = Field(description="Orthanc id of the identified study")
     output: str | None = Field(description="Orthanc id of the de-identified study; null until something is stored")
-    project: str
+    project: str = Field(description="name in the configuration; empty: none takes it")
     status: str = Field(description="see the list of states in docs/states.md")
-    reason: str | None
+    reason: str | None = Field(description="why it is in that state")
     version: int = Field(description="grows when instances arrive late")
-    instances: Instances
+    instances: Instances = Field(description="how many are in which state")
     destinations: dict[str, str] = Field(description="destination to state")
-    deliveries: list[DeliveryAnswer]
-    attempt: int
+    deliveries: list[DeliveryAnswer] = Field(description="one for each destination")
+    attempt: int = Field(description="try of the de-identification, from 1; 0: none yet")
     next_attempt_at: str | None = Field(description="when the next automatic attempt comes; ISO 8601, UTC")
-    created_at: str
-    updated_at: str
+    created_at: str = Field(description="when it became known; ISO 8601, UTC")
+    updated_at: str = Field(description="when anything of it changed last; ISO 8601, UTC")
 
 
 class StudyAnswer(StudySummary):
     """One study with its history."""
 
-    events: list[EventAnswer]
+    events: list[EventAnswer] = Field(description="oldest first")
 
 
 class StudyPage(BaseModel):
     """Studies, newest first."""
 
-    items: list[StudySummary]
+    items: list[StudySummary] = Field(description="newest first")
     next: str | None = Field(description="give it as `cursor` to get the next page; null: this is the last")
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457), as application/problem+json; it never holds an identity."""
+
+    type: str = Field(description="about:blank")
+    title: str = Field(description="the same for every error of that code")
+    status: int = Field(description="the HTTP status code")
+    detail: str = Field(description="what is wrong, for people")
+    field: str | None = Field(default=None, description="the parameter at fault, where one is: query.limit")
 
 
 class Health(BaseModel):
     """Whether everything that is needed works."""
 
     status: str = Field(description="ok or degraded")
-    version: str
+    version: str = Field(description="of Orthanc De-ID")
     checks: dict[str, str] = Field(description="check to `ok` or to what is wrong")
     studies: dict[str, int] = Field(description="state to number of studies")
     workers: list[dict[str, Any]] = Field(description="executor and seconds since it was heard of")

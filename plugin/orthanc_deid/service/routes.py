@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 
 from .. import states
@@ -44,14 +45,14 @@ def health(runtime: Held) -> Any:
 def list_studies(
     runtime: Held,
     status: Annotated[str | None, Query(description="states, separated by commas")] = None,
-    project: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    cursor: Annotated[str | None, Query(pattern="^[0-9]{1,18}$")] = None,
+    project: Annotated[str | None, Query(description="only this project")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="most studies in the answer")] = 100,
+    cursor: Annotated[str | None, Query(pattern="^[0-9]{1,18}$", description="`next` of the page before")] = None,
 ) -> Any:
     """List studies, newest first."""
-    unknown = [s for s in (status or "").split(",") if s and s not in states.STATES]
-    if unknown:
-        raise NotFound(f"status: not a state: {unknown[0][:20]} (known: {', '.join(states.STATES)})")
+    if set((status or "").split(",")) - {"", *states.STATES}:
+        message = f"not a state (known: {', '.join(states.STATES)})"
+        raise RequestValidationError([{"loc": ("query", "status"), "msg": message}])
     items, after = views.studies(
         runtime.database, status=status, project=project, limit=limit, after=int(cursor) if cursor else None
     )
@@ -105,21 +106,22 @@ def take_hint(runtime: Held) -> Response:
 
 @dataclass(frozen=True)
 class Route:
-    """One row."""
+    """One row; `errors` are the codes beside those that every route has."""
 
     method: str
     path: str
     function: Callable[..., Any]
     model: type[BaseModel] | None
     status: int = 200
+    errors: tuple[int, ...] = ()
 
 
 ROUTES = (
     Route("GET", "/deid/health", health, Health),
-    Route("GET", "/deid/studies", list_studies, StudyPage),
-    Route("GET", "/deid/studies/{study}", show_study, StudyAnswer),
-    Route("POST", "/deid/studies/{study}/process", process_study, StudyAnswer, 202),
-    Route("POST", "/deid/studies/{study}/retry", retry_study, StudyAnswer, 202),
-    Route("POST", "/deid/studies/{study}/cancel", cancel_study, StudyAnswer, 202),
+    Route("GET", "/deid/studies", list_studies, StudyPage, errors=(422,)),
+    Route("GET", "/deid/studies/{study}", show_study, StudyAnswer, errors=(404, 422)),
+    Route("POST", "/deid/studies/{study}/process", process_study, StudyAnswer, 202, (404, 409, 422)),
+    Route("POST", "/deid/studies/{study}/retry", retry_study, StudyAnswer, 202, (404, 409, 422)),
+    Route("POST", "/deid/studies/{study}/cancel", cancel_study, StudyAnswer, 202, (404, 409, 422)),
     Route("POST", "/internal/hint", take_hint, None, 204),
 )

@@ -1,0 +1,146 @@
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from orthanc_deid import settings
+from orthanc_deid.database import views
+from orthanc_deid.service.app import build
+from orthanc_deid.service.routes import ROUTES
+from orthanc_deid.service.runtime import Runtime
+
+SECRET = "of this test"
+STUDY = "0123abcd" + 4 * "-0123abcd"
+OTHER = "ffffffff" + 4 * "-ffffffff"
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+async def call(app: FastAPI, method: str, target: str, headers: dict[str, bytes]) -> Answer:
+    """Send one request to the application itself, without a server between."""
+    path, _, query = target.partition("?")
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
+        "path": path, "raw_path": path.encode(), "query_string": query.encode(), "root_path": "",
+        "headers": [(name.lower().encode(), value) for name, value in headers.items()],
+        "server": None, "client": None,
+    }  # fmt: skip
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:  # noqa: ANN401  # ASGI's own
+        sent.append(message)
+
+    await app(scope, receive, send)
+    body = b"".join(message.get("body", b"") for message in sent)
+    answered = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return Answer(sent[0]["status"], answered, json.loads(body) if body else None)
+
+
+class Service:
+    """The application with a real ledger and queue, and an Orthanc that does not answer."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "deid.yaml").write_text("")
+        environment = {
+            "ORTHANC_DEID_HOME": str(folder),
+            "ORTHANC_DEID_CONFIG": str(folder / "deid.yaml"),
+            "ORTHANC_DEID_ORTHANC_URL": "http://127.0.0.1:1",
+        }
+        self.runtime = Runtime(settings.load(environment))
+        self.app = build(self.runtime, SECRET)
+
+    def ask(self, method: str, target: str, *, user: bytes = b"", secret: str = SECRET) -> Answer:
+        headers = {"X-Deid-Secret": secret.encode(), "X-Deid-User": user}
+        return asyncio.run(call(self.app, method, target, headers))
+
+    def close(self) -> None:
+        self.runtime.queue.close()
+        self.runtime.database.dispose()
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    made = Service(tmp_path)
+    made.runtime.ledger.add(STUDY, "default")
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("user", "actor"),
+    [
+        (b"admin", "admin"),
+        ("Jörg Ångström".encode(), "Jörg Ångström"),
+        ("山田 太郎".encode(), "山田 太郎"),
+        (b"\xff\xfe", "\ufffd\ufffd"),
+        (b"", "unknown"),
+    ],
+)
+def test_the_user_who_asked_stands_in_the_event_as_he_is_written(service: Service, user: bytes, actor: str) -> None:
+    answer = service.ask("POST", f"/deid/studies/{STUDY}/cancel", user=user)
+    assert answer.status == 202
+    assert answer.body["events"][-1]["actor"] == actor
+    assert views.one(service.runtime.database, STUDY)["events"][-1]["actor"] == actor
+
+
+@pytest.mark.parametrize("secret", ["", "of another"])
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_no_route_answers_without_the_secret(service: Service, route: Any, secret: str) -> None:  # noqa: ANN401  # a Route
+    answer = service.ask(route.method, route.path.format(study=STUDY), secret=secret)
+    assert (answer.status, answer.body["detail"]) == (401, "ask through Orthanc, under /deid/")
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status", "field"),
+    [
+        ("GET", "/deid/studies?limit=0", 422, "query.limit"),
+        ("GET", "/deid/studies?cursor=x", 422, "query.cursor"),
+        ("GET", "/deid/studies?status=done,dnoe", 422, "query.status"),
+        ("GET", "/deid/studies/MRN-1", 422, "path.study"),
+        ("GET", f"/deid/studies/{OTHER}", 404, None),
+        ("POST", f"/deid/studies/{OTHER}/retry", 404, None),
+        ("POST", f"/deid/studies/{OTHER}/cancel", 404, None),
+        ("POST", f"/deid/studies/{STUDY}/retry", 409, None),
+        ("POST", f"/deid/studies/{STUDY}/process", 503, None),
+        ("GET", "/deid/nothing", 404, None),
+        ("PUT", "/deid/studies", 405, None),
+    ],
+)
+def test_an_error_is_a_problem_that_names_the_field(
+    service: Service, method: str, target: str, status: int, field: str | None
+) -> None:
+    answer = service.ask(method, target)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.status, answer.body["status"], answer.body.get("field")) == (status, status, field)
+    assert "MRN-1" not in json.dumps(answer.body)
+    assert ("retry-after" in answer.headers) == (status == 503)
+
+
+def test_the_description_names_our_problem_and_no_model_of_the_framework(service: Service) -> None:
+    described = service.ask("GET", "/deid/openapi.json").body
+    assert "HTTPValidationError" not in described["components"]["schemas"]
+    answers = described["paths"]["/deid/studies/{study}/retry"]["post"]["responses"]
+    assert set(answers) == {"202", "404", "409", "422", "503"}
+    assert set(answers["409"]["content"]) == {"application/problem+json"}
+
+
+def test_health_tells_what_is_wrong_and_still_answers(service: Service) -> None:
+    answer = service.ask("GET", "/deid/health")
+    assert (answer.status, answer.body["status"]) == (200, "degraded")
+    assert answer.body["checks"]["database"] == "ok"
+    assert answer.body["checks"]["orthanc"].startswith("Orthanc cannot be reached")
+    assert answer.body["checks"]["workers"] == "no worker is alive"
+    assert answer.body["studies"] == {"received": 1}
