@@ -96,7 +96,7 @@ def list_studies(asked: _Asked, status: str | None, project: str | None, limit: 
     else:
         click.echo("No study is in that state or project." if status or project else "No study has arrived yet.")
     if more:
-        click.echo(f"There are more than these {limit}: see --limit.", err=True)
+        click.echo(f"More are known than these {limit}: see --limit.", err=True)
 
 
 @main.command()

@@ -76,5 +76,7 @@ def _problem(answer: requests.Response) -> str:
         problem = answer.json()
         if isinstance(problem, dict) and "detail" in problem:
             field = f"{problem['field']}: " if problem.get("field") else ""
-            return f"{field}{problem['detail']} ({answer.status_code})"
+            code = f"({answer.status_code})"
+            detail = str(problem["detail"]).removesuffix(code).rstrip()
+            return f"{field}{detail} {code}"
     return f"the server answers {answer.status_code}: is Orthanc De-ID loaded in it?"
