@@ -80,8 +80,9 @@ def product(server: OrthancServer, files: list[Path]) -> tuple[float, dict[str, 
     upload(server, files)
     study = server.studies()[0]
     server.post(f"/deid/studies/{study}/process").raise_for_status()
-    wait_for(lambda: server.get(f"/deid/studies/{study}").json()["status"] == "done", 600)
+    wait_for(lambda: server.get(f"/deid/studies/{study}").json()["status"] in ("done", "failed", "quarantined"), 120)
     found = server.get(f"/deid/studies/{study}").json()
+    assert found["status"] == "done", found["reason"]
     at = {e["status"]: datetime.fromisoformat(e["at"]).timestamp() for e in found["events"]}
     states = ["queued", "deidentifying", "verifying", "exporting"]
     spent = {a: at[b] - at[a] for a, b in zip(states, states[1:], strict=False)}
@@ -122,10 +123,11 @@ def _megabytes(pid: int) -> float:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 / 2**20
 
 
-def fresh(folder: Path, name: str, *, plugin: bool) -> OrthancServer:
+def fresh(folder: Path, name: str, *, plugin: bool, processes: int = 0) -> OrthancServer:
     """Start an Orthanc in an empty folder."""
     where = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder))
-    return OrthancServer(where, script=MAIN if plugin else None, deid=OFF).start()
+    environment = {"ORTHANC_DEID_PROCESSES": str(processes)} if processes else {}
+    return OrthancServer(where, script=MAIN if plugin else None, deid=OFF, environment=environment).start()
 
 
 def measure(folder: Path, *, plugin: bool, what: Callable[[OrthancServer], float]) -> float:
@@ -144,13 +146,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--instances", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--processes", type=int, default=0, help="CPU processes of the worker (0: its default)")
     parser.add_argument("--only", choices=["deidentify", "intake", "idle"])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="deid-bench-") as name:
         folder = Path(name)
         files = write_ct(folder / "ct", options.instances)
         if options.only in (None, "deidentify"):
-            _print_deidentify(folder, files, options.rounds)
+            _print_deidentify(folder, files, options.rounds, options.processes)
         if options.only in (None, "intake"):
             for title, send in (("REST intake", upload), ("C-STORE intake", c_store)):
                 _print_intake(folder, files, options.rounds, title, send)
@@ -161,11 +164,11 @@ def main() -> None:
             print(f"idle: {percent:.1f} % of one core, {megabytes:.0f} MB in all children of Orthanc")
 
 
-def _print_deidentify(folder: Path, files: list[Path], rounds: int) -> None:
+def _print_deidentify(folder: Path, files: list[Path], rounds: int, processes: int) -> None:
     theirs, ours, spent = [], [], []
     for _ in range(rounds):
         theirs.append(measure(folder, plugin=False, what=lambda s: native(s, files)))
-        server = fresh(folder, "product", plugin=True)
+        server = fresh(folder, "product", plugin=True, processes=processes)
         rate, seconds = product(server, files)
         server.kill()
         ours.append(rate)

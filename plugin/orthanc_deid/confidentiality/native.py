@@ -1,5 +1,7 @@
 """Compiles a profile into the body of Orthanc's own POST /instances/{id}/anonymize."""
 
+from functools import lru_cache
+
 from . import table
 from .plan import plan
 from .profile import IDENTITY, Profile
@@ -21,15 +23,17 @@ def payload(  # noqa: PLR0913  # the five values that Orthanc is told
     return {
         "DicomVersion": DICOM_VERSION,
         "Force": True,
-        "Keep": [_hex(tag) for tag in _kept(profile)],
+        "Keep": list(_kept(profile)),
         "Remove": [_hex(tag) for tag in sorted(profile.native.remove())],
         "Replace": identity | replace,
     }
 
 
-def _kept(profile: Profile) -> list[int]:
+@lru_cache(maxsize=16)
+def _kept(profile: Profile) -> tuple[str, ...]:
     actions, replaced = plan(profile), profile.native.replace()
-    return sorted(tag for tag in table.basic() if tag in actions and tag not in IDENTITY and tag not in replaced)
+    kept = sorted(tag for tag in table.basic() if tag in actions and tag not in IDENTITY and tag not in replaced)
+    return tuple(map(_hex, kept))
 
 
 def _hex(tag: int) -> str:

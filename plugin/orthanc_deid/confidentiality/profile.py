@@ -86,6 +86,10 @@ class Profile(_Model):
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
+    def __hash__(self) -> int:
+        """By the digest: Native holds a dict, which has no hash of its own."""
+        return hash(self.digest)
+
     def has(self, option: Option) -> bool:
         """Tell whether an option is chosen."""
         return option in self.options
