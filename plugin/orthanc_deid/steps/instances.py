@@ -1,17 +1,24 @@
 """What the child processes of a worker do with chunks of instances: collect identifiers, de-identify, search."""
 
+import threading
 from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 from .. import __version__, states
 from ..confidentiality import encode, native, residual
-from ..confidentiality.identifiers import Identifiers, from_tags
+from ..confidentiality.identifiers import Identifiers, from_dataset, from_tags
 from ..confidentiality.pseudonyms import Pseudonyms
 from ..confidentiality.rewrite import rewrite
 from ..errors import NotFound, Rejected
 from ..orthanc_rest import Address, Orthanc
 from .subject import Subject
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True)
@@ -57,15 +64,15 @@ def deidentify(chunk: Deidentify) -> list[Result]:
     """De-identify and store each instance; one that cannot be is named with its reason and the rest goes on."""
     orthanc = _orthanc(chunk.address)
     pseudonyms = _pseudonyms(chunk.subject.project_key)
-    return [_deidentify_one(orthanc, pseudonyms, chunk.subject, source) for source in chunk.sources]
+    return _each(lambda source: _deidentify_one(orthanc, pseudonyms, chunk.subject, source), chunk.sources)
 
 
 def collect(chunk: Collect) -> Identifiers:
     """Return every identifier that stands in any of the instances."""
     orthanc = _orthanc(chunk.address)
     known = Identifiers()
-    for instance in chunk.instances:
-        known |= from_tags(orthanc.tags(instance))
+    for part in _each(lambda instance: _collect_one(orthanc, instance), chunk.instances):
+        known |= part
     return known
 
 
@@ -73,10 +80,25 @@ def search(chunk: Search) -> Counter[str]:
     """Count, by attribute and kind of identifier, the outputs in which something is left."""
     orthanc = _orthanc(chunk.address)
     found: Counter[str] = Counter()
-    for instance in chunk.instances:
-        findings = residual.search(orthanc.file(instance), chunk.known)
-        found.update({f"{finding.kind} in {finding.tag}" for finding in findings})
+    for findings in _each(lambda instance: _search_one(orthanc, instance, chunk.known), chunk.instances):
+        found.update(findings)
     return found
+
+
+def _collect_one(orthanc: Orthanc, instance: str) -> Identifiers:
+    source = orthanc.file(instance)
+    try:
+        with _pass:
+            return from_dataset(encode.decode(source))
+    except Rejected:
+        # Orthanc reads some files that pydicom does not; its own reading is slower, one request at a time.
+        return from_tags(orthanc.tags(instance))
+
+
+def _search_one(orthanc: Orthanc, instance: str, known: Identifiers) -> set[str]:
+    output = orthanc.file(instance)
+    with _pass:
+        return {f"{finding.kind} in {finding.tag}" for finding in residual.search(output, known)}
 
 
 def _deidentify_one(orthanc: Orthanc, pseudonyms: Pseudonyms, subject: Subject, source: Source) -> Result:
@@ -102,16 +124,28 @@ def _deidentified(orthanc: Orthanc, pseudonyms: Pseudonyms, subject: Subject, so
         patient_name=pseudonyms.patient_name(subject.patient),
         **uids,
     )
-    ds = rewrite(
-        encode.decode(orthanc.anonymized(source.orthanc, payload)),
-        subject.profile,
-        pseudonyms,
-        subject.patient,
-        version=__version__,
-        already_mapped=frozenset(uids.values()),
-        original=lambda: encode.decode(orthanc.file(source.orthanc)),
-    )
-    return encode.encode(ds)
+    anonymized = orthanc.anonymized(source.orthanc, payload)
+    with _pass:
+        ds = rewrite(
+            encode.decode(anonymized),
+            subject.profile,
+            pseudonyms,
+            subject.patient,
+            version=__version__,
+            already_mapped=frozenset(uids.values()),
+            original=lambda: encode.decode(orthanc.file(source.orthanc)),
+        )
+        return encode.encode(ds)
+
+
+# While one thread of a child waits for Orthanc the other works; the pass itself silences warnings process-wide.
+REQUESTS_AT_ONCE = 2
+_threads = ThreadPoolExecutor(REQUESTS_AT_ONCE)
+_pass = threading.Lock()
+
+
+def _each(function: Callable[[ItemT], ResultT], items: Sequence[ItemT]) -> list[ResultT]:
+    return list(_threads.map(function, items))
 
 
 @lru_cache(maxsize=4)
