@@ -115,7 +115,7 @@ class Limits(_Model):
     delivery_attempts: int = Field(default=100, ge=1, le=10000, description="tries of each destination")
     backoff_s: float = Field(default=5.0, ge=0.1, description="seconds before the second try; doubles each time")
     backoff_most_s: float = Field(default=3600.0, ge=0.1, description="most seconds between two tries")
-    step_s: int = Field(default=3600, ge=10, description="seconds that one step may take")
+    step_s: int = Field(default=3600, ge=10, description="seconds that sending one study to one destination may take")
 
 
 class Access(_Model):

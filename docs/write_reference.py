@@ -1,0 +1,253 @@
+"""Write the generated parts of docs/*.md from the code: `python docs/write_reference.py`; `--check` only compares.
+
+A part stands between `<!-- NAME: written by write_reference.py -->` and `<!-- end of NAME -->`; all else is written
+by hand. tests/test_docs.py fails where a part is not what the code says.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+DOCS = Path(__file__).resolve().parent
+CHECKOUT = DOCS.parent
+sys.path.insert(0, str(CHECKOUT / "plugin"))
+
+from orthanc_deid import states  # noqa: E402  # the path is set above
+from orthanc_deid.cli.commands import main as cli  # noqa: E402
+from orthanc_deid.confidentiality.options import IMPLEMENTED, Option, code  # noqa: E402
+from orthanc_deid.confidentiality.profile import Profile  # noqa: E402
+from orthanc_deid.service import models  # noqa: E402
+from orthanc_deid.service.app import build  # noqa: E402
+from orthanc_deid.service.routes import ROUTES  # noqa: E402
+from orthanc_deid.service.runtime import Runtime  # noqa: E402
+from orthanc_deid.settings import Configuration, validated  # noqa: E402
+
+Schema = dict[str, Any]
+WIDTH = 100  # columns of a help text
+KINDS = {"integer": "whole number", "number": "number", "boolean": "true or false", "string": "text"}
+
+
+def commands() -> Iterator[str]:
+    """Yield the help of the command line and of each command."""
+    context = click.Context(cli, info_name="orthanc-deid", terminal_width=WIDTH, help_option_names=["-h", "--help"])
+    yield from ("## orthanc-deid", "", "```text", cli.get_help(context), "```", "")
+    for name, command in sorted(cli.commands.items()):
+        if not command.hidden:
+            of = click.Context(command, context, name, terminal_width=WIDTH)
+            yield from (f"## orthanc-deid {name}", "", "```text", command.get_help(of), "```", "")
+
+
+def run_help() -> Iterator[str]:
+    """Yield what ./run and ./run demo say of themselves."""
+    python = [sys.executable, "-m", "orthanc_deid.demo", "--help"]
+    for title, words in (("./run", ["./run", "--help"]), ("./run demo", python)):
+        environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(CHECKOUT / "plugin"), "COLUMNS": str(WIDTH)}
+        shown = subprocess.run(
+            words, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=60, check=True
+        )
+        text = shown.stdout.replace("python -m orthanc_deid.demo", "./run demo").replace("__main__.py", "./run demo")
+        yield from (f"## {title}", "", "```text", text.rstrip(), "```", "")
+
+
+def routes() -> Iterator[str]:
+    """Yield each route: what it does, its parameters, answer and errors."""
+    described = build(cast("Runtime", None), "").openapi()["paths"]
+    for route in ROUTES:
+        yield from (f"### `{route.method} {route.path}`", "", (route.function.__doc__ or "").split("\n")[0], "")
+        if route.path not in described:
+            yield from ("For the plugin alone: it cannot be reached through Orthanc.", "")
+            continue
+        parameters = described[route.path][route.method.lower()].get("parameters", [])
+        if parameters:
+            rows = [
+                (
+                    f"`{p['name']}`",
+                    p["in"],
+                    _kind(p["schema"]),
+                    _default(p["schema"]),
+                    _bounds(p["schema"]),
+                    p["description"],
+                )
+                for p in parameters
+            ]
+            yield from _table(("parameter", "in", "kind", "default", "bounds", "meaning"), rows)
+        answer = route.model.__name__ if route.model else "nothing"
+        errors = ", ".join(map(str, (*route.errors, 503)))
+        yield from (f"Answers {route.status} with [{answer}](#{answer.lower()}); errors {errors}.", "")
+
+
+def answers() -> Iterator[str]:
+    """Yield the fields of every answer."""
+    for name, schema in _flattened(models.StudyPage, models.StudyAnswer, models.Health, models.Problem):
+        base = getattr(models, name).__base__
+        told = getattr(base, "model_fields", {})
+        rows = [
+            (f"`{field}`", _kind(s) + (" or null" if _may_be_null(s) else ""), s["description"])
+            for field, s in schema["properties"].items()
+            if field not in told
+        ]
+        yield from (f"### {name}", "", schema["description"], "")
+        if told:
+            yield from (f"Every field of [{base.__name__}](#{base.__name__.lower()}), and:", "")
+        yield from _table(("field", "kind", "meaning"), rows)
+
+
+def settings() -> Iterator[str]:
+    """Yield each key of deid.yaml."""
+    for name, schema in _flattened(Configuration):
+        where = "the file itself" if name == "Configuration" else PLACES[name]
+        yield from (f"### {where}", "", schema["description"], "")
+        required = schema.get("required", [])
+        rows = [
+            (f"`{key}`", _kind(s), "**required**" if key in required else _default(s), _bounds(s), s["description"])
+            for key, s in schema.get("properties", {}).items()
+        ]
+        if rows:
+            yield from _table(("key", "kind", "default", "bounds", "meaning"), rows)
+
+
+# A model of settings.py and where its keys stand in the file.
+PLACES = {
+    "Project": "projects[]",
+    "Match": "projects[].match",
+    "OrthancPeer": "destinations[] of kind orthanc-peer",
+    "Intake": "intake",
+    "Refusal": "intake.refuse[]",
+    "Limits": "limits",
+    "Access": "access",
+}
+
+
+def moves() -> Iterator[str]:
+    """Yield the moves between states."""
+    rows = [
+        (f"`{state}`", "yes" if state in states.ACTIVE else "", _codes(s for s in states.STATES if s in to))
+        for state, to in states.MOVES.items()
+    ]
+    yield from _table(("from", "at work", "to"), rows)
+
+
+def shipped() -> Iterator[str]:
+    """Yield the profiles in orthanc-config/profiles."""
+    rows = []
+    for path in sorted((CHECKOUT / "orthanc-config" / "profiles").glob("*.yaml")):
+        profile = validated(Profile, path)
+        options = "<br>".join(profile.options) or "none"
+        rows.append((f"`{profile.name}`", profile.version, profile.title, options))
+    yield from _table(("profile", "version", "what", "options"), rows)
+
+
+def options() -> Iterator[str]:
+    """Yield the options of the standard and whether they run."""
+    rows = [(o.value, code(o)[0], "yes" if o in IMPLEMENTED else "not yet: refused in a profile") for o in Option]
+    yield from _table(("option", "code (CID 7050)", "runs today"), rows)
+
+
+PARTS: dict[str, dict[str, Callable[[], Iterator[str]]]] = {
+    "commands.md": {"run": run_help, "orthanc-deid": commands},
+    "rest.md": {"routes": routes, "answers": answers},
+    "settings.md": {"settings": settings},
+    "states.md": {"moves": moves},
+    "profiles.md": {"shipped": shipped, "options": options},
+}
+
+
+def _flattened(*roots: Any) -> list[tuple[str, Schema]]:  # noqa: ANN401  # pydantic models
+    """Return the models with those that they hold, each once, in the order of their first use."""
+    found: dict[str, Schema] = {}
+    for root in roots:
+        schema = root.model_json_schema()
+        held = schema.pop("$defs", {})
+        order = [root.__name__]
+        held[root.__name__] = schema
+        for name in order:  # grows while it is walked
+            found.setdefault(name, held[name])
+            order += [n for n in re.findall(r"#/\$defs/(\w+)", json.dumps(held[name])) if n not in order]
+    return list(found.items())
+
+
+def _kind(schema: Schema) -> str:
+    """Name the kind of a value in the words of the file."""
+    schema = next((s for s in schema.get("anyOf", []) if s.get("type") != "null"), schema)
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f"keys: {PLACES[name]}" if name in PLACES else f"[{name}](#{name.lower()})"
+    if "const" in schema:
+        return f"the word `{schema['const']}`"
+    if schema.get("type") == "array":
+        return f"list of {_kind(schema['items'])}"
+    if schema.get("type") == "object":
+        values = schema.get("additionalProperties")
+        return f"keys with {_kind(values)}" if isinstance(values, dict) else "keys"
+    return {"path": "path", "uri": "web address"}.get(
+        schema.get("format", ""), KINDS.get(schema.get("type", ""), "any")
+    )
+
+
+def _may_be_null(schema: Schema) -> bool:
+    return {"type": "null"} in schema.get("anyOf", [])
+
+
+def _default(schema: Schema) -> str:
+    value = schema.get("default")
+    if value is None or value in ([], {}):
+        return "none"
+    if isinstance(value, dict | list):
+        return "see there" if isinstance(value, dict) else "one that takes every study"
+    return f"`{json.dumps(value)}`"
+
+
+def _bounds(schema: Schema) -> str:
+    schema = next((s for s in schema.get("anyOf", []) if s.get("type") != "null"), schema)
+    least, most = schema.get("minimum"), schema.get("maximum")
+    told = [f"from {least:g}" if least is not None else "", f"to {most:g}" if most is not None else ""]
+    told += [f"`{schema['pattern']}`" if "pattern" in schema else "", "at least one" if schema.get("minItems") else ""]
+    return " ".join(filter(None, told))
+
+
+def _codes(words: Iterator[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def _table(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    for row in (heading, ("---",) * len(heading), *rows):
+        yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |"
+    yield ""
+
+
+def rewritten(text: str, name: str, lines: Iterator[str]) -> str:
+    """Return a page with one of its parts written anew; raise ValueError where the page has no place for it."""
+    begin, end = f"<!-- {name}: written by write_reference.py -->", f"<!-- end of {name} -->"
+    before, found, rest = text.partition(begin)
+    _, found_too, after = rest.partition(end)
+    if not (found and found_too):
+        raise ValueError(f"no place for {name}")
+    body = "\n".join(line.rstrip() for line in "\n".join(lines).splitlines()).rstrip()
+    return f"{before}{begin}\n\n{body}\n\n{end}{after}"
+
+
+def main() -> int:
+    """Write what has changed, or name it and answer 1 with --check."""
+    stale = []
+    for page, parts in PARTS.items():
+        path = DOCS / page
+        old = new = path.read_text(encoding="utf-8")
+        for name, part in parts.items():
+            new = rewritten(new, name, part())
+        if new != old:
+            stale.append(page)
+            if "--check" not in sys.argv:
+                path.write_text(new, encoding="utf-8")
+    if stale:
+        sys.stdout.write(f"{'stale' if '--check' in sys.argv else 'written'}: {', '.join(stale)}\n")
+    return int(bool(stale) and "--check" in sys.argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
