@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import settings
+from . import profiles, settings
 from .errors import ConfigurationError
 
 
@@ -44,7 +44,10 @@ def site_packages() -> Path:
 def main(environment: Mapping[str, str] | None = None) -> int:
     """Print the rules, or why there are none; answer the exit code."""
     try:
-        sys.stdout.write(json.dumps(rules(settings.load(environment))) + "\n")
+        loaded = settings.load(environment)
+        for project in loaded.configuration.projects:
+            profiles.load(loaded, project.profile)
+        sys.stdout.write(json.dumps(rules(loaded)) + "\n")
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         return 2

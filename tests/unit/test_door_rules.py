@@ -34,3 +34,12 @@ def test_a_wrong_setting_is_named_by_file_and_line(tmp_path: Path, capsys: pytes
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "deid.yaml:2: intake.refuze: unknown key" in shown.err
+
+
+def test_a_fault_of_a_profile_stops_the_start_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "ours.yaml").write_text('name: ours\nversion: "1"\ntitel: T\n')
+    assert main(environment(tmp_path, "projects: [{name: a, profile: ours}]\n")) == 2
+    assert "ours.yaml:3: titel: unknown key (did you mean title?)" in capsys.readouterr().err
+    assert main(environment(tmp_path, "projects: [{name: a, profile: theirs}]\n")) == 2
+    assert "no profile is called theirs" in capsys.readouterr().err
