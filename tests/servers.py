@@ -99,6 +99,7 @@ class OrthancServer:
         self.dicom_port = free_port()
         self.url = f"http://127.0.0.1:{self.http_port}"
         self.password = secrets.token_hex(16)
+        self.users = {"admin": self.password}
         self.home = folder / "home"
         self.log_file = folder / "orthanc.log"
         self.deid_file = folder / "deid.yaml"
@@ -131,7 +132,7 @@ class OrthancServer:
             "HttpPort": self.http_port,
             "RemoteAccessAllowed": False,
             "AuthenticationEnabled": True,
-            "RegisteredUsers": {"admin": self.password},
+            "RegisteredUsers": self.users,
             "DicomPort": self.dicom_port,
             "DicomAet": self.name,
             "StableAge": 1,

@@ -14,6 +14,7 @@ from studies import Person, ct_instance, ct_study
 
 UNKNOWN = "0" * 8 + 4 * ("-" + "0" * 8)
 NO_PATIENT = "PatientID (0010,0020) is empty"
+ANOTHER_USER, ANOTHER_PASSWORD = "jörg-太郎", "pässwörd"
 Done = subprocess.CompletedProcess[str]
 
 
@@ -60,6 +61,7 @@ class Commands:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Answer one site for all tests of this module."""
     made = Site(tmp_path_factory.mktemp("site"))
+    made.clinical.users[ANOTHER_USER] = ANOTHER_PASSWORD
     try:
         yield made.start()
     finally:
@@ -190,6 +192,14 @@ def test_an_unknown_study_is_told(cli: Commands, command: str) -> None:
     shown = cli(command, UNKNOWN)
     assert (shown.returncode, shown.stdout) == (1, "")
     assert "no study of that id is known (404)" in shown.stderr
+
+
+def test_a_name_and_password_beyond_ascii_log_in_and_stand_in_the_history(cli: Commands, quarantined: str) -> None:
+    shown = cli(
+        "--user", ANOTHER_USER, "--json", "retry", "--wait", quarantined, ORTHANC_DEID_PASSWORD=ANOTHER_PASSWORD
+    )
+    assert ANOTHER_USER in {event["actor"] for event in json.loads(shown.stdout)["events"]}
+    assert f"({ANOTHER_USER})" in cli("show", quarantined).stdout
 
 
 def test_a_wrong_password_says_where_it_comes_from(cli: Commands) -> None:

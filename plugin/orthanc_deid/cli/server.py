@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 import requests
+from requests.auth import HTTPBasicAuth
 
 from ..settings import CHECKOUT
 
@@ -20,7 +21,8 @@ class Server:
     def __init__(self, url: str, username: str, password: str) -> None:
         self.url = url.rstrip("/")
         self._session = requests.Session()
-        self._session.auth = (username, password)
+        # As bytes: of a text the library would send Latin-1, and Orthanc compares UTF-8.
+        self._session.auth = HTTPBasicAuth(username.encode(), password.encode())
 
     def call(self, method: str, path: str, **query: str | int | None) -> Any:  # noqa: ANN401  # JSON
         """Call a route and return its JSON; end with a message where it answers with a problem."""
