@@ -51,7 +51,10 @@ def test_the_shipped_files_are_valid(name: str) -> None:
         ("projects: []\n", "1: projects: should hold at least one"),
         ("- a\n", "1: file: should be keys with values"),
         ("a: [\n", "2: expected the node content, but found '<stream end>'"),
-        ("destinations:\n  - {kind: dicom, name: a}\n", "2: destinations.0.kind: Input should be 'orthanc-peer'"),
+        (
+            "destinations:\n  - {kind: dicom, name: a, url: 'http://a'}\n",
+            "2: destinations.0.kind: Input should be 'orthanc-peer'",
+        ),
         (
             "intake:\n  refuse:\n    - name: a\n",
             "3: intake.refuse.0: give sop_class, image_type or both: a refusal of everything is not one",
