@@ -75,9 +75,7 @@ class Processes:
                 self._idle.cancel()
                 self._idle = None
             if self._pool is None:
-                self._pool = ProcessPoolExecutor(
-                    self.count, mp_context=self._context, initializer=_die_with_parent
-                )
+                self._pool = ProcessPoolExecutor(self.count, mp_context=self._context, initializer=_die_with_parent)
             return self._pool
 
     def _release(self) -> None:
