@@ -23,7 +23,7 @@ MOVES: dict[str, frozenset[str]] = {
     FAILED: frozenset({QUEUED, EXPORTING, CANCELLED}),
     REJECTED: frozenset({QUEUED}),
     CANCELLED: frozenset({QUEUED}),
-    IGNORED: frozenset({QUEUED, IGNORED}),
+    IGNORED: frozenset({QUEUED, WAITING, IGNORED}),
 }
 STATES = tuple(MOVES)
 

@@ -1,6 +1,7 @@
 """Look at one study in Orthanc and decide what it is: ours, nobody's, incomplete, or work to start."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from .. import states
 from ..database.ledger import Ledger, Study
@@ -12,6 +13,7 @@ from ..settings import Configuration, Project
 
 # What our own outputs say of themselves: (0012,0063) DeidentificationMethod.
 METHOD, OUR_METHOD = "0012,0063", "Orthanc De-ID"
+NO_PROJECT = "no project matches"
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,14 @@ def examine(intake: Intake, source: str, *, stable: bool) -> None:
     if study.status in states.ACTIVE:
         intake.ledger.mark_recheck(study.id)
         return
-    if study.status == states.IGNORED:
+    if _is_settled(study):
         return
     if not stable:
         if study.status == states.RECEIVED:
             intake.ledger.move(study.id, states.WAITING, reason="instances are still arriving")
         return
     study = _compare(intake, study)
-    if study.status in (states.RECEIVED, states.WAITING):
+    if study.status in (states.RECEIVED, states.WAITING, states.IGNORED):
         if intake.configuration.intake.automatic:
             _start(intake, study, None, "system")
             return
@@ -68,11 +70,11 @@ def start_by_hand(intake: Intake, source: str, actor: str) -> int:
     study = intake.ledger.find(source) or _add(intake, source)
     if study.status in states.ACTIVE:
         raise Conflict(f"the study is {study.status}: it is at work already")
-    if study.status == states.IGNORED:
+    if _is_settled(study):
         raise Conflict(f"the study is ignored: {study.reason}")
     study = _compare(intake, study)
-    if study.status != states.DONE:
-        _start(intake, study, "asked for by a person", actor)
+    if study.status != states.DONE and not _start(intake, study, "asked for by a person", actor):
+        raise Conflict(f"the study is ignored: {NO_PROJECT}")
     return study.id
 
 
@@ -81,17 +83,22 @@ def _add(intake: Intake, source: str) -> Study:
     first = next((i for s in series for i in s["Instances"]), None)
     if first and _is_ours(intake.orthanc.tags(first)):
         return intake.ledger.add(source, "", status=states.IGNORED, reason="de-identified by this software before")
-    project = _project(intake.configuration, {s["MainDicomTags"].get("Modality", "") for s in series})
-    if project is None:
-        return intake.ledger.add(source, "", status=states.IGNORED, reason="no project matches")
-    return intake.ledger.add(source, project.name)
+    # Only what is shown until the study starts: the first series that came says little about a study.
+    project = _project(intake.configuration, series)
+    return intake.ledger.add(source, project.name if project else "")
+
+
+def _is_settled(study: Study) -> bool:
+    """Tell whether a study is ignored for good; where no project matched, another series or configuration may."""
+    return study.status == states.IGNORED and study.reason != NO_PROJECT
 
 
 def _is_ours(tags: dict[str, dict[str, object]]) -> bool:
     return str(tags.get(METHOD, {}).get("Value") or "").startswith(OUR_METHOD)
 
 
-def _project(configuration: Configuration, modalities: set[str]) -> Project | None:
+def _project(configuration: Configuration, series: list[dict[str, Any]]) -> Project | None:
+    modalities = {s["MainDicomTags"].get("Modality", "") for s in series}
     for project in configuration.projects:
         if not project.match.modality or modalities & set(project.match.modality):
             return project
@@ -106,7 +113,19 @@ def _compare(intake: Intake, study: Study) -> Study:
     return intake.ledger.get(study.id)
 
 
-def _start(intake: Intake, study: Study, reason: str | None, actor: str) -> None:
-    project = intake.configuration.project(study.project)
+def _start(intake: Intake, study: Study, reason: str | None, actor: str) -> bool:
+    """Begin a run; False where no project takes the study."""
+    # What is stored already was made with the key and profile of its project; before that the whole study decides.
+    project = (
+        intake.configuration.project(study.project)
+        if study.output
+        else _project(intake.configuration, intake.orthanc.series(study.source))
+    )
+    if project is None:
+        if states.IGNORED in states.MOVES[study.status]:
+            intake.ledger.move(study.id, states.IGNORED, reason=NO_PROJECT)
+        intake.ledger.mark_recheck(study.id, needed=False)
+        return False
     started = intake.ledger.start(study.id, project.name, project.destinations, reason=reason, actor=actor)
     intake.queue.enqueue(Job(DEIDENTIFY, study.id, started.version, started.run))
+    return True

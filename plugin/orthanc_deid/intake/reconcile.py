@@ -4,15 +4,14 @@ Orthanc keeps StableStudy in memory only: a kill, and even a clean stop, between
 it for ever, and the study then claims IsStable at once (Orthanc Book, Python plugin; measured on 1.10.1).
 """
 
+import logging
 import threading
 import time
 from dataclasses import dataclass
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from .. import log
 from ..database import workers
-from ..errors import ConfigurationError, Conflict, DeidError, NotFound, Rejected
+from ..errors import ConfigurationError, Conflict, NotFound, Rejected
 from .examine import Intake, examine
 from .heal import heal
 
@@ -62,8 +61,8 @@ class Reconcile:
             try:
                 self.look()
                 self.looked_at = time.time()
-            except (DeidError, SQLAlchemyError) as error:
-                log.event("reconciliation failed", error=type(error).__name__)
+            except Exception as error:  # noqa: BLE001  # a fault of ours must not end the only loop that finds studies
+                log.event("reconciliation failed", level=logging.ERROR, error=type(error).__name__)
             self._hint.wait(1.0 if self._candidates else self._intake.configuration.intake.reconcile_s)
 
     def look(self) -> None:
