@@ -6,6 +6,7 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
 
+from servers import wait_for
 from sites import DEID, Site
 from studies import Person, ct_instance, ct_study
 
@@ -29,3 +30,39 @@ def test_two_series_that_share_a_sop_instance_uid_both_arrive(new_site: Callable
     ds.save_as(stream, enforce_file_format=True)
     study = site.await_status(site.send([ct_instance(Person(1)), bytes(stream.getvalue())]), "done")
     assert len(site.arrived(study["output"])) == 2
+
+
+def test_studies_are_done_again_after_the_ledger_was_lost(new_site: Callable[..., Site], tmp_path: Path) -> None:
+    site = new_site(database_url=f"sqlite:///{tmp_path / 'deid.sqlite'}").start()
+    sources = [site.send(ct_study(Person(n), 2)) for n in (1, 2)]
+    outputs = [site.await_status(source, "done")["output"] for source in sources]
+    site.clinical.stop()
+    for file in tmp_path.glob("deid.sqlite*"):
+        file.unlink()
+    site.clinical.start()
+    site.await_service()
+    wait_for(lambda: all(site.study(source) for source in sources), 30)
+    assert [site.await_status(source, "done")["output"] for source in sources] == outputs
+    assert len(site.research.instances()) == 4
+
+
+def test_a_late_instance_under_another_key_is_quarantined_and_makes_no_second_study(
+    new_site: Callable[..., Site],
+) -> None:
+    site = new_site().start()
+    first = site.await_status(site.send(ct_study(Person(1), 2)), "done")
+    site.clinical.stop()
+    key = site.clinical.home / "key"
+    before = key.read_text()
+    key.write_text("ab" * 32 + "\n")
+    site.clinical.start()
+    site.await_service()
+    site.send(ct_study(Person(1), 1, first=3))
+    assert site.await_status(first["source"], "quarantined", version=2)["output"] == first["output"]
+    assert site.research.studies() == [first["output"]]
+    site.clinical.stop()
+    key.write_text(before)
+    site.clinical.start()
+    site.await_service()
+    assert site.clinical.post(f"/deid/studies/{first['source']}/retry").status_code == 202
+    assert len(site.arrived(site.await_status(first["source"], "done", version=2)["output"])) == 3

@@ -16,6 +16,11 @@ def run(job: Job, resources: Resources) -> None:
         output = subject.find(study, resources).output
     except NotFound:
         raise Rejected("the source study is no longer in Orthanc") from None
-    if resources.ledger.find(output):
+    taken = resources.ledger.find(output)
+    # Ignored: our own output of before, where the ledger is younger than Orthanc.
+    if taken and taken.status != states.IGNORED:
         raise Rejected("the output would take the place of a source study")
+    stored = resources.ledger.instances(job.study, state=states.INSTANCE_DEIDENTIFIED)
+    if stored and output != study.output:
+        raise Rejected("the project's key or the patient's issuer is another one than that of what is stored already")
     resources.ledger.set_output(job.study, job.run, output)
