@@ -66,3 +66,28 @@ def test_a_late_instance_under_another_key_is_quarantined_and_makes_no_second_st
     site.await_service()
     assert site.clinical.post(f"/deid/studies/{first['source']}/retry").status_code == 202
     assert len(site.arrived(site.await_status(first["source"], "done", version=2)["output"])) == 3
+
+
+def test_a_late_instance_is_done_although_another_source_was_deleted(new_site: Callable[..., Site]) -> None:
+    site = new_site(deid=SHORT).start()
+    first = site.await_status(site.send(ct_study(Person(1), 3)), "done")
+    oldest = site.clinical.get(f"/studies/{first['source']}/instances").json()[0]["ID"]
+    site.clinical.request("DELETE", f"/instances/{oldest}")
+    site.send(ct_study(Person(1), 1, first=4))
+    assert len(site.arrived(site.await_status(first["source"], "done", version=2)["output"])) == 4
+
+
+def test_outputs_that_were_deleted_before_they_left_are_made_and_verified_again(
+    new_site: Callable[..., Site],
+) -> None:
+    site = new_site(deid=SHORT.replace("delivery_attempts: 2", "delivery_attempts: 20")).start()
+    site.research.stop()
+    source = site.send(ct_study(Person(1), 2))
+    output = site.await_status(source, "exporting")["output"]
+    site.clinical.request("DELETE", f"/studies/{output}")
+    assert site.clinical.post(f"/deid/studies/{source}/cancel").status_code == 202
+    site.research.start()
+    assert site.clinical.post(f"/deid/studies/{source}/retry").status_code == 202
+    study = site.await_status(source, "done")
+    assert len(site.arrived(output)) == 2
+    assert [e["status"] for e in study["events"]].count("verifying") == 2

@@ -244,6 +244,20 @@ class Ledger:
                 )
             connection.execute(update(study).where(study.c.id == study_id).values(updated_at=time.time()))
 
+    def renew(self, study_id: int, run: int, lost: Sequence[Instance]) -> None:
+        """Note that outputs are gone: to be made again, and to be verified again before they leave."""
+        if not lost:
+            return
+        with self._writing(study_id, run) as (connection, found):
+            verified = min(found.verified_version, min(i.version for i in lost) - 1)
+            connection.execute(update(study).where(study.c.id == study_id).values(verified_version=verified))
+            for one in lost:
+                connection.execute(
+                    update(instance)
+                    .where(instance.c.id == one.id)
+                    .values(state=states.INSTANCE_RECEIVED, output=None, reason=None)
+                )
+
     def mark_recheck(self, study_id: int, *, needed: bool = True) -> None:
         """Remember that something arrived while the study was at work, or that it was dealt with."""
         with self.engine.begin() as connection:

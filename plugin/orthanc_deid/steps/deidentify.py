@@ -1,6 +1,7 @@
 """deidentify: every instance through Orthanc's own /anonymize and then through our pass; the original is untouched."""
 
 from .. import states
+from ..database.ledger import Study
 from ..errors import NotFound, Rejected, Retriable
 from ..pipeline import Job
 from . import Resources, subject
@@ -13,6 +14,7 @@ CHUNK_S = 600.0  # one chunk may hold sixteen very large instances
 def run(job: Job, resources: Resources) -> None:
     """De-identify what is not yet; note each instance as it is stored; refuse the study if one instance fails."""
     study = resources.ledger.guard(job.study, job.run)
+    _renew_lost(study, job, resources)
     waiting = resources.ledger.instances(job.study, state=states.INSTANCE_RECEIVED)
     if not waiting:
         return
@@ -32,6 +34,21 @@ def run(job: Job, resources: Resources) -> None:
     if refused:
         reasons = sorted({i.reason or "" for i in refused})
         raise Rejected(f"{len(refused)} of {len(waiting)} instances cannot be de-identified: {reasons[0]}")
+
+
+def _renew_lost(study: Study, job: Job, resources: Resources) -> None:
+    """Have outputs made again that are still to be verified or sent and that somebody has deleted."""
+    open_ = [d.confirmed_version for d in resources.deliveries.of(study.id) if d.confirmed_version < d.version]
+    least = min([study.verified_version, *open_])
+    stored = resources.ledger.instances(study.id, state=states.INSTANCE_DEIDENTIFIED)
+    needed = [i for i in stored if i.version > least]
+    if not needed or not study.output:
+        return
+    try:
+        present = set(resources.orthanc.instance_ids(study.output))
+    except NotFound:
+        present = set()
+    resources.ledger.renew(study.id, job.run, [i for i in needed if i.output not in present])
 
 
 def _uids(source: str, resources: Resources) -> dict[str, tuple[str, str]]:

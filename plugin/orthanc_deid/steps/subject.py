@@ -1,13 +1,15 @@
 """Whose study it is and which profile it gets: derived anew by each step, so that no identity is ever stored."""
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 from .. import profiles
 from ..confidentiality.profile import Profile
 from ..confidentiality.pseudonyms import Patient, Pseudonyms, project_key
 from ..database.ledger import Study
-from ..errors import Rejected
+from ..errors import NotFound, Rejected
 from . import Resources
 
 
@@ -43,15 +45,21 @@ def find(study: Study, resources: Resources) -> Subject:
     if not PatientID:
         raise Rejected("PatientID (0010,0020) is empty: the patient cannot get a pseudonym")
     StudyInstanceUID = source["MainDicomTags"].get("StudyInstanceUID", "").strip()
-    # The first instance that ever came decides, so that a later version agrees.
-    first = resources.ledger.instances(study.id)[0]
-    issuer = str(resources.orthanc.tags(first.source).get("0010,0021", {}).get("Value") or "")
+    issuer = str(_first_tags(study, resources).get("0010,0021", {}).get("Value") or "")
     return Subject(
         profile=profiles.load(resources.settings, project.profile),
         project_key=project_key(resources.key, project.name),
         patient=Patient(issuer, PatientID),
         study_uid=StudyInstanceUID,
     )
+
+
+def _first_tags(study: Study, resources: Resources) -> dict[str, Any]:
+    """Read the first instance that ever came and is there still, so that a later version agrees."""
+    for instance in resources.ledger.instances(study.id):
+        with contextlib.suppress(NotFound):
+            return resources.orthanc.tags(instance.source)
+    raise NotFound("no instance of the study is in Orthanc")
 
 
 def orthanc_id(*identifiers: str) -> str:

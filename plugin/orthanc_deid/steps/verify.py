@@ -5,7 +5,7 @@ from collections import Counter, OrderedDict
 
 from .. import states
 from ..confidentiality.identifiers import Identifiers
-from ..errors import Rejected
+from ..errors import NotFound, Rejected
 from ..pipeline import Job
 from . import Resources
 from .instances import Collect, Search, collect, search
@@ -25,7 +25,12 @@ def run(job: Job, resources: Resources) -> None:
         raise Rejected(f"{len(outputs)} of {len(new)} instances are de-identified")
     if len(set(outputs)) != len(outputs):
         raise Rejected("two instances have the same output")
-    known = _known(job, [i.source for i in instances], resources)
+    present = _present(study.source, resources)
+    gone = [(i.id, i.output) for i in new if i.source not in present]
+    if gone:
+        _withdraw(job, resources, gone)
+        raise Rejected(f"{len(gone)} of {len(new)} instances were deleted before their outputs were verified")
+    known = _known(job, [i.source for i in instances if i.source in present], resources)
     found: Counter[str] = Counter()
     chunks = [Search(resources.orthanc.address, part, known) for part in _parts(outputs)]
     for hits in resources.processes.map(search, chunks, CHUNK_S):
@@ -36,6 +41,13 @@ def run(job: Job, resources: Resources) -> None:
         what, count = found.most_common(1)[0]
         raise Rejected(f"identity left in {count} of {len(outputs)} instances: {what}")
     resources.ledger.set_verified(job.study, job.run, study.version)
+
+
+def _present(source: str, resources: Resources) -> set[str]:
+    try:
+        return set(resources.orthanc.instance_ids(source))
+    except NotFound:
+        return set()
 
 
 def _withdraw(job: Job, resources: Resources, outputs: list[tuple[int, str | None]]) -> None:
