@@ -163,9 +163,12 @@ class Ledger:
         """Note which instances Orthanc holds now; answer how many were not known. They make the next version.
 
         A study that was done waits then; `recheck` stays set until a run is started, so that a crash before
-        the start loses nothing.
+        the start loses nothing. A study at work keeps the version that its jobs are named by, and is looked at again.
         """
         with self._writing(study_id) as (connection, found):
+            if found.status in states.ACTIVE:
+                connection.execute(update(study).where(study.c.id == study_id).values(recheck=1))
+                return 0
             known = set(connection.scalars(select(instance.c.source).where(instance.c.study_id == study_id)))
             new = [source for source in sources if source not in known]
             values: dict[str, object] = {"last_update": last_update}
@@ -265,7 +268,9 @@ class Ledger:
 
     def forget_vanished(self, study_id: int, present: Sequence[str]) -> None:
         """Drop instances that were never de-identified and that Orthanc no longer holds."""
-        with self._writing(study_id) as (connection, _found):
+        with self._writing(study_id) as (connection, found):
+            if found.status in states.ACTIVE:
+                return
             connection.execute(
                 delete(instance).where(
                     instance.c.study_id == study_id,

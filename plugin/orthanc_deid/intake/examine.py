@@ -52,7 +52,8 @@ def examine(intake: Intake, source: str, *, stable: bool) -> None:
             _start(intake, study, None, "system")
             return
         intake.ledger.move(study.id, states.WAITING, reason="automatic processing is off")
-    intake.ledger.mark_recheck(study.id, needed=False)
+    if study.status not in states.ACTIVE:  # started by hand at this moment
+        intake.ledger.mark_recheck(study.id, needed=False)
 
 
 def start_by_hand(intake: Intake, source: str, actor: str) -> int:

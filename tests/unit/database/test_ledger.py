@@ -136,3 +136,18 @@ def test_cursor_and_heartbeats_are_kept(ledger: Ledger) -> None:
     workers.beat(ledger.engine, "host-0")
     workers.beat(ledger.engine, "host-0")
     assert 0 <= workers.ages(ledger.engine)["host-0"] < 5
+
+
+def test_an_instance_that_comes_while_a_run_is_at_work_waits_for_the_next(ledger: Ledger) -> None:
+    study = ledger.add("a", "default")
+    ledger.compare(study.id, ["i1"], "t1")
+    ledger.start(study.id, "default", [])
+    assert ledger.compare(study.id, ["i1", "i2"], "t2") == 0
+    ledger.forget_vanished(study.id, [])
+    at_work = ledger.get(study.id)
+    assert (at_work.version, at_work.recheck, at_work.last_update) == (1, 1, "t1")
+    assert [i.source for i in ledger.instances(study.id)] == ["i1"]
+    for state in (states.DEIDENTIFYING, states.VERIFYING, states.EXPORTING, states.DONE):
+        ledger.move(study.id, state, run=1)
+    assert [s.id for s in ledger.to_recheck()] == [study.id]
+    assert ledger.compare(study.id, ["i1", "i2"], "t2") == 1
