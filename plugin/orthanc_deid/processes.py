@@ -110,7 +110,8 @@ def _finished(pending: set[Future[ResultT]], timeout_s: float) -> Iterator[Resul
 
 
 def _end(pool: ProcessPoolExecutor) -> None:
-    for process in list(pool._processes.values()):  # noqa: SLF001  # 3.14 has kill_workers() for this
+    # None where the pool has noticed by itself, or another thread was here before.
+    for process in list((pool._processes or {}).values()):  # noqa: SLF001  # 3.14 has kill_workers() for this
         process.kill()
     pool.shutdown(wait=False, cancel_futures=True)
     log.event("child processes ended")

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,3 +104,21 @@ def test_children_end_when_their_worker_is_killed(tmp_path: Path) -> None:
         worker.wait(10)
     left = [int(path.name) for path in tmp_path.iterdir()]
     wait_for(lambda: not any(map(is_running, left)), 10, "the children have ended")
+
+
+def test_all_who_share_a_pool_are_told_to_try_again_when_a_child_dies(pool: Processes) -> None:
+    found: list[str] = []
+
+    def other() -> None:
+        try:
+            list(pool.map(hang, [3] * 4, 20))
+        except Exception as error:  # noqa: BLE001  # whatever comes is compared
+            found.append(type(error).__name__)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    time.sleep(1)
+    with pytest.raises(Retriable):
+        list(pool.map(hang, [3], 1))
+    thread.join(30)
+    assert found == ["Retriable"]
