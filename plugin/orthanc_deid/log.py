@@ -45,8 +45,9 @@ def set_up(process: str) -> None:
     _logger.setLevel(logging.INFO)
     for name in QUIET:
         library = logging.getLogger(name)
-        library.handlers = []
-        library.propagate = True
+        # DBOS brings a handler of its own, which writes texts and tracebacks, where it finds none.
+        library.handlers = [handler]
+        library.propagate = False
         library.setLevel(logging.WARNING)
     event("process started", step=process)
 

@@ -35,9 +35,15 @@ def open_database(url: str) -> Engine:
     """Open the database; an SQLite file is made where there is none, readable by its owner only."""
     parsed = address(url)
     if parsed.get_backend_name() == "postgresql":
-        return create_engine(parsed, pool_pre_ping=True, pool_size=5, connect_args={"connect_timeout": CONNECT_S})
+        return create_engine(
+            parsed,
+            pool_pre_ping=True,
+            pool_size=5,
+            hide_parameters=True,
+            connect_args={"connect_timeout": CONNECT_S},
+        )
     _make_private_file(Path(parsed.database or ""))
-    engine = create_engine(parsed, connect_args={"timeout": 30})
+    engine = create_engine(parsed, connect_args={"timeout": 30}, hide_parameters=True)
     event.listen(engine, "connect", _sqlite_connect)
     event.listen(engine, "begin", _sqlite_begin)
     return engine
