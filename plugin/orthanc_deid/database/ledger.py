@@ -197,6 +197,8 @@ class Ledger:
             if found.status in states.ACTIVE:
                 raise Conflict(f"study {study_id} is {found.status}: it is at work already")
             now = time.time()
+            destinations = list(destinations)
+            _give_up_deliveries(connection, found, destinations)
             connection.execute(
                 update(instance)
                 .where(instance.c.study_id == study_id, instance.c.state == states.INSTANCE_QUARANTINED)
@@ -342,6 +344,28 @@ def _expect_delivery(connection: Connection, study_id: int, name: str, version: 
             .where(delivery.c.id == known.id)
             .values(version=version, state=states.PENDING, attempt=0, next_attempt_at=None, reason=None, updated_at=now)
         )
+
+
+def _give_up_deliveries(connection: Connection, found: Study, destinations: Sequence[str]) -> None:
+    """Expect nothing more at destinations that the project no longer names; what has arrived there stays told."""
+    others = (delivery.c.study_id == found.id, delivery.c.destination.not_in(destinations))
+    given_up = (*others, delivery.c.confirmed_version < delivery.c.version)
+    for name in connection.scalars(select(delivery.c.destination).where(*given_up)).all():
+        note(
+            connection,
+            found.id,
+            found.version,
+            states.CANCELLED,
+            "no longer a destination of the project",
+            "system",
+            name,
+        )
+    connection.execute(delete(delivery).where(*given_up, delivery.c.confirmed_version == 0))
+    connection.execute(
+        update(delivery)
+        .where(*given_up)
+        .values(version=delivery.c.confirmed_version, state=states.CONFIRMED, next_attempt_at=None, reason=None)
+    )
 
 
 def short(reason: str | None) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from .. import engine, log, pipeline, states
 from ..engine import END, GO_ON, Outcome
-from ..errors import Conflict, NotFound, Rejected, Retriable, Stale
+from ..errors import ConfigurationError, Conflict, NotFound, Rejected, Retriable, Stale
 from ..pipeline import DEIDENTIFY, EXPORT, FINISH, Job
 from . import Resources, Step, cleanup, confirm, deidentify, export, identify, verify
 
@@ -34,7 +34,7 @@ def perform(step: str, job: Job, resources: Resources) -> Outcome:
         return END
     except Rejected as error:
         return _refuse(job, resources, str(error))
-    except (Retriable, NotFound) as error:
+    except (Retriable, NotFound, ConfigurationError) as error:
         return _try_again(step, job, resources, str(error))
     except Exception as error:  # noqa: BLE001  # a fault of ours must not lose the study: it is tried again, then failed
         return _try_again(step, job, resources, f"{type(error).__name__} at {_place(error)}")

@@ -151,3 +151,20 @@ def test_an_instance_that_comes_while_a_run_is_at_work_waits_for_the_next(ledger
         ledger.move(study.id, state, run=1)
     assert [s.id for s in ledger.to_recheck()] == [study.id]
     assert ledger.compare(study.id, ["i1", "i2"], "t2") == 1
+
+
+def test_a_destination_that_the_project_no_longer_names_is_given_up_at_the_next_start(ledger: Ledger) -> None:
+    study = ledger.add("a", "default")
+    ledger.compare(study.id, ["i1"], "t1")
+    ledger.start(study.id, "default", ["kept", "left", "never"])
+    deliveries = Deliveries(ledger.engine)
+    deliveries.mark(study.id, 1, "left", states.CONFIRMED, confirmed=1)
+    ledger.cancel(study.id, "ann")
+    ledger.compare(study.id, ["i1", "i2"], "t2")
+    ledger.start(study.id, "default", ["kept", "left", "never"])
+    ledger.cancel(study.id, "ann")
+    ledger.start(study.id, "default", ["kept"])
+    found = {d.destination: (d.state, d.version, d.confirmed_version) for d in deliveries.of(study.id)}
+    assert found == {"kept": (states.PENDING, 2, 0), "left": (states.CONFIRMED, 1, 1)}
+    told = [e["destination"] for e in views.one(ledger.engine, "a")["events"] if "no longer" in (e["reason"] or "")]
+    assert sorted(told) == ["left", "never"]
