@@ -24,6 +24,10 @@ IDS = frozenset(
         0x00401001,  # Requested Procedure ID
         0x00402016,  # Placer Order Number
         0x00402017,  # Filler Order Number
+        0x00401006,  # and the retired places of both
+        0x00401007,
+        0x00402006,
+        0x00402007,
     }
 )
 BIRTH_DATES = frozenset({0x00100030, 0x00100033, 0x00100034})

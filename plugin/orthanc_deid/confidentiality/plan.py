@@ -64,7 +64,9 @@ TYPED = frozenset(
         "ApplicationSetupName", "AssignedLocation", "BeamName", "BlockName", "ChannelShieldName", "ComponentWelderIDs",
         "ContactDisplayName", "DataElementName", "DataSetName", "DataSetSource", "EnergyWindowName",
         "HangingProtocolCreator", "HangingProtocolUserGroupName", "IndicationLabel", "ItineraryID", "NTPSourceAddress",
-        "OwnerID", "PrinterName", "RadiationMachineName", "RTImageName", "SourceApplicatorName",
+        "FillerOrderNumberImagingServiceRequestRetired", "FillerOrderNumberProcedure", "OwnerID",
+        "PlacerOrderNumberImagingServiceRequestRetired", "PlacerOrderNumberProcedure", "PrinterName",
+        "RadiationMachineName", "RTImageName", "SourceApplicatorName",
         "StorageMediaFileSetID", "SurgicalTechnique", "TargetLabel", "TemplateName", "TrackingID", "TreatmentProtocols",
     }
 )  # fmt: skip
@@ -82,6 +84,8 @@ _DATES_AS_TEXT = frozenset({0x00100033, 0x00100034})
 # What the pass writes itself, and what describes the lengths of the file that was.
 OWN = frozenset({0x00120062, 0x00120063, 0x00120064, 0x00280303})
 LENGTHS = frozenset({0x00080001, 0xFFFCFFFC})
+# The original attributes under somebody's public key: nobody can look into it (PS3.15 E.1.2).
+SEALED = frozenset({0x04000500})
 _FILE_GROUPS = frozenset({0x0000, 0x0002, 0x0004, 0xFFFE})
 _DATES = frozenset({"DA", "DT"})
 
@@ -111,7 +115,7 @@ def _plan(options: tuple[Option, ...], keep: frozenset[int], remove: frozenset[i
 
 
 def _outside(tag: int) -> bool:
-    return tag >> 16 in _FILE_GROUPS or table.in_removed_group(tag) or tag in OWN | LENGTHS | _DATES_AS_TEXT
+    return tag >> 16 in _FILE_GROUPS or table.in_removed_group(tag) or tag in OWN | LENGTHS | SEALED | _DATES_AS_TEXT
 
 
 def _listed(tag: int, vr: str, options: list[Mapping[int, str]]) -> Action | None:

@@ -16,6 +16,7 @@ from .profile import Profile
 from .pseudonyms import Patient, Pseudonyms
 
 Element = DataElement | RawDataElement
+_BULK = frozenset({"OB", "OD", "OF", "OL", "OV", "OW"})
 _TEXTS = frozenset({"LO", "LT", "SH", "ST", "UC", "UT"})
 # What native /anonymize changes inside items whatever it is told: StudyInstanceUID and SeriesInstanceUID.
 _SPOILED = frozenset({0x0020000D, 0x0020000E})
@@ -144,6 +145,8 @@ class _Pass:
     def number(self, ds: Dataset, elem: Element) -> Element | None:
         """Keep a number, in digits too; any other VR has no place there."""
         vr = elem.VR
+        if vr in _BULK and "O" not in dictionary_VR(elem.tag):
+            return None  # bytes in place of a number
         if vr is None or vr in NUMBERS or " " in vr:
             return elem
         if vr == "UN":

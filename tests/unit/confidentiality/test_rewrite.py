@@ -314,3 +314,17 @@ def test_a_damaged_file_is_rejected_searched_or_clean(damage: list[tuple[int, in
     except Rejected:
         return
     assert MARKER.encode() not in out or search(out, known)
+
+
+def test_what_nobody_can_look_into_and_bytes_in_place_of_numbers_do_not_come_out() -> None:
+    ds = image()
+    item = Dataset()
+    item.EncryptedContentTransferSyntaxUID, item.EncryptedContent = "1.2.840.10008.1.2", MARKER.encode() + b" "
+    ds.EncryptedAttributesSequence = [item]
+    ds.add_new(0x00080301, "OB", b"Hospital")  # Private Group Reference, US in the dictionary
+    ds.add_new(0x00080302, "LO", "VENDOR")
+    ds.PlacerOrderNumberProcedure = ds.FillerOrderNumberImagingServiceRequestRetired = "ORDER 77"
+    out = result(ds)
+    assert "EncryptedAttributesSequence" not in out
+    assert 0x00080301 not in out
+    assert out.PlacerOrderNumberProcedure == out.FillerOrderNumberImagingServiceRequestRetired == "DEIDENTIFIED"
