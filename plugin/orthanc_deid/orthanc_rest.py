@@ -174,10 +174,21 @@ class Orthanc:
         Rejected
             A filter of that Orthanc keeps it out.
         """
+        return self._store(dicom)[0]
+
+    def replace(self, dicom: bytes) -> str:
+        """Store a DICOM file in place of whatever stands under its UIDs: an earlier run may have left another."""
+        instance, is_new = self._store(dicom)
+        if not is_new and self.file(instance) != dicom:
+            self.delete("instances", instance)
+            instance, _ = self._store(dicom)
+        return instance
+
+    def _store(self, dicom: bytes) -> tuple[str, bool]:
         answer = json.loads(self.call("POST", "/instances", dicom, "application/dicom"))
         if not answer.get("ID"):
             raise Rejected(f"Orthanc does not store the instance ({answer.get('Status')})")
-        return str(answer["ID"])
+        return str(answer["ID"]), answer.get("Status") != "AlreadyStored"
 
     # Peers and jobs.
 

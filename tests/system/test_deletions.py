@@ -91,3 +91,20 @@ def test_outputs_that_were_deleted_before_they_left_are_made_and_verified_again(
     study = site.await_status(source, "done")
     assert len(site.arrived(output)) == 2
     assert [e["status"] for e in study["events"]].count("verifying") == 2
+
+
+def test_what_a_cancelled_run_left_is_replaced_where_the_profile_is_another_now(new_site: Callable[..., Site]) -> None:
+    site = new_site().start()
+    source = site.send(ct_study(Person(1), 150))
+    wait_for(lambda: len(site.clinical.instances()) > 150, 30, "the first results are stored")
+    assert site.clinical.post(f"/deid/studies/{source}/cancel").status_code == 202
+    site.clinical.stop()
+    text = site.clinical.deid_file.read_text()
+    site.clinical.deid_file.write_text(text.replace("name: default\n", "name: default\n    profile: basic\n"))
+    site.clinical.start()
+    site.await_service()
+    assert site.clinical.post(f"/deid/studies/{source}/retry").status_code == 202
+    output = site.await_status(source, "done")["output"]
+    tags = site.research.get(f"/studies/{output}/instances-tags?simplify").json().values()
+    assert len(tags) == 150
+    assert {tag["DeidentificationMethod"].split("\\")[1].split()[0] for tag in tags} == {"basic"}

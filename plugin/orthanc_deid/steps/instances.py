@@ -104,7 +104,7 @@ def _search_one(orthanc: Orthanc, instance: str, known: Identifiers) -> set[str]
 def _deidentify_one(orthanc: Orthanc, pseudonyms: Pseudonyms, subject: Subject, source: Source) -> Result:
     try:
         dicom = _deidentified(orthanc, pseudonyms, subject, source)
-        output = orthanc.store(dicom)
+        output = orthanc.replace(dicom)
     except NotFound:
         return source.number, states.INSTANCE_QUARANTINED, None, "the instance is no longer in Orthanc"
     except Rejected as error:
