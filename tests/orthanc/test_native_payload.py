@@ -52,7 +52,7 @@ def through_orthanc(server: OrthancServer, data: bytes, profile: Profile) -> tup
         return decode(server.session.get(f"{url}/file", timeout=20).content)
 
     new = rewrite(
-        decode(answer.content),
+        native.with_pixels(decode(answer.content), source),
         profile,
         keyed,
         patient,

@@ -2,11 +2,15 @@
 
 from functools import lru_cache
 
+from pydicom import Dataset
+
+from ..errors import Rejected
 from . import table
 from .plan import plan
 from .profile import IDENTITY, Profile
 
 DICOM_VERSION = "2021b"  # the newest table that Orthanc 1.10.1 knows; the same one everywhere
+PIXEL_DATA = 0x7FE00010
 _IDENTITY = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "PatientID", "PatientName")
 
 
@@ -15,8 +19,10 @@ def payload(  # noqa: PLR0913  # the five values that Orthanc is told
 ) -> dict[str, object]:
     """Make the JSON body; the five values are the project's own already.
 
-    Native only removes: every attribute that the pass keeps, empties, maps or shifts is in Keep, so that the pass finds
-    the original and both ways give the same dataset. Tags are hexadecimal, as one unknown name fails the whole request.
+    Native only removes: every attribute that the pass keeps, empties, maps or shifts is in Keep, so that the pass
+    finds the original and both ways give the same dataset. The pixels, which neither changes, are removed, so that
+    they need not come back; `with_pixels` takes them from the source. Tags are hexadecimal, as one unknown name
+    fails the whole request.
     """
     identity = dict(zip(_IDENTITY, (study_uid, series_uid, sop_uid, patient_id, patient_name), strict=True))
     replace = {_hex(tag): value for tag, value in profile.native.replace().items()}
@@ -24,9 +30,25 @@ def payload(  # noqa: PLR0913  # the five values that Orthanc is told
         "DicomVersion": DICOM_VERSION,
         "Force": True,
         "Keep": list(_kept(profile)),
-        "Remove": [_hex(tag) for tag in sorted(profile.native.remove())],
+        "Remove": [_hex(tag) for tag in sorted(profile.native.remove() | {PIXEL_DATA})],
         "Replace": identity | replace,
     }
+
+
+def with_pixels(ds: Dataset, source: Dataset) -> Dataset:
+    """Put the source's own Pixel Data into what /anonymize answered; in place.
+
+    Raises
+    ------
+    Rejected
+        The answer has another transfer syntax than the source.
+    """
+    if PIXEL_DATA not in source:
+        return ds
+    if ds.file_meta.TransferSyntaxUID != source.file_meta.TransferSyntaxUID:
+        raise Rejected("Orthanc's /anonymize answered in another transfer syntax")
+    ds[PIXEL_DATA] = source.get_item(PIXEL_DATA)
+    return ds
 
 
 @lru_cache(maxsize=16)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, Engine, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, Select, bindparam, delete, func, insert, select, update
 
 from .. import states
 from ..errors import Conflict, NotFound, Stale
@@ -241,11 +241,12 @@ class Ledger:
     ) -> None:
         """Note (instance number, state, output, reason) of some instances."""
         with self._writing(study_id, run) as (connection, _found):
-            for number, state, output, reason in results:
+            if results:
                 connection.execute(
                     update(instance)
-                    .where(instance.c.id == number)
-                    .values(state=state, output=output, reason=short(reason))
+                    .where(instance.c.id == bindparam("number"))
+                    .values(state=bindparam("state"), output=bindparam("output"), reason=bindparam("reason")),
+                    [{"number": n, "state": s, "output": o, "reason": short(r)} for n, s, o, r in results],
                 )
             connection.execute(update(study).where(study.c.id == study_id).values(updated_at=time.time()))
 

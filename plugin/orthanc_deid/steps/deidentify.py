@@ -4,7 +4,7 @@ from .. import states
 from ..database.ledger import Study
 from ..errors import NotFound, Rejected, Retriable
 from ..pipeline import Job
-from . import Resources, subject
+from . import Resources, known, subject
 from .instances import Deidentify, Source, deidentify
 
 CHUNK = 16
@@ -28,8 +28,9 @@ def run(job: Job, resources: Resources) -> None:
         Deidentify(resources.orthanc.address, found, tuple(sources[k : k + CHUNK]))
         for k in range(0, len(sources), CHUNK)
     ]
-    for results in resources.processes.map(deidentify, chunks, CHUNK_S):
-        resources.ledger.mark_instances(job.study, job.run, results)
+    for done in resources.processes.map(deidentify, chunks, CHUNK_S):
+        known.remember(job.study, done.read, done.identifiers)
+        resources.ledger.mark_instances(job.study, job.run, done.results)
     refused = resources.ledger.instances(job.study, state=states.INSTANCE_QUARANTINED)
     if refused:
         reasons = sorted({i.reason or "" for i in refused})

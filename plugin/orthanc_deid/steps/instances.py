@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
+from pydicom import Dataset
+
 from .. import __version__, states
 from ..confidentiality import encode, native, residual
 from ..confidentiality.identifiers import Identifiers, from_dataset, from_tags
@@ -60,11 +62,25 @@ class Search:
 Result = tuple[int, str, str | None, str | None]  # instance number, state, output, reason
 
 
-def deidentify(chunk: Deidentify) -> list[Result]:
+@dataclass(frozen=True)
+class Deidentified:
+    """What became of a chunk, and the identifiers that stood in those of its sources that could be read."""
+
+    results: list[Result]
+    read: list[str]
+    identifiers: Identifiers
+
+
+def deidentify(chunk: Deidentify) -> Deidentified:
     """De-identify and store each instance; one that cannot be is named with its reason and the rest goes on."""
     orthanc = _orthanc(chunk.address)
     pseudonyms = _pseudonyms(chunk.subject.project_key)
-    return _each(lambda source: _deidentify_one(orthanc, pseudonyms, chunk.subject, source), chunk.sources)
+    done = _each(lambda source: _deidentify_one(orthanc, pseudonyms, chunk.subject, source), chunk.sources)
+    known = Identifiers()
+    for _result, found in done:
+        known |= found or Identifiers()
+    read = [source.orthanc for source, (_, found) in zip(chunk.sources, done, strict=True) if found is not None]
+    return Deidentified([result for result, _ in done], read, known)
 
 
 def collect(chunk: Collect) -> Identifiers:
@@ -101,18 +117,26 @@ def _search_one(orthanc: Orthanc, instance: str, known: Identifiers) -> set[str]
         return {f"{finding.kind} in {finding.tag}" for finding in residual.search(output, known)}
 
 
-def _deidentify_one(orthanc: Orthanc, pseudonyms: Pseudonyms, subject: Subject, source: Source) -> Result:
+def _deidentify_one(
+    orthanc: Orthanc, pseudonyms: Pseudonyms, subject: Subject, source: Source
+) -> tuple[Result, Identifiers | None]:
+    found = None
     try:
-        dicom = _deidentified(orthanc, pseudonyms, subject, source)
-        output = orthanc.replace(dicom)
+        file = orthanc.file(source.orthanc)
+        with _pass:
+            original = encode.decode(file)
+            found = from_dataset(original)
+        output = orthanc.replace(_deidentified(orthanc, pseudonyms, subject, source, original))
     except NotFound:
-        return source.number, states.INSTANCE_QUARANTINED, None, "the instance is no longer in Orthanc"
+        return (source.number, states.INSTANCE_QUARANTINED, None, "the instance is no longer in Orthanc"), found
     except Rejected as error:
-        return source.number, states.INSTANCE_QUARANTINED, None, str(error)
-    return source.number, states.INSTANCE_DEIDENTIFIED, output, None
+        return (source.number, states.INSTANCE_QUARANTINED, None, str(error)), found
+    return (source.number, states.INSTANCE_DEIDENTIFIED, output, None), found
 
 
-def _deidentified(orthanc: Orthanc, pseudonyms: Pseudonyms, subject: Subject, source: Source) -> bytes:
+def _deidentified(
+    orthanc: Orthanc, pseudonyms: Pseudonyms, subject: Subject, source: Source, original: Dataset
+) -> bytes:
     uids = {
         "study_uid": pseudonyms.uid(subject.study_uid),
         "series_uid": pseudonyms.uid(source.series_uid),
@@ -127,13 +151,13 @@ def _deidentified(orthanc: Orthanc, pseudonyms: Pseudonyms, subject: Subject, so
     anonymized = orthanc.anonymized(source.orthanc, payload)
     with _pass:
         ds = rewrite(
-            encode.decode(anonymized),
+            native.with_pixels(encode.decode(anonymized), original),
             subject.profile,
             pseudonyms,
             subject.patient,
             version=__version__,
             already_mapped=frozenset(uids.values()),
-            original=lambda: encode.decode(orthanc.file(source.orthanc)),
+            original=lambda: original,
         )
         return encode.encode(ds)
 

@@ -1,14 +1,13 @@
 """verify: search the stored output for the study's own identifiers; nothing leaves before this has passed."""
 
-import threading
-from collections import Counter, OrderedDict
+from collections import Counter
 
 from .. import states
-from ..confidentiality.identifiers import Identifiers
 from ..errors import NotFound, Rejected
 from ..pipeline import Job
 from . import Resources
-from .instances import Collect, Search, collect, search
+from . import known as identifiers
+from .instances import Search, search
 
 CHUNK = 32
 CHUNK_S = 600.0
@@ -30,9 +29,9 @@ def run(job: Job, resources: Resources) -> None:
     if gone:
         _withdraw(job, resources, gone)
         raise Rejected(f"{len(gone)} of {len(new)} instances were deleted before their outputs were verified")
-    known = _known(job, [i.source for i in instances if i.source in present], resources)
+    known = identifiers.of(job.study, [i.source for i in instances if i.source in present], resources)
     found: Counter[str] = Counter()
-    chunks = [Search(resources.orthanc.address, part, known) for part in _parts(outputs)]
+    chunks = [Search(resources.orthanc.address, part, known) for part in identifiers.parts(outputs, CHUNK)]
     for hits in resources.processes.map(search, chunks, CHUNK_S):
         resources.ledger.guard(job.study, job.run)
         found += hits
@@ -57,29 +56,3 @@ def _withdraw(job: Job, resources: Resources, outputs: list[tuple[int, str | Non
             resources.orthanc.delete("instances", output)
     results = [(number, states.INSTANCE_RECEIVED, None, None) for number, _output in outputs]
     resources.ledger.mark_instances(job.study, job.run, results)
-
-
-# Identifiers stay in memory only; after a restart they are read again.
-_cache: OrderedDict[tuple[int, int], Identifiers] = OrderedDict()
-_cache_lock = threading.Lock()
-CACHED_STUDIES = 8
-
-
-def _known(job: Job, sources: list[str], resources: Resources) -> Identifiers:
-    key = (job.study, job.version)
-    with _cache_lock:
-        if key in _cache:
-            return _cache[key]
-    known = Identifiers()
-    chunks = [Collect(resources.orthanc.address, part) for part in _parts(sources)]
-    for part in resources.processes.map(collect, chunks, CHUNK_S):
-        known |= part
-    with _cache_lock:
-        _cache[key] = known
-        while len(_cache) > CACHED_STUDIES:
-            _cache.popitem(last=False)
-    return known
-
-
-def _parts(items: list[str]) -> list[tuple[str, ...]]:
-    return [tuple(items[k : k + CHUNK]) for k in range(0, len(items), CHUNK)]

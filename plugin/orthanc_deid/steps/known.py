@@ -1,0 +1,59 @@
+"""The identifiers of the studies at work: in this worker's memory only, read again from Orthanc after a restart."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+
+from ..confidentiality.identifiers import Identifiers
+from . import Resources
+from .instances import Collect, collect
+
+CHUNK = 32
+CHUNK_S = 600.0
+STUDIES = 8  # kept at once; the one that was used longest ago is forgotten
+
+
+class _Memory:
+    """For each study: the source instances that were read, and what they hold."""
+
+    def __init__(self) -> None:
+        self._studies: OrderedDict[int, tuple[set[str], Identifiers]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, study: int, sources: Collection[str], found: Identifiers) -> None:
+        with self._lock:
+            read, known = self._studies.pop(study, (set(), Identifiers()))
+            self._studies[study] = (read | set(sources), known | found)
+            while len(self._studies) > STUDIES:
+                self._studies.popitem(last=False)
+
+    def get(self, study: int) -> tuple[set[str], Identifiers]:
+        with self._lock:
+            return self._studies.get(study, (set(), Identifiers()))
+
+
+_memory = _Memory()
+
+
+def remember(study: int, sources: Collection[str], found: Identifiers) -> None:
+    """Keep what some source instances hold."""
+    _memory.add(study, sources, found)
+
+
+def of(study: int, sources: Sequence[str], resources: Resources) -> Identifiers:
+    """Return the identifiers of these source instances, and of any other of the study that was read before."""
+    read, _ = _memory.get(study)
+    missing = [source for source in sources if source not in read]
+    known = Identifiers()
+    for part in resources.processes.map(
+        collect, [Collect(resources.orthanc.address, chunk) for chunk in parts(missing, CHUNK)], CHUNK_S
+    ):
+        known |= part
+    if missing:
+        _memory.add(study, missing, known)
+    return known | _memory.get(study)[1]
+
+
+def parts(items: Sequence[str], size: int) -> list[tuple[str, ...]]:
+    """Cut a list into chunks."""
+    return [tuple(items[k : k + size]) for k in range(0, len(items), size)]
