@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ sys.path[:0] = [str(CHECKOUT / "plugin"), str(CHECKOUT / "tests")]
 
 from pydicom import dcmread  # noqa: E402  # after the path is set
 from pydicom.data import get_testdata_file  # noqa: E402
+from pydicom.uid import UID  # noqa: E402
 
 from servers import MAIN, OrthancServer, children, wait_for  # noqa: E402
 
@@ -37,11 +39,12 @@ def write_ct(folder: Path, count: int) -> list[Path]:
     rng = np.random.default_rng(0)
     body = np.add.outer(np.arange(SIZE), np.arange(SIZE)) % 2000
     ds.Rows = ds.Columns = SIZE
-    ds.StudyInstanceUID, ds.SeriesInstanceUID = "1.2.826.0.1.3680043.10.1337.5", "1.2.826.0.1.3680043.10.1337.5.1"
+    ds.StudyInstanceUID = UID("1.2.826.0.1.3680043.10.1337.5")
+    ds.SeriesInstanceUID = UID("1.2.826.0.1.3680043.10.1337.5.1")
     folder.mkdir()
     files = []
     for number in range(1, count + 1):
-        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"{ds.SeriesInstanceUID}.{number}"
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = UID(f"{ds.SeriesInstanceUID}.{number}")
         ds.InstanceNumber = number
         ds.PixelData = (body + rng.integers(-20, 20, (SIZE, SIZE))).astype("<i2").tobytes()
         files.append(folder / f"{number:05d}.dcm")
@@ -83,10 +86,11 @@ def product(server: OrthancServer, files: list[Path]) -> tuple[float, dict[str, 
     while server.get(f"/deid/studies/{study}").json()["status"] not in ("done", "failed", "quarantined"):
         time.sleep(0.5)  # asking more often would be a load of its own
     found = server.get(f"/deid/studies/{study}").json()
-    assert found["status"] == "done", found["reason"]
+    if found["status"] != "done":
+        sys.exit(f"the study is {found['status']}: {found['reason']}")
     at = {e["status"]: datetime.fromisoformat(e["at"]).timestamp() for e in found["events"]}
     states = ["queued", "deidentifying", "verifying", "exporting"]
-    spent = {a: at[b] - at[a] for a, b in zip(states, states[1:], strict=False)}
+    spent = {a: at[b] - at[a] for a, b in pairwise(states)}
     return len(files) / (at["exporting"] - at["deidentifying"]), spent
 
 
