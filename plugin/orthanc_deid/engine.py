@@ -118,7 +118,7 @@ def launch(url: str, executor: str, concurrency: int, perform: Perform) -> None:
         for next_fields, delay_s in outcome["follow"]:
             DBOS.enqueue_workflow_with_options(_options(Job(*next_fields), delay_s), *next_fields)
 
-    DBOS.workflow(name=WORKFLOW, max_recovery_attempts=20)(flow)
+    DBOS.workflow(name=WORKFLOW, max_recovery_attempts=5)(flow)
     DBOS.launch()
     for queue in {f.queue for f in FLOWS.values()}:
         DBOS.register_queue(

@@ -73,13 +73,21 @@ class Orthanc:
             headers=HEADERS | ({"Authorization": address.authorization} if address.authorization else {}),
         )
 
-    def call(self, method: str, path: str, body: bytes | None = None, content_type: str | None = None) -> bytes:
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        content_type: str | None = None,
+        away: tuple[int, ...] = (),
+    ) -> bytes:
         """Send one request and return the whole answer.
 
         Raises
         ------
         Retriable
-            No connection, a time-out, or 5xx from a server that is starting or overloaded.
+            No connection, a time-out, a refused log-in (the token changes when Orthanc starts), or a code that says
+            that the server is starting or full; `away` names further ones.
         NotFound
             404.
         Rejected
@@ -96,8 +104,8 @@ class Orthanc:
         if answer.status == 404:
             raise NotFound("Orthanc does not know that resource (404)")
         if answer.status in (401, 403):
-            raise Rejected(f"Orthanc refuses the log-in ({answer.status})")
-        if answer.status in (502, 503, 504):
+            raise Retriable(f"Orthanc refuses the log-in ({answer.status})")
+        if answer.status in (502, 503, 504, 507, *away):
             raise Retriable(f"Orthanc is away ({answer.status})")
         raise Rejected(f"Orthanc refuses {method} with code {answer.status}")
 
@@ -185,7 +193,9 @@ class Orthanc:
         return instance
 
     def _store(self, dicom: bytes) -> tuple[str, bool]:
-        answer = json.loads(self.call("POST", "/instances", dicom, "application/dicom"))
+        answer = json.loads(
+            self.call("POST", "/instances", dicom, "application/dicom", away=(500,))
+        )  # 500: its disk is full
         if not answer.get("ID"):
             raise Rejected(f"Orthanc does not store the instance ({answer.get('Status')})")
         return str(answer["ID"]), answer.get("Status") != "AlreadyStored"

@@ -108,3 +108,15 @@ def test_what_a_cancelled_run_left_is_replaced_where_the_profile_is_another_now(
     tags = site.research.get(f"/studies/{output}/instances-tags?simplify").json().values()
     assert len(tags) == 150
     assert {tag["DeidentificationMethod"].split("\\")[1].split()[0] for tag in tags} == {"basic"}
+
+
+def test_what_a_cancelled_run_stored_is_withdrawn_since_nobody_searched_it(new_site: Callable[..., Site]) -> None:
+    site = new_site().start()
+    source = site.send(ct_study(Person(1), 150))
+    wait_for(lambda: site.study(source).get("instances", {}).get("deidentified", 0) >= 16, 30, "it is at work")
+    assert site.clinical.post(f"/deid/studies/{source}/cancel").status_code == 202
+    assert len(site.clinical.studies()) == 2
+    wait_for(lambda: site.clinical.studies() == [source], 60, "the unverified output is gone")
+    wait_for(lambda: site.study(source)["instances"]["deidentified"] == 0, 10, "the ledger knows")
+    assert site.clinical.post(f"/deid/studies/{source}/retry").status_code == 202
+    assert len(site.arrived(site.await_status(source, "done")["output"])) == 150

@@ -96,6 +96,16 @@ def test_the_output_is_not_taken_for_a_new_source(site: Site) -> None:
     assert len(site.clinical.get("/deid/studies").json()["items"]) == 1
 
 
+def test_one_study_under_two_spellings_of_its_patient_id_is_not_mixed(site: Site) -> None:
+    class Lower(Person):
+        PatientID = "mrn-770009"
+
+    first = site.await_status(site.send(ct_study(Person(9), 2)), "done")
+    second = site.await_status(site.send(ct_study(Lower(9), 2)), "quarantined")
+    assert "same output" in second["reason"]
+    assert len(site.arrived(first["output"])) == 2
+
+
 @pytest.mark.parametrize("verb", ["process", "retry", "cancel"])
 def test_an_unknown_study_is_answered_with_a_problem(site: Site, verb: str) -> None:
     answer = site.clinical.post(f"/deid/studies/{UNKNOWN}/{verb}")

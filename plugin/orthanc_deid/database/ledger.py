@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Engine, Row, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from .. import states
-from ..errors import Conflict, NotFound, Stale
+from ..errors import Conflict, NotFound, Rejected, Stale
 from .tables import delivery, event, instance, study
 
 REASON_LENGTH = 500
@@ -133,13 +134,17 @@ class Ledger:
         row = {"source": source, "project": project, "status": status, "reason": short(reason), "created_at": now}
         row |= dict.fromkeys(("version", "verified_version", "run", "attempt", "recheck"), 0) | {"updated_at": now}
         query = select(study).where(study.c.source == source)
-        with self.engine.begin() as connection:
-            found = _study(connection, query)
-            if found is None:
-                connection.execute(insert(study).values(**row))
+        try:
+            with self.engine.begin() as connection:
                 found = _study(connection, query)
-                assert found  # noqa: S101  # inserted by this transaction
-                note(connection, found.id, 0, status, reason, "system")
+                if found is None:
+                    connection.execute(insert(study).values(**row))
+                    found = _study(connection, query)
+                    assert found  # noqa: S101  # inserted by this transaction
+                    note(connection, found.id, 0, status, reason, "system")
+        except IntegrityError:
+            found = self.find(source)  # the other one was faster
+            assert found  # noqa: S101  # the constraint says that it is there
         return found
 
     def move(
@@ -223,12 +228,22 @@ class Ledger:
     def cancel(self, study_id: int, actor: str) -> None:
         """Stop the run; raise Conflict where nothing can be stopped."""
         with self._writing(study_id) as (connection, found):
+            if found.status == states.CANCELLED:
+                raise Conflict(f"study {study_id} is cancelled already")
             connection.execute(update(study).where(study.c.id == study_id).values(run=found.run + 1))
             _change(connection, found, states.CANCELLED, "cancelled by a person", actor)
 
     def set_output(self, study_id: int, run: int, output: str) -> None:
-        """Note the id that the de-identified study will have, before the first of its instances is stored."""
+        """Note the id that the de-identified study will have, before the first of its instances is stored.
+
+        Raises
+        ------
+        Rejected
+            Another study has that output.
+        """
         with self._writing(study_id, run) as (connection, _found):
+            if connection.scalar(select(study.c.id).where(study.c.output == output, study.c.id != study_id).limit(1)):
+                raise Rejected("another study has the same output: one study under two spellings of its PatientID?")
             connection.execute(update(study).where(study.c.id == study_id).values(output=output))
 
     def set_verified(self, study_id: int, run: int, version: int) -> None:
@@ -274,12 +289,37 @@ class Ledger:
         with self._writing(study_id) as (connection, found):
             if found.status in states.ACTIVE:
                 return
-            connection.execute(
-                delete(instance).where(
-                    instance.c.study_id == study_id,
-                    instance.c.state != states.INSTANCE_DEIDENTIFIED,
-                    instance.c.source.not_in(list(present)),
+            rows = connection.execute(
+                select(instance.c.id, instance.c.source).where(
+                    instance.c.study_id == study_id, instance.c.state != states.INSTANCE_DEIDENTIFIED
                 )
+            ).all()
+            here = set(present)
+            gone = [{"number": row.id} for row in rows if row.source not in here]
+            if gone:
+                connection.execute(delete(instance).where(instance.c.id == bindparam("number")), gone)
+
+    def verified_outputs(self, output: str) -> set[str]:
+        """Return the instances of an output study that were searched and are clean."""
+        query = (
+            select(instance.c.output)
+            .join(study, study.c.id == instance.c.study_id)
+            .where(study.c.output == output, instance.c.version <= study.c.verified_version)
+        )
+        with self.engine.connect() as connection:
+            return {found for found in connection.scalars(query) if found}
+
+    def forget_unverified(self, study_id: int, run: int) -> None:
+        """Note that outputs which were not verified are gone; the next run makes them anew."""
+        with self._writing(study_id, run) as (connection, found):
+            connection.execute(
+                update(instance)
+                .where(
+                    instance.c.study_id == study_id,
+                    instance.c.version > found.verified_version,
+                    instance.c.state == states.INSTANCE_DEIDENTIFIED,
+                )
+                .values(state=states.INSTANCE_RECEIVED, output=None)
             )
 
     def counts(self) -> dict[str, int]:

@@ -13,6 +13,8 @@ class OrthancPeerDestination:
         self._settings = settings
         self._orthanc = orthanc
         self._address = peer_address(settings)
+        # A name of our own: a peer of the site's orthanc.json must not be replaced.
+        self._name = f"deid-{settings.name}"
         self._peer = Orthanc(self._address)
 
     def check(self) -> str:
@@ -22,10 +24,10 @@ class OrthancPeerDestination:
     def send(self, shipment: Shipment, seconds: float) -> None:
         """Send as an asynchronous job; the same instances a second time are overwritten or ignored there."""
         self._peer.system()  # a peer that is down is found in milliseconds, not at the job's time-out
-        self._orthanc.put_peer(self._settings.name, self._address, self._settings.username, self._settings.password())
+        self._orthanc.put_peer(self._name, self._address, self._settings.username, self._settings.password())
         missing = set(shipment.new) - self._arrived(shipment.output)
         if missing:
-            job = self._orthanc.send_to_peer(self._settings.name, [i for i in shipment.new if i in missing])
+            job = self._orthanc.send_to_peer(self._name, [i for i in shipment.new if i in missing])
             self._orthanc.await_job(job, seconds)
 
     def confirm(self, shipment: Shipment) -> int:

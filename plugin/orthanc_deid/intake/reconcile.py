@@ -13,7 +13,8 @@ from .. import log
 from ..database import workers
 from ..errors import ConfigurationError, Conflict, NotFound, Rejected
 from .examine import Intake, examine
-from .heal import heal
+from .heal import QUIET_S, heal
+from .withdraw import Withdrawals
 
 CURSOR = "changes"
 HEAL_S = 10.0
@@ -37,6 +38,7 @@ class Reconcile:
         self._hint = threading.Event()
         self._stopping = threading.Event()
         self._candidates: dict[str, _Candidate] = {}
+        self._withdrawals = Withdrawals()
         self._swept = self._healed = float("-inf")
         self._thread = threading.Thread(target=self._loop, name="reconcile", daemon=True)
         self.looked_at = 0.0
@@ -77,6 +79,7 @@ class Reconcile:
             self._examine(study.source, stable=self._is_stable(study.source))
         if now - self._healed >= HEAL_S:
             heal(self._intake)
+            self._withdrawals.look(self._intake, time.time() - QUIET_S)
             self._healed = now
 
     def _read_changes(self) -> None:

@@ -8,7 +8,7 @@ from . import Resources, known, subject
 from .instances import Deidentify, Source, deidentify
 
 CHUNK = 16
-CHUNK_S = 600.0  # one chunk may hold sixteen very large instances
+CHUNK_S = 300.0  # one chunk may hold sixteen very large instances
 
 
 def run(job: Job, resources: Resources) -> None:

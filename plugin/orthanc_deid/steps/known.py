@@ -9,7 +9,7 @@ from . import Resources
 from .instances import Collect, collect
 
 CHUNK = 32
-CHUNK_S = 600.0
+CHUNK_S = 300.0
 STUDIES = 8  # kept at once; the one that was used longest ago is forgotten
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import random
 import re
 import time
 import traceback
@@ -81,7 +82,8 @@ def _refuse(job: Job, resources: Resources, reason: str) -> Outcome:
 
 def _try_again(step: str, job: Job, resources: Resources, why: str) -> Outcome:
     limits = resources.settings.configuration.limits
-    delay_s = pipeline.backoff(job.attempt, limits.backoff_s, limits.backoff_most_s)
+    # Jitter: studies that failed together, by one child's death, must not meet again each time.
+    delay_s = pipeline.backoff(job.attempt, limits.backoff_s, limits.backoff_most_s) * random.uniform(1, 1.3)  # noqa: S311
     reason = f"{step}: {why}"
     log.event(
         "step failed", level=logging.WARNING, study=job.study, step=step, attempt=job.attempt, error=why,

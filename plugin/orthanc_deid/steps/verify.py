@@ -10,7 +10,7 @@ from . import known as identifiers
 from .instances import Search, search
 
 CHUNK = 32
-CHUNK_S = 600.0
+CHUNK_S = 300.0
 
 
 def run(job: Job, resources: Resources) -> None:
