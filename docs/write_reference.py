@@ -26,7 +26,8 @@ from orthanc_deid.service import models  # noqa: E402
 from orthanc_deid.service.app import build  # noqa: E402
 from orthanc_deid.service.routes import ROUTES  # noqa: E402
 from orthanc_deid.service.runtime import Runtime  # noqa: E402
-from orthanc_deid.settings import Configuration, validated  # noqa: E402
+from orthanc_deid.settings import Configuration  # noqa: E402
+from orthanc_deid.yaml_file import validated  # noqa: E402
 
 Schema = dict[str, Any]
 WIDTH = 100  # columns of a help text

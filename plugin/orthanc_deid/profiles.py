@@ -2,7 +2,8 @@
 
 from .confidentiality.profile import Profile
 from .errors import ConfigurationError
-from .settings import Settings, validated
+from .settings import Settings
+from .yaml_file import validated
 
 
 def load(settings: Settings, name: str) -> Profile:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pyorthanc  # type: ignore[import-untyped]  # it carries none
 import pytest
 
 from sites import Site
@@ -22,6 +23,18 @@ def test_a_study_arrives_de_identified_and_everything_is_told(site: Site) -> Non
     told = [e["status"] for e in study["events"] if not e["destination"] and e["status"] != "waiting"]
     assert told == ["received", "queued", "deidentifying", "verifying", "exporting", "done"]
     assert study["next_attempt_at"] is None
+
+
+def test_an_independent_client_reads_the_result_at_the_archive(site: Site) -> None:
+    person = Person(10)
+    study = site.await_status(site.send(ct_study(person, 2)), "done")
+    with pyorthanc.Orthanc(site.research.url, "admin", site.research.password) as client:
+        found = pyorthanc.find_studies(client)
+        assert [s.id_ for s in found] == [study["output"]]
+        tags = client.get_instances_id_simplified_tags(found[0].series[0].instances[0].id_)
+    assert tags["PatientIdentityRemoved"] == "YES"
+    assert tags["PatientID"] != person.PatientID
+    assert tags["DeidentificationMethod"].startswith("Orthanc De-ID")
 
 
 def test_no_marker_leaves_in_any_way(site: Site) -> None:

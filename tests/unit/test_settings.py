@@ -4,7 +4,8 @@ import pytest
 
 from orthanc_deid import settings
 from orthanc_deid.errors import ConfigurationError
-from orthanc_deid.settings import Settings, parse_yaml
+from orthanc_deid.settings import Settings
+from orthanc_deid.yaml_file import parse_yaml
 from servers import CHECKOUT
 
 PEER = 'destinations: [{{kind: orthanc-peer, name: research, url: "https://example.org/"{more}}}]\n'

@@ -25,15 +25,16 @@ class OrthancPeerDestination:
         """Send as an asynchronous job; the same instances a second time are overwritten or ignored there."""
         self._peer.system()  # a peer that is down is found in milliseconds, not at the job's time-out
         self._orthanc.put_peer(self._name, self._address, self._settings.username, self._settings.password())
-        missing = set(shipment.new) - self._arrived(shipment.output)
+        missing = set(shipment.new) - _sop_uids(self._peer, shipment.output).keys()
         if missing:
             job = self._orthanc.send_to_peer(self._name, [i for i in shipment.new if i in missing])
             self._orthanc.await_job(job, seconds)
 
     def confirm(self, shipment: Shipment) -> int:
-        """Compare the instances' ids: each is a hash that the peer made of patient, study, series and SOP Instance UID.
+        """Compare what the peer holds with what was to arrive, instance by instance.
 
-        Ours need not be in our Orthanc any more, and a SOP Instance UID that stands in two series counts twice.
+        An Orthanc id is a hash that the peer itself made of patient, study, series and SOP Instance UID, so a
+        SOP Instance UID of two series counts twice. The UIDs are compared as well where ours is still there.
 
         Raises
         ------
@@ -41,13 +42,17 @@ class OrthancPeerDestination:
             Some of the instances are not there.
         """
         expected = set(shipment.all)
-        there = self._arrived(shipment.output)
-        if not expected <= there:
-            raise Retriable(f"{len(expected & there)} of {len(expected)} instances are at the destination")
-        return len(expected)
+        there = _sop_uids(self._peer, shipment.output)
+        here = _sop_uids(self._orthanc, shipment.output)
+        arrived = {i for i in expected & there.keys() if here.get(i, there[i]) == there[i]}
+        if arrived != expected:
+            raise Retriable(f"{len(arrived)} of {len(expected)} instances are at the destination")
+        return len(arrived)
 
-    def _arrived(self, output: str) -> set[str]:
-        try:
-            return set(self._peer.instance_ids(output))
-        except NotFound:
-            return set()
+
+def _sop_uids(orthanc: Orthanc, study: str) -> dict[str, str]:
+    """Map the Orthanc ids of a study's instances to their SOPInstanceUIDs; empty where the study is not there."""
+    try:
+        return {i["ID"]: i["MainDicomTags"]["SOPInstanceUID"] for i in orthanc.instances(study)}
+    except NotFound:
+        return {}
