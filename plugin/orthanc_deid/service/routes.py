@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from .. import states
 from ..database import views
+from ..database.ledger import Study
 from ..errors import Conflict, NotFound
 from ..intake.examine import start_by_hand
 from ..pipeline import DEIDENTIFY, Job
@@ -70,32 +71,33 @@ def process_study(runtime: Held, study: StudyId, user: User) -> Any:
     return views.one(runtime.database, study)
 
 
-def retry_study(runtime: Held, study: StudyId, user: User) -> Any:
-    """Start a quarantined, failed or cancelled study again; hasten the next attempt of one that waits."""
-    source = str(views.one(runtime.database, study)["source"])
-    found = runtime.ledger.find(source)
+def _known(runtime: Runtime, study: str) -> Study:
+    found = runtime.ledger.find(str(views.one(runtime.database, study)["source"]))
     if found is None:
         raise NotFound("no study of that id is known")
+    return found
+
+
+def retry_study(runtime: Held, study: StudyId, user: User) -> Any:
+    """Start a quarantined, failed or cancelled study again; hasten the next attempt of one that waits."""
+    found = _known(runtime, study)
     if found.status in states.ACTIVE:
         prefix = Job(DEIDENTIFY, found.id, found.version, found.run).prefix
         if not runtime.queue.hasten(prefix):
             raise Conflict(f"the study is {found.status}: it is at work, nothing waits")
     elif found.status in (states.QUARANTINED, states.FAILED, states.CANCELLED):
-        start_by_hand(runtime.intake, source, user)
+        start_by_hand(runtime.intake, found.source, user)
     else:
         raise Conflict(f"the study is {found.status}: there is nothing to retry")
-    return views.one(runtime.database, source)
+    return views.one(runtime.database, found.source)
 
 
 def cancel_study(runtime: Held, study: StudyId, user: User) -> Any:
     """Stop a study that waits or is at work; what was sent already stays where it is."""
-    source = str(views.one(runtime.database, study)["source"])
-    found = runtime.ledger.find(source)
-    if found is None:
-        raise NotFound("no study of that id is known")
+    found = _known(runtime, study)
     runtime.ledger.cancel(found.id, user)
     runtime.queue.cancel(Job(DEIDENTIFY, found.id, found.version, found.run).prefix)
-    return views.one(runtime.database, source)
+    return views.one(runtime.database, found.source)
 
 
 def take_hint(runtime: Held) -> Response:
