@@ -5,6 +5,7 @@ What enters the store is a `Job` and an outcome: our own numbers, states and del
 
 from collections.abc import Callable, Sequence
 from dataclasses import astuple
+from datetime import UTC, datetime
 from typing import Any, TypedDict
 
 import sqlalchemy
@@ -18,6 +19,7 @@ APPLICATION = "orthanc-deid"
 APPLICATION_VERSION = "1"
 WORKFLOW = "flow"
 POLL_S = 0.5
+PURGED_AT_ONCE = 1000
 LIVE = ["ENQUEUED", "PENDING", "DELAYED"]
 
 
@@ -88,6 +90,20 @@ class Queue:
         """Return the executors that have running jobs to their name."""
         found = self._client.list_workflows(status=["PENDING"], load_input=False, load_output=False)
         return {str(status.executor_id) for status in found}
+
+    def purge(self, before: float) -> int:
+        """Delete the records of jobs that have ended and were made before that time (UTC seconds); answer how many.
+
+        The ledger keeps what happened; without this the engine's tables grow by some 10 kB a study for ever.
+        """
+        ended = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+        until = datetime.fromtimestamp(before, UTC).isoformat()
+        found = self._client.list_workflows(
+            status=ended, end_time=until, limit=PURGED_AT_ONCE, load_input=False, load_output=False
+        )
+        if found:
+            self._client.delete_workflows([status.workflow_id for status in found])
+        return len(found)
 
     def close(self) -> None:
         """Give the connections back."""

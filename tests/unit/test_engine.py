@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +74,18 @@ def test_a_job_enqueued_twice_runs_its_flow_and_all_that_follows_once(workers: W
         "identify": 1, "deidentify": 1, "verify": 1, "export": 2, "confirm": 2, "cleanup": 1, "follow": 4,
     }  # fmt: skip
     assert queue.live(JOB.prefix) == []
+
+
+def test_ended_jobs_are_purged_and_live_ones_stay(workers: Workers, queue: Queue) -> None:
+    queue.enqueue(JOB)
+    other = Job(DEIDENTIFY, study=2, version=1, run=1)
+    queue.enqueue(other, delay_s=3600)
+    wait_for(lambda: "cleanup" in workers.steps(), 30)
+    wait_for(lambda: not queue.live(JOB.prefix), 10)
+    assert queue.purge(time.time() - 3600) == 0
+    assert queue.purge(time.time() + 1) == 4
+    assert queue.purge(time.time() + 1) == 0
+    assert queue.live(other.prefix) == [other.id]
 
 
 def test_a_killed_worker_repeats_only_the_step_it_died_in(workers: Workers, queue: Queue) -> None:

@@ -19,6 +19,7 @@ from .withdraw import Withdrawals
 CURSOR = "changes"
 HEAL_S = 10.0
 PAGE = 500
+KEEP_JOBS_S = 7 * 86400.0  # for whoever looks into the engine after a mishap
 
 
 @dataclass
@@ -73,6 +74,7 @@ class Reconcile:
         now = time.monotonic()
         if now - self._swept >= self._intake.configuration.intake.sweep_s:
             self._sweep()
+            self._intake.queue.purge(time.time() - KEEP_JOBS_S)
             self._swept = now
         self._examine_candidates()
         for study in self._intake.ledger.to_recheck():
