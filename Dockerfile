@@ -10,7 +10,7 @@ COPY plugin/orthanc_deid/__init__.py plugin/orthanc_deid/
 RUN . ./setup.sh \
     && install_packages "${RUN_PACKAGES[@]}" \
     && python_environment requirements.lock \
-    && rm -rf /var/lib/apt/lists/* /root/.cache
+    && rm -rf /var/lib/apt/lists/* ~/.cache
 
 COPY . .
 # The user cannot write here, so that what runs is what was built; Python's compiled files are made now.
