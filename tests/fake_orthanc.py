@@ -52,12 +52,15 @@ class RestOutput:
 
 
 class RestOutputOf5(RestOutput):
-    """As in the Python plugin 5.0 and newer; not checked here, but in facts/orthanc-runtime."""
+    """As in the Python plugin 5.0 and newer."""
 
     def SendHttpStatus(self, status: int, body: Any, /, *size: int) -> None:  # noqa: ANN401, N802
         if size or not isinstance(body, bytes):
             raise TypeError("bad types for the arguments (2 arguments expected)")
         self.status, self.body = status, body
+        if body:
+            assert "Content-Type" not in self.headers, "Orthanc would send two"
+            self.headers["Content-Type"] = "text/plain"
 
 
 REGISTERED: dict[str, Any] = {}  # what main.py has registered

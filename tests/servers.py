@@ -158,6 +158,15 @@ class OrthancServer:
         return base | ours | self._environment
 
     @property
+    def version(self) -> tuple[int, ...]:
+        """Orthanc's own version."""
+        return tuple(int(part) for part in self.get("/system").json()["Version"].split("."))
+
+    def type_of_error(self, own: str) -> str:
+        """Answer the Content-Type of a body that is sent with another status than 200."""
+        return own if self.version < (1, 12) else "text/plain"  # newer Orthancs have no way to send another
+
+    @property
     def pid(self) -> int:
         """The process id of Orthanc."""
         assert self.process

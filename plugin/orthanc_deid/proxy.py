@@ -83,7 +83,7 @@ class Proxy:
         self._service = service
         self._free = threading.BoundedSemaphore(at_once)
         self._get_is_decoded = get_is_decoded
-        self._send_status: Callable[[RestOutput, int, bytes], None] | None = None
+        self._send_status: Callable[[RestOutput, int, bytes, str], None] | None = None
 
     def __call__(self, output: RestOutput, uri: str, **request: Any) -> None:  # noqa: ANN401  # Orthanc's arguments
         """Answer one request."""
@@ -124,38 +124,42 @@ class Proxy:
         return Answer(response.status, body, sent)
 
     def _send(self, output: RestOutput, answer: Answer) -> None:
-        mime = answer.headers.get("content-type", "application/octet-stream")
+        mime = answer.headers.get("content-type", "")
         for name, value in answer.headers.items():
-            if name != "content-type" or answer.status != http.HTTPStatus.OK:
+            if name != "content-type":
                 output.SetHttpHeader(name.title(), value)
         if answer.status == http.HTTPStatus.OK:
-            output.AnswerBuffer(answer.body, mime)
+            output.AnswerBuffer(answer.body, mime or "application/octet-stream")
         elif answer.status == http.HTTPStatus.METHOD_NOT_ALLOWED:
             output.SendMethodNotAllowed(answer.headers.get("allow", "GET"))
         else:
             status = NEAREST.get(answer.status, answer.status)
-            self._status(output, status if status in SENDABLE else 502, answer.body)
+            self._status(output, status if status in SENDABLE else 502, answer.body, mime)
 
-    def _status(self, output: RestOutput, status: int, body: bytes) -> None:
+    def _status(self, output: RestOutput, status: int, body: bytes, mime: str) -> None:
         """Send it by the one of two signatures that this plugin has, found at the first time."""
         if self._send_status:
-            self._send_status(output, status, body)
+            self._send_status(output, status, body, mime)
             return
         try:
-            _status_of_bytes(output, status, body)
+            _status_of_bytes(output, status, body, mime)
             self._send_status = _status_of_bytes
         except TypeError:
-            _status_of_text(output, status, body)
+            _status_of_text(output, status, body, mime)
             self._send_status = _status_of_text
 
 
-def _status_of_bytes(output: RestOutput, status: int, body: bytes) -> None:
-    output.SendHttpStatus(status, body)  # Python plugin 5.0 and newer
+def _status_of_bytes(output: RestOutput, status: int, body: bytes, _mime: str) -> None:
+    """Python plugin 5.0 and newer; Orthanc adds Content-Type text/plain, and a second one would be wrong HTTP."""
+    output.SendHttpStatus(status, body)
 
 
-def _status_of_text(output: RestOutput, status: int, body: bytes) -> None:
+def _status_of_text(output: RestOutput, status: int, body: bytes, mime: str) -> None:
+    """Python plugin 4.0; the length is in bytes, and Orthanc adds no Content-Type."""
+    if mime:
+        output.SetHttpHeader("Content-Type", mime)
     text = body.decode("utf-8", "replace")
-    output.SendHttpStatus(status, text, len(text.encode()))  # Python plugin 4.0: the length is in bytes
+    output.SendHttpStatus(status, text, len(text.encode()))
 
 
 def _read(connection: UnixConnection, response: http.client.HTTPResponse, end: float) -> bytes | None:

@@ -123,7 +123,7 @@ def test_one_study_under_two_spellings_of_its_patient_id_is_not_mixed(site: Site
 def test_an_unknown_study_is_answered_with_a_problem(site: Site, verb: str) -> None:
     answer = site.clinical.post(f"/deid/studies/{UNKNOWN}/{verb}")
     assert answer.status_code == 404
-    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["Content-Type"] == site.clinical.type_of_error("application/problem+json")
     assert answer.json()["status"] == 404
 
 
