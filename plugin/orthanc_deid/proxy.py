@@ -181,7 +181,10 @@ def _read(connection: UnixConnection, response: http.client.HTTPResponse, end: f
 
 
 def target_of(uri: str, get: Mapping[str, str], *, decoded: bool) -> str:
-    """Rebuild the request target: Orthanc decodes the path always, the query from 1.13 on."""
+    """Rebuild the request target: Orthanc decodes the path always, the query from 1.13 on.
+
+    1.13.0 decodes before it splits, so that an encoded & in a value ends it there; that cannot be mended here.
+    """
     path = quote(uri, safe="/:@!$&'()*+,;=~-._")
     if decoded:
         query = urlencode(get)
