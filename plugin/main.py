@@ -89,12 +89,11 @@ def door(module: Orthanc, rules: dict[str, Any]) -> Door:
 
 
 def extend_explorer(module: Orthanc) -> None:
-    """Add the buttons; the second function, of plugin 5.0, keeps them apart from those of other plugins."""
-    script = (PLUGIN / "orthanc_deid" / "pages" / "explorer.js").read_text(encoding="utf-8")
-    if hasattr(module, "ExtendOrthancExplorer2"):
-        module.ExtendOrthancExplorer2("orthanc-deid", script)
-    else:
-        module.ExtendOrthancExplorer(script)
+    """Add the buttons.
+
+    Not by ExtendOrthancExplorer2 of plugin 5.0: Orthanc serves what it is given only under a loaded plugin's name.
+    """
+    module.ExtendOrthancExplorer((PLUGIN / "orthanc_deid" / "pages" / "explorer.js").read_text(encoding="utf-8"))
 
 
 attach(cast("Orthanc", orthanc))  # the embedded module has no types

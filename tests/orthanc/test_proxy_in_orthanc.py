@@ -80,3 +80,7 @@ def test_wrong_settings_stop_the_start_with_file_and_line(new_orthanc: NewOrthan
     assert server.process
     assert server.process.wait(20) != 0
     assert "deid.yaml:2: intake.refuze: unknown key" in server.log()
+
+
+def test_orthanc_explorer_gets_the_buttons(with_plugin: OrthancServer) -> None:
+    assert "study-deid" in with_plugin.get("/plugins/explorer.js").text
