@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-SCRIPTS = ("run", "test", ".ci/run", ".ci/lock")
+SCRIPTS = ("run", "test", ".ci/run", ".ci/lock", "tests/newer/run", "tests/newer/inside")
 LOCKS = ("requirements.lock", "requirements-test.lock")
 SETTINGS = re.compile(r'"(ORTHANC_DEID_(?:HOME|CONFIG|[A-Z]+_PORT|DATABASE_URL|WORKERS))"')
 
