@@ -139,6 +139,13 @@ class Orthanc:
         """Return the Orthanc ids of all instances of a study, series by series."""
         return [instance for series in self.series(study) for instance in series["Instances"]]
 
+    def present(self, study: str) -> set[str]:
+        """Return the Orthanc ids of the instances that are there; none where the study is gone."""
+        try:
+            return set(self.instance_ids(study))
+        except NotFound:
+            return set()
+
     def studies(self, page: int = 500) -> Iterator[dict[str, Any]]:
         """Walk over all studies, a page at a time: a whole archive does not fit into memory."""
         since = 0
@@ -201,10 +208,6 @@ class Orthanc:
         return str(answer["ID"]), answer.get("Status") != "AlreadyStored"
 
     # Peers and jobs.
-
-    def peers(self) -> list[str]:
-        """Return the names of the peers that are configured."""
-        return list(self.get("/peers"))
 
     def put_peer(self, name: str, address: Address, username: str | None, password: str | None) -> None:
         """Make a peer known under that name."""

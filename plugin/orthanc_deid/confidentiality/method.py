@@ -12,11 +12,12 @@ METHOD = 0x00120063
 CODES = BaseTag(0x00120064)
 DATES_MODIFIED = 0x00280303
 _LONGEST = 64  # characters of one LO value
+PRODUCT = "Orthanc De-ID"  # begins (0012,0063) DeidentificationMethod: intake knows our own outputs by it
 
 
 def attributes(profile: Profile, version: str) -> list[tuple[int, str, bytes]]:
     """Answer tag, VR and bytes of everything but the code sequence."""
-    lines = (f"Orthanc De-ID {version}", f"{profile.name} {profile.version} {profile.digest}")
+    lines = (f"{PRODUCT} {version}", f"{profile.name} {profile.version} {profile.digest}")
     text = "\\".join(line.replace("\\", "/")[:_LONGEST] for line in lines)
     dates = b"MODIFIED" if profile.has(Option.MODIFIED_DATES) else b"REMOVED"
     return [

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import states
+from ..confidentiality.method import PRODUCT
 from ..database.ledger import Ledger, Study
 from ..engine import Queue
 from ..errors import Conflict
@@ -11,8 +12,7 @@ from ..orthanc_rest import Orthanc
 from ..pipeline import DEIDENTIFY, Job
 from ..settings import Configuration, Project
 
-# What our own outputs say of themselves: (0012,0063) DeidentificationMethod.
-METHOD, OUR_METHOD = "0012,0063", "Orthanc De-ID"
+METHOD = "0012,0063"  # DeidentificationMethod
 NO_PROJECT = "no project matches"
 
 
@@ -95,7 +95,7 @@ def _is_settled(study: Study) -> bool:
 
 
 def _is_ours(tags: dict[str, dict[str, object]]) -> bool:
-    return str(tags.get(METHOD, {}).get("Value") or "").startswith(OUR_METHOD)
+    return str(tags.get(METHOD, {}).get("Value") or "").startswith(PRODUCT)
 
 
 def _project(configuration: Configuration, series: list[dict[str, Any]]) -> Project | None:

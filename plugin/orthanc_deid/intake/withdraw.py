@@ -2,7 +2,6 @@
 
 from .. import log, states
 from ..database.ledger import Study
-from ..errors import NotFound
 from .examine import Intake
 
 ENDED = (states.CANCELLED, states.QUARANTINED, states.FAILED, states.REJECTED)
@@ -30,11 +29,7 @@ def withdraw(intake: Intake, study: Study) -> None:
     """
     if not study.output:
         return
-    try:
-        stored = set(intake.orthanc.instance_ids(study.output))
-    except NotFound:
-        stored = set()
-    unverified = stored - intake.ledger.verified_outputs(study.output)
+    unverified = intake.orthanc.present(study.output) - intake.ledger.verified_outputs(study.output)
     for instance in sorted(unverified):
         intake.orthanc.delete("instances", instance)
     intake.ledger.forget_unverified(study.id, study.run)

@@ -24,10 +24,7 @@ def run(job: Job, resources: Resources) -> None:
     if gone:
         raise Rejected(f"{len(gone)} of {len(waiting)} instances are no longer in Orthanc")
     sources = [Source(i.id, i.source, *uids[i.source]) for i in waiting]
-    chunks = [
-        Deidentify(resources.orthanc.address, found, tuple(sources[k : k + CHUNK]))
-        for k in range(0, len(sources), CHUNK)
-    ]
+    chunks = [Deidentify(resources.orthanc.address, found, part) for part in known.parts(sources, CHUNK)]
     for done in resources.processes.map(deidentify, chunks, CHUNK_S):
         known.remember(job.study, done.read, done.identifiers)
         resources.ledger.mark_instances(job.study, job.run, done.results)
@@ -45,10 +42,7 @@ def _renew_lost(study: Study, job: Job, resources: Resources) -> None:
     needed = [i for i in stored if i.version > least]
     if not needed or not study.output:
         return
-    try:
-        present = set(resources.orthanc.instance_ids(study.output))
-    except NotFound:
-        present = set()
+    present = resources.orthanc.present(study.output)
     resources.ledger.renew(study.id, job.run, [i for i in needed if i.output not in present])
 
 

@@ -3,11 +3,13 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
+from typing import TypeVar
 
 from ..confidentiality.identifiers import Identifiers
 from . import Resources
 from .instances import Collect, collect
 
+ItemT = TypeVar("ItemT")
 CHUNK = 32
 CHUNK_S = 300.0
 STUDIES = 8  # kept at once; the one that was used longest ago is forgotten
@@ -54,6 +56,6 @@ def of(study: int, sources: Sequence[str], resources: Resources) -> Identifiers:
     return known | _memory.get(study)[1]
 
 
-def parts(items: Sequence[str], size: int) -> list[tuple[str, ...]]:
+def parts(items: Sequence[ItemT], size: int) -> list[tuple[ItemT, ...]]:
     """Cut a list into chunks."""
     return [tuple(items[k : k + size]) for k in range(0, len(items), size)]

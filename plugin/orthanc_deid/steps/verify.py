@@ -3,7 +3,7 @@
 from collections import Counter
 
 from .. import states
-from ..errors import NotFound, Rejected
+from ..errors import Rejected
 from ..pipeline import Job
 from . import Resources
 from . import known as identifiers
@@ -24,7 +24,7 @@ def run(job: Job, resources: Resources) -> None:
         raise Rejected(f"{len(outputs)} of {len(new)} instances are de-identified")
     if len(set(outputs)) != len(outputs):
         raise Rejected("two instances have the same output")
-    present = _present(study.source, resources)
+    present = resources.orthanc.present(study.source)
     gone = [(i.id, i.output) for i in new if i.source not in present]
     if gone:
         _withdraw(job, resources, gone)
@@ -40,13 +40,6 @@ def run(job: Job, resources: Resources) -> None:
         what, count = found.most_common(1)[0]
         raise Rejected(f"identity left in {count} of {len(outputs)} instances: {what}")
     resources.ledger.set_verified(job.study, job.run, study.version)
-
-
-def _present(source: str, resources: Resources) -> set[str]:
-    try:
-        return set(resources.orthanc.instance_ids(source))
-    except NotFound:
-        return set()
 
 
 def _withdraw(job: Job, resources: Resources, outputs: list[tuple[int, str | None]]) -> None:
