@@ -1,0 +1,68 @@
+"""The direct door: one DICOM file in, the de-identified file out and searched, with no Orthanc between."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydicom import Dataset
+
+from orthanc_deid.errors import Rejected
+
+from . import encode, residual
+from .identifiers import Identifiers, from_dataset
+from .profile import Profile
+from .pseudonyms import Patient, Pseudonyms
+from .rewrite import rewrite
+
+LEVELS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+
+
+@dataclass(frozen=True, repr=False)
+class Done:
+    """A de-identified file, and who it was: `uids` maps the three old UIDs to the new ones."""
+
+    data: bytes
+    patient: Patient
+    patient_id: str  # the new one
+    uids: Mapping[str, str]
+    notes: Counter[str]  # what a person should know, with how often; never a value
+
+
+def deidentify(data: bytes, profile: Profile, pseudonyms: Pseudonyms, known: Identifiers, *, version: str) -> Done:
+    """De-identify one file; `known` is what identifies the patient in the other instances of the study.
+
+    Raises
+    ------
+    Rejected
+        It is no DICOM file, has no PatientID or UID, cannot be cleaned, or something known is left in it.
+    """
+    ds = encode.decode(data)
+    patient = patient_of(ds)
+    uids = {old: pseudonyms.uid(old) for old in map(lambda level: _text(ds, level), LEVELS)}
+    if "" in uids:
+        raise Rejected("it lacks a Study, Series or SOP Instance UID")
+    known |= from_dataset(ds)
+    rewrite(ds, profile, pseudonyms, patient, version=version)
+    output = encode.encode(ds)
+    findings = residual.search(output, known)
+    if findings:
+        raise Rejected(f"identity left: {findings[0].kind} in {findings[0].tag}")
+    return Done(output, patient, pseudonyms.patient_id(patient), uids, Counter())
+
+
+def patient_of(ds: Dataset) -> Patient:
+    """Say whose dataset it is.
+
+    Raises
+    ------
+    Rejected
+        It has no PatientID: two patients without one would become the same person.
+    """
+    patient_id = _text(ds, "PatientID")
+    if not patient_id:
+        raise Rejected("it has no PatientID")
+    return Patient(_text(ds, "IssuerOfPatientID"), patient_id)
+
+
+def _text(ds: Dataset, keyword: str) -> str:
+    return str(ds.get(keyword) or "").strip("\x00 ")
