@@ -5,8 +5,8 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
-# "<what> (0x0008,0x0005) CS Specific Character Set <value> ..." and the like: values go, so that two files compare.
-_VALUES = re.compile(r"<[^<>]*>|= ?\S+$|\[[0-9]+\]|\b[0-9.]{6,}\b")
+# dciodvfy quotes: <value> after "=" or "value", a UID, "a text"; <Keyword> after "Element=" and "attribute" stays.
+_QUOTES = re.compile(r'(?<== )<.*?>(?= - |$)|(?<=value )<.*?>|"[^"]*"|\b\d+(?:\.\d+){2,}\b|(?<=InstanceUID )[\d.]+')
 _SECONDS = 60
 
 
@@ -15,27 +15,27 @@ def errors(data: bytes, folder: Path) -> Counter[str]:
     path = _saved(data, folder)
     done = subprocess.run(["dciodvfy", path], capture_output=True, check=False, timeout=_SECONDS)
     lines = (done.stderr + done.stdout).decode("utf-8", "replace").splitlines()
-    return Counter(normal(line) for line in lines if line.startswith(("Error", "Abort")))
+    return Counter(without_values(line) for line in lines if line.startswith(("Error", "Abort")))
 
 
-def normal(line: str) -> str:
-    """Strip a message of the values it quotes."""
-    return " ".join(_VALUES.sub("<>", line).split())
+def without_values(line: str) -> str:
+    """Strip a message of the values it quotes, so that those of two files compare."""
+    return " ".join(_QUOTES.sub("<>", line).split())
 
 
-def new_errors(source: bytes, output: bytes, folder: Path) -> list[str]:
-    """Answer the kinds of errors that the output has and the source has not; a kind is a message without values."""
-    return sorted(errors(output, folder).keys() - errors(source, folder).keys())
+def new_errors(source: bytes, output: bytes, folder: Path) -> Counter[str]:
+    """Answer the errors that the output has more often than the source."""
+    return errors(output, folder) - errors(source, folder)
 
 
 def unreadable(data: bytes, folder: Path) -> list[str]:
     """Answer which of the two other readers refuse a file, with the end of what they say."""
     path = _saved(data, folder)
+    commands: tuple[list[str | Path], ...] = (["dcmdump", "--quiet", path], ["gdcminfo", path])
     refused = []
-    commands: tuple[list[str | Path], ...] = (["dcmdump", "--quiet", "+E", path], ["gdcminfo", path])
     for command in commands:
         done = subprocess.run(command, capture_output=True, check=False, timeout=_SECONDS)
-        if done.returncode or b"Segmentation" in done.stderr:
+        if done.returncode:
             refused.append(f"{command[0]}: {(done.stderr or done.stdout)[-200:].decode('utf-8', 'replace')}")
     return refused
 
