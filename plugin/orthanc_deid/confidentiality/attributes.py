@@ -1,0 +1,76 @@
+"""What the dictionary does not tell of attributes: which texts people type, which UIDs name classes."""
+
+import re
+
+PATIENT_NAME, PATIENT_ID = 0x00100010, 0x00100020
+# Always replaced by the project's own values; the UIDs stay where Retain UIDs says so.
+IDENTITY = frozenset({PATIENT_NAME, PATIENT_ID, 0x0020000D, 0x0020000E, 0x00080018})
+BIRTH_DATES = frozenset({0x00100030, 0x00100033, 0x00100034})
+PIXEL_DATA = 0x7FE00010
+
+NUMBERS = frozenset({"AT", "FD", "FL", "OB", "OD", "OF", "OL", "OV", "OW", "SL", "SS", "SV", "UL", "US", "UV"})
+BULK = frozenset({"OB", "OD", "OF", "OL", "OV", "OW"})
+TEXTS = frozenset({"LO", "LT", "SH", "ST", "UC", "UT"})
+DATES = frozenset({"DA", "DT"})
+ONE_VALUE = frozenset({"LT", "ST", "UR", "UT"})  # a backslash is a character of them (PS3.5 6.2)
+
+# UIDs that name a class, a syntax or a published list, and no object of anybody (PS3.15 Table E.1-1 has none of them).
+CLASS_UIDS = frozenset(
+    {
+        0x00080016, 0x0008001A, 0x0008001B, 0x00080062, 0x0008010C, 0x0008010D, 0x00080117, 0x00080118, 0x0008040E,
+        0x00081150, 0x0008115A, 0x00083002, 0x00340003, 0x04000010, 0x04000510, 0x30100052, 0x30100053,
+    }
+)  # fmt: skip
+# Addresses of things lead to their owner; these two are parts of a published code.
+CODE_ADDRESSES = frozenset({0x0008010E, 0x00080120})
+# Texts that Table E.1-1 does not list although a person writes them (a segment's label, a beam's name).
+_TYPED_KEYWORD = re.compile("Label$|Description$|Comments?$|Notes$|Text$|Explanation$|Reason|Title$")
+TYPED = frozenset(
+    {
+        "ApplicationSetupName", "AssignedLocation", "BeamName", "BlockName", "ChannelShieldName", "ComponentWelderIDs",
+        "ContactDisplayName", "DataElementName", "DataSetName", "DataSetSource", "EnergyWindowName",
+        "HangingProtocolCreator", "HangingProtocolUserGroupName", "IndicationLabel", "ItineraryID", "NTPSourceAddress",
+        "FillerOrderNumberImagingServiceRequestRetired", "FillerOrderNumberProcedure", "OwnerID",
+        "PlacerOrderNumberImagingServiceRequestRetired", "PlacerOrderNumberProcedure", "PrinterName",
+        "RadiationMachineName", "RTImageName", "SourceApplicatorName",
+        "StorageMediaFileSetID", "SurgicalTechnique", "TargetLabel", "TemplateName", "TrackingID", "TreatmentProtocols",
+    }
+)  # fmt: skip
+# Of those, what numbers or names an order, a machine or a person: no word of it is worth keeping.
+NO_WORDS = frozenset(
+    {
+        "AssignedLocation", "ComponentWelderIDs", "ContactDisplayName", "HangingProtocolCreator",
+        "FillerOrderNumberImagingServiceRequestRetired", "FillerOrderNumberProcedure", "ItineraryID",
+        "NTPSourceAddress", "OwnerID", "PlacerOrderNumberImagingServiceRequestRetired", "PlacerOrderNumberProcedure",
+        "PrinterName", "StorageMediaFileSetID",
+    }
+)  # fmt: skip
+# Long texts that are parts of a published list or made by a device.
+FIXED_PROSE = frozenset(
+    {
+        "AlgorithmParameters", "CodingSchemeExternalID", "CodingSchemeName", "CodingSchemeResponsibleOrganization",
+        "DetectorMode", "EXIFVersion", "FractionPattern", "GridAbsorbingMaterial", "GridSpacingMaterial",
+        "ImageDisplayFormat", "LinearityCorrectionTechnique", "BeamHardeningCorrectionTechnique", "LongCodeValue",
+        "SpectralSensitivity",
+    }
+)  # fmt: skip
+CODE_MEANING = 0x00080104
+GRAPHIC_TEXT = 0x00700006  # Unformatted Text Value of a text object
+TIME_ZONE = 0x00080201
+DOCUMENT, DOCUMENT_MIME, DOCUMENT_LENGTH = 0x00420011, 0x00420012, 0x00420015
+BURNED_IN = 0x00280301
+# Dates that are texts, so that no rule for dates sees them.
+DATES_AS_TEXT = frozenset({0x00100033, 0x00100034})
+# What the pass writes itself, and what describes the lengths of the file that was.
+OWN = frozenset({0x00120062, 0x00120063, 0x00120064, 0x00280303})
+LENGTHS = frozenset({0x00080001, 0xFFFCFFFC})
+# The original attributes under somebody's public key: nobody can look into it (PS3.15 E.1.2).
+SEALED = frozenset({0x04000500})
+FILE_GROUPS = frozenset({0x0000, 0x0002, 0x0004, 0xFFFE})
+
+
+def is_typed(vr: str, keyword: str) -> bool:
+    """Tell whether a person writes the text as they please; without Clean Descriptors nobody has looked at it."""
+    if vr in ("LT", "ST", "UC", "UT"):
+        return keyword not in FIXED_PROSE
+    return vr in ("LO", "SH") and (keyword in TYPED or bool(_TYPED_KEYWORD.search(keyword)))
