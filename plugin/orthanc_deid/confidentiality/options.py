@@ -37,7 +37,7 @@ CODES = {
     Option.INSTITUTION_IDENTITY: "113112",
 }
 
-IMPLEMENTED = frozenset({Option.MODIFIED_DATES, Option.PATIENT_CHARACTERISTICS})
+IMPLEMENTED = frozenset(Option) - {Option.CLEAN_PIXEL_DATA, Option.CLEAN_VISUAL_FEATURES}
 
 
 def code(option: Option) -> tuple[str, str]:

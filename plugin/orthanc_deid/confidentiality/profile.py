@@ -1,19 +1,18 @@
-"""A profile: which options of the standard, and an existing /anonymize body, apply to a project's studies."""
+"""A profile: which options of the standard, a site's rules and an existing /anonymize body apply to a study."""
 
 import hashlib
 import json
-import re
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_VR
 
+from .attributes import IDENTITY
 from .options import IMPLEMENTED, Option
+from .rules import Rule, RuleAction, contradictions, tag_of
 
-_HEX_TAG = re.compile(r"^([0-9A-Fa-f]{4})[,-]?([0-9A-Fa-f]{4})$")
-# Always replaced by the project's own values; keeping them is the option Retain UIDs.
-IDENTITY = frozenset({0x00100010, 0x00100020, 0x0020000D, 0x0020000E, 0x00080018})
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$")]
 
 
 class _Model(BaseModel):
@@ -23,9 +22,9 @@ class _Model(BaseModel):
 class Native(_Model):
     """Parts of an existing body for Orthanc's /anonymize, laid over the profile."""
 
-    Keep: tuple[str, ...] = ()
-    Remove: tuple[str, ...] = ()
-    Replace: dict[str, str] = {}
+    Keep: tuple[str, ...] = Field(default=(), description="attributes whose values stay as they are")
+    Remove: tuple[str, ...] = Field(default=(), description="attributes that are removed at every depth")
+    Replace: dict[str, str] = Field(default={}, description="attributes of the dataset itself with their new value")
     Force: bool = Field(default=True, description="accepted because bodies have it; it is always set")
 
     @model_validator(mode="after")
@@ -39,7 +38,7 @@ class Native(_Model):
                 raise ValueError(f"{name} is always replaced by the project's pseudonym")
         for name in self.Keep:
             if dictionary_VR(tag_of(name)) == "UI":
-                raise ValueError(f"{name} cannot be kept: Retain UIDs is not implemented in this version")
+                raise ValueError(f"{name} cannot be kept here: use the option Retain UIDs or a rule")
         for name in self.Replace:
             if dictionary_VR(tag_of(name)) in _NO_TEXT:
                 raise ValueError(f"{name} cannot be replaced by a text")
@@ -61,14 +60,65 @@ class Native(_Model):
 _NO_TEXT = frozenset({"SQ", "UI", "UN", "OB", "OW", "OF", "OD", "OL", "OV", "AT", "US", "SS", "UL", "SL", "FL", "FD"})
 
 
+class Dates(_Model):
+    """How dates are shifted; needs Retain Longitudinal Temporal Information Modified Dates."""
+
+    keep_weekday: bool = Field(default=False, description="shift by whole weeks, so that a Monday stays a Monday")
+
+
+class Private(_Model):
+    """Which private attributes count as safe; needs Retain Safe Private."""
+
+    lists: tuple[Literal["standard", "converter", "tcia"], ...] = Field(
+        default=("standard", "converter"),
+        description="standard: PS3.15 E.3.10; converter: what NIfTI converters need; tcia: what TCIA keeps",
+    )
+
+
+class Text(_Model):
+    """How Clean Descriptors cleans texts that people type."""
+
+    mode: Literal["remove", "known", "vocabulary"] = Field(
+        default="vocabulary",
+        description="remove: nothing stays; known: all but what is known of the study and patterns; vocabulary: only"
+        " clinical words and measures stay",
+    )
+    words: tuple[str, ...] = Field(default=(), description="more words that may stay, any case")
+
+
+class Pixels(_Model):
+    """What is done about pixels, as long as nothing cleans them."""
+
+    burned_in: Literal["quarantine", "keep"] = Field(
+        default="quarantine", description="images that say BurnedInAnnotation YES: refuse them, or let them pass"
+    )
+
+
 class Profile(_Model):
     """The Basic Application Level Confidentiality Profile with options (PS3.15 Annex E)."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$")]
-    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,12}$")]
-    title: Annotated[str, Field(min_length=1, max_length=200)]
-    options: tuple[Annotated[Option, Field(strict=False)], ...] = ()
-    native: Native = Native()
+    name: Name = Field(description="the same as the file's; written into DeidentificationMethod")
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,12}$")] = Field(
+        description='a text, "1"; written there too, with digits that change with anything in the profile'
+    )
+    title: Annotated[str, Field(min_length=1, max_length=200)] = Field(description="a line for people")
+    based_on: Name | None = Field(default=None, description="another profile, for all that this one leaves out")
+    options: tuple[Annotated[Option, Field(strict=False)], ...] = Field(
+        default=(), description="the standard's names; given with based_on they take the place of all of its options"
+    )
+    dates: Dates = Field(default=Dates(), description="how dates are shifted")
+    private: Private = Field(default=Private(), description="which private attributes count as safe")
+    text: Text = Field(default=Text(), description="how texts are cleaned")
+    pixels: Pixels = Field(default=Pixels(), description="what is done about pixels")
+    documents: Literal["replace", "clean", "quarantine"] = Field(
+        default="replace",
+        description="encapsulated PDF and CDA: an empty document instead, a new one of the cleaned text, or refuse them",
+    )
+    refused: Literal["study", "instance"] = Field(
+        default="study", description="one instance that cannot be de-identified: stops its study, or only itself"
+    )
+    rules: tuple[Rule, ...] = Field(default=(), description="the site's own, stronger than the options; see below")
+    native: Native = Field(default=Native(), description="parts of an existing body for Orthanc's /anonymize")
 
     @field_validator("options")
     @classmethod
@@ -78,7 +128,53 @@ class Profile(_Model):
                 raise ValueError(f"{option} is not implemented in this version (is: {', '.join(sorted(IMPLEMENTED))})")
             if options.count(option) > 1:
                 raise ValueError(f"{option} stands twice")
+        if Option.FULL_DATES in options and Option.MODIFIED_DATES in options:
+            raise ValueError("dates are either retained in full or modified: name one of the two options")
         return options
+
+    @field_validator("rules")
+    @classmethod
+    def _no_contradiction(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        for contradiction in contradictions(rules):
+            raise ValueError(contradiction)
+        return rules
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> "Profile":
+        by_native = self.native.keep() | self.native.remove() | set(self.native.replace())
+        for rule in self.rules:
+            for target in rule.targets:
+                if not target.path and target.tag in by_native:
+                    raise ValueError(f"{target.text} stands in rules and in native: one of them must go")
+                if target.tag in IDENTITY and rule.action is RuleAction.KEEP:
+                    raise ValueError(f"{target.text} is kept by the option Retain UIDs, not by a rule")
+        if self.based_on is None:
+            self._has_effect()
+        return self
+
+    def _has_effect(self) -> None:
+        """Refuse a setting that does nothing without its option: whoever wrote it expects something of it."""
+        for field, option in _NEEDED.items():
+            if field in self.model_fields_set and option not in self.options:
+                raise ValueError(f"{field} has no effect without the option {option}")
+
+    def over(self, base: "Profile") -> "Profile":
+        """Lay this profile over the one that it is based on; rules of both stand, this one's win.
+
+        Raises
+        ------
+        ValueError
+            The two together contradict themselves.
+        """
+        merged: dict[str, Any] = {name: getattr(base, name) for name in base.model_fields_set}
+        for name in self.model_fields_set - {"rules", "based_on"}:
+            mine, theirs = getattr(self, name), merged.get(name)
+            if isinstance(mine, _Model) and isinstance(theirs, _Model):
+                mine = theirs.model_copy(update={key: getattr(mine, key) for key in mine.model_fields_set})
+            merged[name] = mine
+        said = {target.key for rule in self.rules for target in rule.targets}
+        inherited = tuple(rule for rule in base.rules if not said & {target.key for target in rule.targets})
+        return Profile(**merged | {"rules": inherited + self.rules, "based_on": None})
 
     @cached_property
     def digest(self) -> str:
@@ -95,14 +191,8 @@ class Profile(_Model):
         return option in self.options
 
 
-def tag_of(name: str) -> int:
-    """Read an attribute's keyword or gggg,eeee; raise ValueError for paths, private and unknown ones."""
-    match = _HEX_TAG.match(name)
-    tag = int(match[1] + match[2], 16) if match else tag_for_keyword(name)
-    if tag is None:
-        raise ValueError(f"{name} is neither a keyword nor gggg,eeee (paths are not implemented in this version)")
-    try:
-        dictionary_VR(tag)
-    except KeyError:
-        raise ValueError(f"{name} is not in the DICOM dictionary") from None
-    return int(tag)
+_NEEDED = {
+    "dates": Option.MODIFIED_DATES,
+    "private": Option.SAFE_PRIVATE,
+    "text": Option.CLEAN_DESCRIPTORS,
+}

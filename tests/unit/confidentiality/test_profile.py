@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from orthanc_deid.confidentiality.options import IMPLEMENTED, Option
-from orthanc_deid.confidentiality.profile import Native, Profile, tag_of
+from orthanc_deid.confidentiality.profile import Native, Profile
 
 
 def profile(**values: object) -> Profile:
@@ -27,9 +27,38 @@ def test_unknown_keys_and_options_are_refused(values: dict[str, object]) -> None
 
 def test_the_digest_changes_with_anything_and_with_nothing_else() -> None:
     assert profile().digest == profile().digest
-    others = [profile(version="2"), profile(options=(Option.MODIFIED_DATES,)), profile(native={"Keep": ("StudyID",)})]
-    assert len({profile().digest, *(other.digest for other in others)}) == 4
+    others = [
+        profile(version="2"),
+        profile(options=(Option.MODIFIED_DATES,)),
+        profile(native={"Keep": ("StudyID",)}),
+        profile(rules=({"action": "keep", "match": "StudyID"},)),
+        profile(refused="instance"),
+    ]
+    assert len({profile().digest, *(other.digest for other in others)}) == 6
     assert len(profile().digest) == 12
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"options": (Option.FULL_DATES, Option.MODIFIED_DATES)}, "either retained in full or modified"),
+        ({"dates": {"keep_weekday": True}}, "dates has no effect without the option"),
+        ({"private": {"lists": ("tcia",)}}, "private has no effect without the option Retain Safe Private"),
+        ({"text": {"mode": "known"}}, "text has no effect without the option Clean Descriptors"),
+        (
+            {"rules": ({"action": "keep", "match": "StudyID"}, {"action": "remove", "match": "0020,0010"})},
+            "one rule says keep, another remove",
+        ),
+        (
+            {"rules": ({"action": "keep", "match": "StudyID"},), "native": {"Remove": ("StudyID",)}},
+            "stands in rules and in native",
+        ),
+        ({"rules": ({"action": "keep", "match": "StudyInstanceUID"},)}, "kept by the option Retain UIDs"),
+    ],
+)
+def test_a_contradiction_is_refused(values: dict[str, object], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        profile(**values)
 
 
 @pytest.mark.parametrize(
@@ -49,5 +78,23 @@ def test_a_native_body_that_would_break_identity_is_refused(body: dict[str, obje
         Native.model_validate(body)
 
 
-def test_a_tag_is_named_by_keyword_or_number() -> None:
-    assert tag_of("StudyID") == tag_of("0020,0010") == tag_of("0020-0010") == tag_of("00200010") == 0x00200010
+def test_what_a_profile_says_lies_over_what_it_is_based_on() -> None:
+    base = profile(
+        name="base",
+        options=(Option.MODIFIED_DATES, Option.CLEAN_DESCRIPTORS),
+        text={"mode": "known", "words": ("foo",)},
+        rules=({"action": "keep", "match": "StudyID"}, {"action": "remove", "match": "Manufacturer"}),
+    )
+    ours = profile(
+        based_on="base", text={"words": ("bar",)}, rules=({"action": "hash", "match": "0020,0010"},), documents="clean"
+    ).over(base)
+    assert ours.options == base.options
+    assert (ours.text.mode, ours.text.words, ours.documents) == ("known", ("bar",), "clean")
+    assert [(rule.action, rule.match) for rule in ours.rules] == [("remove", "Manufacturer"), ("hash", "0020,0010")]
+    assert (ours.name, ours.based_on) == ("p", None)
+
+
+def test_two_profiles_that_contradict_each_other_are_refused() -> None:
+    base = profile(name="base", options=(Option.MODIFIED_DATES,), dates={"keep_weekday": True})
+    with pytest.raises(ValidationError, match="dates has no effect"):
+        profile(based_on="base", options=()).over(base)
