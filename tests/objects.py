@@ -10,18 +10,16 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from orthanc_deid.confidentiality.options import Option
+from orthanc_deid import profiles, settings
+from orthanc_deid.confidentiality.encode import decode
+from orthanc_deid.confidentiality.identifiers import Identifiers, from_dataset
+from orthanc_deid.confidentiality.plan import plan
 from orthanc_deid.confidentiality.profile import Profile
 from orthanc_deid.confidentiality.pseudonyms import Patient, Pseudonyms, project_key
 
-BASIC = Profile(name="basic", version="1", title="basic")
-RESEARCH = Profile(
-    name="research",
-    version="1",
-    title="research",
-    options=(Option.MODIFIED_DATES, Option.PATIENT_CHARACTERISTICS),
-)
-PROFILES = (BASIC, RESEARCH)
+_SETTINGS = settings.load({"ORTHANC_DEID_HOME": "/nonexistent"})
+PROFILES = tuple(profiles.load(_SETTINGS, name) for name in profiles.known(_SETTINGS))
+BASIC, RESEARCH = (profiles.load(_SETTINGS, name) for name in ("basic", "research"))
 KEY = project_key(bytes(range(32)), "default")
 MARKER = "Zyxwvut"
 ROOT = "1.2.826.0.1.3680043.10.1337"
@@ -68,6 +66,13 @@ def sample(name: str) -> bytes:
     ds = pydicom.dcmread(io.BytesIO(data), force=True)
     ds.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
     return written(ds)
+
+
+def known_of(data: bytes, profile: Profile) -> Identifiers:
+    """Return what identifies the patient in a file, but for what the profile keeps."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return from_dataset(decode(data), kept=plan(profile).kept)
 
 
 def patient_of(ds: Dataset) -> Patient:

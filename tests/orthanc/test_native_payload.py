@@ -10,11 +10,11 @@ import pytest
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
-from objects import PROFILES, SAMPLES, VERSION, image, patient_of, planted, pseudonyms, sample, written
+from objects import PROFILES, SAMPLES, VERSION, image, known_of, patient_of, planted, pseudonyms, sample, written
 from orthanc_deid.confidentiality import native
 from orthanc_deid.confidentiality.encode import decode, encode
 from orthanc_deid.confidentiality.profile import Profile
-from orthanc_deid.confidentiality.rewrite import rewrite
+from orthanc_deid.confidentiality.rewrite import new_uid, rewrite
 from servers import OrthancServer
 
 UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
@@ -34,7 +34,7 @@ def through_orthanc(server: OrthancServer, data: bytes, profile: Profile) -> tup
     url = f"{server.url}/instances/{stored.json()['ID']}"
     source = decode(data)
     patient, keyed = patient_of(source), pseudonyms()
-    study, series, sop = (keyed.uid(source[keyword].value) for keyword in UIDS)
+    study, series, sop = map(new_uid(profile, keyed), (source[keyword].value for keyword in UIDS))
     body = native.payload(
         profile,
         study_uid=study,
@@ -57,6 +57,7 @@ def through_orthanc(server: OrthancServer, data: bytes, profile: Profile) -> tup
         keyed,
         patient,
         version=VERSION,
+        known=known_of(data, profile),
         already_mapped=frozenset({study, series, sop}),
         original=original,
     )
@@ -66,7 +67,7 @@ def through_orthanc(server: OrthancServer, data: bytes, profile: Profile) -> tup
 
 def direct(data: bytes, profile: Profile) -> Dataset:
     ds = decode(data)
-    return rewrite(ds, profile, pseudonyms(), patient_of(ds), version=VERSION)
+    return rewrite(ds, profile, pseudonyms(), patient_of(ds), version=VERSION, known=known_of(data, profile))
 
 
 def flat(ds: Dataset) -> dict[str, Any]:

@@ -21,6 +21,12 @@ def of(sop_class: str, tag: int, sequence: int | None = None) -> str | None:
 
 
 @cache
+def required_somewhere() -> frozenset[int]:
+    """Answer the attributes that some object requires outside of sequences."""
+    return frozenset().union(*(types.keys() for types in _sop_classes().values()))
+
+
+@cache
 def _sop_classes() -> Mapping[str, Mapping[int, str]]:
     return _read(types_data.SOP_CLASSES)
 

@@ -4,9 +4,10 @@ import datetime as dt
 import re
 
 _DAY = dt.timedelta(days=1)
-# Year, month, day with nothing or the dot of ACR-NEMA between, then what a DT adds: time, fraction, zone.
+# Year, month, day with nothing, the dot of ACR-NEMA or what careless writers put between; then what a DT adds: time,
+# fraction, zone.
 _VALUE = re.compile(
-    r"^(?P<year>\d{4})(?:(?P<dot>\.?)(?P<month>\d{2})(?:(?P=dot)(?P<day>\d{2})"
+    r"^(?P<year>\d{4})(?:(?P<dot>[-./]?)(?P<month>\d{2})(?:(?P=dot)(?P<day>\d{2})"
     r"(?P<time>\d{2}(?:\d{2}(?:\d{2}(?:\.\d{1,6})?)?)?)?)?)?(?P<zone>[+-]\d{4})?$"
 )
 _RANGE = re.compile(r"^(\d{8}(?:\d{2,6}(?:\.\d{1,6})?)?)?\s*-\s*(\d{8}(?:\d{2,6}(?:\.\d{1,6})?)?)?$")

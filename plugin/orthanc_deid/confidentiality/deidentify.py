@@ -10,9 +10,10 @@ from orthanc_deid.errors import Rejected
 
 from . import encode, residual
 from .identifiers import Identifiers, from_dataset
+from .plan import plan
 from .profile import Profile
 from .pseudonyms import Patient, Pseudonyms
-from .rewrite import rewrite
+from .rewrite import new_uid, rewrite
 
 LEVELS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
@@ -38,16 +39,18 @@ def deidentify(data: bytes, profile: Profile, pseudonyms: Pseudonyms, known: Ide
     """
     ds = encode.decode(data)
     patient = patient_of(ds)
-    uids = {old: pseudonyms.uid(old) for old in map(lambda level: _text(ds, level), LEVELS)}
+    uid = new_uid(profile, pseudonyms)
+    uids = {old: uid(old) for old in (_text(ds, level) for level in LEVELS)}
     if "" in uids:
         raise Rejected("it lacks a Study, Series or SOP Instance UID")
-    known |= from_dataset(ds)
-    rewrite(ds, profile, pseudonyms, patient, version=version)
+    known |= from_dataset(ds, kept=plan(profile).kept)
+    notes: Counter[str] = Counter()
+    rewrite(ds, profile, pseudonyms, patient, version=version, known=known, notes=notes)
     output = encode.encode(ds)
     findings = residual.search(output, known)
     if findings:
         raise Rejected(f"identity left: {findings[0].kind} in {findings[0].tag}")
-    return Done(output, patient, pseudonyms.patient_id(patient), uids, Counter())
+    return Done(output, patient, pseudonyms.patient_id(patient), uids, notes)
 
 
 def patient_of(ds: Dataset) -> Patient:

@@ -11,6 +11,7 @@ IDENTITY_REMOVED = 0x00120062
 METHOD = 0x00120063
 CODES = BaseTag(0x00120064)
 DATES_MODIFIED = 0x00280303
+_DATES = {Option.MODIFIED_DATES: b"MODIFIED", Option.FULL_DATES: b"UNMODIFIED"}
 _LONGEST = 64  # characters of one LO value
 PRODUCT = "Orthanc De-ID"  # begins (0012,0063) DeidentificationMethod: intake knows our own outputs by it
 
@@ -19,7 +20,7 @@ def attributes(profile: Profile, version: str) -> list[tuple[int, str, bytes]]:
     """Answer tag, VR and bytes of everything but the code sequence."""
     lines = (f"{PRODUCT} {version}", f"{profile.name} {profile.version} {profile.digest}")
     text = "\\".join(line.replace("\\", "/")[:_LONGEST] for line in lines)
-    dates = b"MODIFIED" if profile.has(Option.MODIFIED_DATES) else b"REMOVED"
+    dates = next((word for option, word in _DATES.items() if profile.has(option)), b"REMOVED")
     return [
         (IDENTITY_REMOVED, "CS", b"YES"),
         (METHOD, "LO", text.encode("ascii", "replace")),

@@ -6,11 +6,11 @@ from pydicom import Dataset
 
 from ..errors import Rejected
 from . import table
-from .plan import plan
-from .profile import IDENTITY, Profile
+from .attributes import IDENTITY, PIXEL_DATA
+from .plan import Node, plan
+from .profile import Profile
 
 DICOM_VERSION = "2021b"  # the newest table that Orthanc 1.10.1 knows; the same one everywhere
-PIXEL_DATA = 0x7FE00010
 _IDENTITY = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "PatientID", "PatientName")
 
 
@@ -29,7 +29,8 @@ def payload(  # noqa: PLR0913  # the five values that Orthanc is told
     return {
         "DicomVersion": DICOM_VERSION,
         "Force": True,
-        "Keep": list(_kept(profile)),
+        "Keep": list(map(_hex, kept(profile))),
+        "KeepPrivateTags": plan(profile).keeps_private,
         "Remove": [_hex(tag) for tag in sorted(profile.native.remove() | {PIXEL_DATA})],
         "Replace": identity | replace,
     }
@@ -52,10 +53,17 @@ def with_pixels(ds: Dataset, source: Dataset) -> Dataset:
 
 
 @lru_cache(maxsize=16)
-def _kept(profile: Profile) -> tuple[str, ...]:
-    actions, replaced = plan(profile), profile.native.replace()
-    kept = sorted(tag for tag in table.basic() if tag in actions and tag not in IDENTITY and tag not in replaced)
-    return tuple(map(_hex, kept))
+def kept(profile: Profile) -> tuple[int, ...]:
+    """Answer the tags that native must leave to the pass."""
+    found = plan(profile)
+    wanted = found.tags.keys() | _in_paths(found.paths)
+    stay = wanted & table.basic().keys() - IDENTITY - profile.native.replace().keys()
+    return tuple(sorted(stay))
+
+
+def _in_paths(node: Node) -> set[int]:
+    """Answer every tag that a path names: what it says of items, native must not decide for all."""
+    return {*node.tags, *node.below}.union(*map(_in_paths, node.below.values()))
 
 
 def _hex(tag: int) -> str:

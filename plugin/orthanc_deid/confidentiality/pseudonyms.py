@@ -7,6 +7,7 @@ from dataclasses import dataclass
 WELL_KNOWN = "1.2.840.10008."  # the standard's own root: SOP classes, transfer syntaxes, known frames of reference
 LEAST_DAYS, MOST_DAYS = -3650, -365
 _CACHED = 1 << 16
+_WEEK = 7
 
 
 def project_key(master: bytes, project: str) -> bytes:
@@ -58,10 +59,15 @@ class Pseudonyms:
         """Answer the same pseudonym: a name that says nothing but which patient it is."""
         return self.patient_id(patient)
 
-    def offset_days(self, patient: Patient) -> int:
+    def token(self, original: str) -> str:
+        """Answer 16 hexadecimal digits, which fit every text VR."""
+        return _hmac(self._key, "token", original).hex()[:16].upper()
+
+    def offset_days(self, patient: Patient, *, whole_weeks: bool = False) -> int:
         """Answer the shift of all dates of a patient in whole days, one to ten years back, never 0."""
         digest = _hmac(self._key, "days", patient.normal)
-        return LEAST_DAYS + int.from_bytes(digest[:16], "big") % (MOST_DAYS - LEAST_DAYS + 1)
+        days = LEAST_DAYS + int.from_bytes(digest[:16], "big") % (MOST_DAYS - LEAST_DAYS + 1)
+        return days // _WEEK * _WEEK if whole_weeks else days
 
 
 def _hmac(key: bytes, kind: str, original: str) -> bytes:

@@ -1,51 +1,58 @@
 """The pass: applies a profile to a dataset at every depth; complete without Orthanc's own /anonymize before it."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
-from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
 from pydicom.tag import BaseTag
 
 from orthanc_deid.errors import Rejected
 
-from . import charsets, dates, dummies, method
-from .plan import NUMBERS, PATIENT_ID, PATIENT_NAME, Action, plan
+from . import actions, attributes, charsets, method, private_blocks, texts
+from .actions import Element, Handler, Run
+from .identifiers import Identifiers
+from .options import Option
+from .plan import Node, Plan, plan
 from .profile import Profile
 from .pseudonyms import Patient, Pseudonyms
 
-Element = DataElement | RawDataElement
-_BULK = frozenset({"OB", "OD", "OF", "OL", "OV", "OW"})
-_TEXTS = frozenset({"LO", "LT", "SH", "ST", "UC", "UT"})
 # What native /anonymize changes inside items whatever it is told: StudyInstanceUID and SeriesInstanceUID.
 _SPOILED = frozenset({0x0020000D, 0x0020000E})
-_OLDEST = 89  # years; above, an age is a direct identifier (HIPAA 164.514(b)(2)(i)(C))
-_SHORT = 0xFFFE  # bytes that fit the 16-bit length of most VRs
+_SOP_CLASS = 0x00080016
+_REPEATING = frozenset({0x5000, 0x6000})
 
 
-def rewrite(  # noqa: PLR0913  # four facts and three that differ by door
+def rewrite(  # noqa: PLR0913  # four facts and five that differ by door
     ds: Dataset,
     profile: Profile,
     pseudonyms: Pseudonyms,
     patient: Patient,
     *,
     version: str,
+    known: Identifiers | None = None,
     already_mapped: frozenset[str] = frozenset(),
     original: Callable[[], Dataset] | None = None,
+    notes: Counter[str] | None = None,
 ) -> Dataset:
     """De-identify a dataset in place and return it.
 
     `ds` is the source, or what Orthanc's /anonymize made of it with the payload of `native`; then `already_mapped`
     holds the UIDs that the payload gave, which are this project's own and stay. `original` fetches the source; it is
-    called only where /anonymize spoiled sequences that stay. `version` is this software's.
+    called only where /anonymize spoiled sequences that stay. `version` is this software's. `known` is what
+    identifies the patient in any instance of the study: it is taken out of every text that stays. `notes` counts
+    what a person should know, without any value.
 
     Raises
     ------
     Rejected
-        The dataset is nested too deeply to be looked at.
+        The dataset is nested too deeply, or holds what the profile refuses.
     """
-    run = _Pass(ds, profile, pseudonyms, patient, already_mapped)
+    _refuse(ds, profile)
+    run = _Pass(ds, profile, pseudonyms, patient, known or Identifiers())
+    run.mapped = already_mapped
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a library's warning may hold a value
         try:
@@ -56,7 +63,25 @@ def rewrite(  # noqa: PLR0913  # four facts and three that differ by door
         except RecursionError:
             raise Rejected("sequences are nested too deeply") from None
     run.finish(ds, profile, version)
+    if notes is not None:
+        notes.update(run.notes)
     return ds
+
+
+def new_uid(profile: Profile, pseudonyms: Pseudonyms) -> Callable[[str], str]:
+    """Answer what a profile makes of a UID: the project's own, or with Retain UIDs the same."""
+    return _same if profile.has(Option.UIDS) else pseudonyms.uid
+
+
+def _same(uid: str) -> str:
+    return uid.strip("\x00 ")
+
+
+def _refuse(ds: Dataset, profile: Profile) -> None:
+    elem = ds.get_item(attributes.BURNED_IN)
+    said = actions.text_of(elem).strip("\x00 ").upper() if elem is not None else ""
+    if said == "YES" and profile.pixels.burned_in == "quarantine":
+        raise Rejected("it says that text is burned into its pixels (BurnedInAnnotation YES)")
 
 
 def _take_sequences(ds: Dataset, source: Dataset) -> None:
@@ -70,134 +95,81 @@ def _take_sequences(ds: Dataset, source: Dataset) -> None:
                 ds[tag] = found
 
 
-class _Pass:
-    """One dataset's values and the handler of each action."""
+class _Pass(Run):
+    """Walks through a dataset and its items, and applies the plan to each element."""
 
     def __init__(
-        self, ds: Dataset, profile: Profile, pseudonyms: Pseudonyms, patient: Patient, mapped: frozenset[str]
+        self, ds: Dataset, profile: Profile, pseudonyms: Pseudonyms, patient: Patient, known: Identifiers
     ) -> None:
         implicit, little = ds.original_encoding
         self.implicit, self.little = bool(implicit), little is not False
-        self.handlers = _handlers(plan(profile))
-        self.uid = pseudonyms.uid
-        self.mapped = mapped
+        self.plan = plan(profile)
+        self.handlers = _handlers(self.plan)
+        self.map = new_uid(profile, pseudonyms)
+        self.mapped: frozenset[str] = frozenset()
         self.name = pseudonyms.patient_name(patient).encode("ascii")
         self.id = pseudonyms.patient_id(patient).encode("ascii")
-        self.days = pseudonyms.offset_days(patient)
-        self.dates = Action.SHIFT in plan(profile).values()
-        self.encodings: charsets.Encodings = charsets.DEFAULT
+        self.token = pseudonyms.token
+        self.days = pseudonyms.offset_days(patient, whole_weeks=profile.dates.keep_weekday)
+        self.dates = _dates(profile)
+        self.documents = profile.documents
+        shown = self.days if self.dates == actions.SHIFTED else None
+        self.texts = texts.of(profile, known.without("uids"), shown)
+        self.notes = Counter()
+        sop_class = ds.get_item(_SOP_CLASS)
+        self.sop_class = actions.text_of(sop_class).strip("\x00 ") if sop_class is not None else ""
         self.depth = 0
         self.spoiled = False
+        self.nodes: tuple[Node, ...] = ()
+
+    def uid(self, original: str) -> str:
+        """Map a UID that is not this project's own already."""
+        return original if original in self.mapped else self.map(original)
 
     def clean(self, ds: Dataset, inherited: charsets.Encodings, *, only_sequences: bool = False) -> None:
         """Apply the plan to every element of a dataset or item."""
         outer, self.encodings = self.encodings, charsets.declared(ds, inherited)
         find = self.handlers.get
+        private: list[tuple[int, Element]] = []
         for tag, elem in list(ds.items()):
             if only_sequences and elem.VR not in ("SQ", None):
                 continue
-            handler = find(tag)
+            if tag >> 16 & 1:
+                private.append((tag, elem))
+                continue
+            handler = self._on_path(tag) if self.nodes else None
+            handler = handler or find(tag) or self._repeating(tag)
             new = handler(self, ds, elem) if handler else None
             if new is None:
                 del ds[tag]
             elif new is not elem:
                 ds[tag] = new
+        if private:
+            self._private(ds, private, only_sequences=only_sequences)
         if self.depth and not self.spoiled:
             self.spoiled = any(tag in ds for tag in _SPOILED)
         self.encodings = outer
 
-    def finish(self, ds: Dataset, profile: Profile, version: str) -> None:
-        """Write who the dataset is now, what a person asked for, and what was done."""
-        self.put(ds, PATIENT_NAME, "PN", self.name)
-        self.put(ds, PATIENT_ID, "LO", self.id)
-        encodings = charsets.declared(ds, charsets.DEFAULT)
-        for tag, text in profile.native.replace().items():
-            self.put(ds, tag, dictionary_VR(tag).split(" ")[0], charsets.encoded(text, encodings))
-        for tag, vr, value in method.attributes(profile, version):
-            self.put(ds, tag, vr, value)
-        ds[method.CODES] = method.code_sequence(profile, implicit=self.implicit, little=self.little)
+    def _private(self, ds: Dataset, found: list[tuple[int, Element]], *, only_sequences: bool) -> None:
+        known = private_blocks.creators(ds) if only_sequences else []
+        stay = private_blocks.kept(self, self.plan, ds, [*known, *found]) if self.plan.keeps_private else {}
+        for tag, _elem in found:
+            if tag not in stay:
+                del ds[tag]
+        for tag, elem in stay.items():
+            ds[BaseTag(tag)] = elem
 
-    def put(self, ds: Dataset, tag: int, vr: str, value: bytes) -> None:
-        """Set an element of bytes."""
-        ds[BaseTag(tag)] = self.raw(tag, vr, value)
+    def _on_path(self, tag: int) -> Handler | None:
+        """Answer what a rule with a path says of a tag; the longest path wins."""
+        found = [node.tags[tag] for node in self.nodes if tag in node.tags]
+        return actions.handler(found[-1]) if found else None
 
-    def raw(self, tag: int, vr: str, value: bytes) -> RawDataElement:
-        """Make an element of bytes in the encoding of the dataset."""
-        return RawDataElement(BaseTag(tag), vr, len(value), value, 0, self.implicit, self.little)
-
-    def with_value(self, elem: Element, text: str | bytes) -> Element:
-        """Make the element anew with another value; unknown VRs become the dictionary's."""
-        value = text.encode("ascii", "replace") if isinstance(text, str) else text
-        return self.raw(elem.tag, _vr(elem), value)
-
-    # One handler for each action: the element as it is, a new one, or None to remove it.
-
-    def keep(self, ds: Dataset, elem: Element) -> Element | None:
-        """Keep a text; a VR that holds more gets the action of its kind, bytes for a text are removed."""
-        vr = elem.VR or _vr(elem)
-        if vr in NUMBERS:
+    def _repeating(self, tag: int) -> Handler | None:
+        """Answer what a rule says of curves and overlays, which the dictionary lists as patterns only."""
+        if tag >> 16 & 0xFF00 not in _REPEATING or not self.plan.patterns:
             return None
-        if vr in _TEXTS:
-            return self.text(elem)
-        handler = _BY_VR.get(vr)
-        return handler(self, ds, elem) if handler else self.plain(elem)
-
-    def number(self, ds: Dataset, elem: Element) -> Element | None:
-        """Keep a number, in digits too; any other VR has no place there."""
-        vr = elem.VR
-        if vr in _BULK and "O" not in dictionary_VR(elem.tag):
-            return None  # bytes in place of a number
-        if vr is None or vr in NUMBERS or " " in vr:
-            return elem
-        if vr == "UN":
-            return self.unknown(ds, elem)
-        return self.plain(elem) if vr in ("DS", "IS") else None
-
-    def as_is(self, ds: Dataset, elem: Element) -> Element | None:
-        """Keep any text, name, date or number."""
-        vr = elem.VR or _vr(elem)
-        if vr == "SQ":
-            return None
-        if vr == "UN":
-            return self.unknown(ds, elem)
-        return elem if vr in NUMBERS else self.text(elem)
-
-    def text(self, elem: Element) -> Element:
-        """Keep a text that its character set can decode; replace the bytes that it cannot."""
-        value = elem.value
-        if not isinstance(elem, RawDataElement) or not value or (value.isascii() and b"\x1b" not in value):
-            return elem
-        return elem if charsets.decodes(value, self.encodings) else self.with_value(elem, charsets.ascii_only(value))
-
-    def plain(self, elem: Element) -> Element | None:
-        """Keep a value of printable ASCII; anything else in it is not what the VR says."""
-        value = elem.value
-        if isinstance(elem, RawDataElement) and value and value.rstrip(b"\x00").translate(None, _PRINTABLE):
-            return None
-        return elem
-
-    def unknown(self, ds: Dataset, elem: Element) -> Element | None:
-        """Read UN as what the dictionary says (PS3.5 6.2.2: little endian), so that it can be looked at."""
-        vr = dictionary_VR(elem.tag)
-        value = _bytes(elem)
-        if not self.little or " " in vr or len(value) > _SHORT:
-            return None
-        known = self.raw(elem.tag, vr, value)
-        return known if vr in NUMBERS else None if vr == "UN" else self.keep(ds, known)
-
-    def empty(self, _ds: Dataset, elem: Element) -> Element:
-        """Leave the attribute without a value."""
-        if _vr(elem) == "SQ":
-            return DataElement(elem.tag, "SQ", [])
-        return self.with_value(elem, b"")
-
-    def dummy(self, _ds: Dataset, elem: Element) -> Element | None:
-        """Put a value of the VR that says nothing."""
-        vr = _vr(elem)
-        if vr == "SQ":
-            return DataElement(elem.tag, "SQ", dummies.items(elem.tag))
-        value = dummies.VALUES.get(vr)
-        return None if value is None else self.with_value(elem, value)
+        found = [decision for bits, mask, decision in self.plan.patterns if tag & mask == bits]
+        return actions.handler(found[-1]) if found else None
 
     def items(self, ds: Dataset, elem: Element) -> Element | None:
         """Clean the items of a sequence; what cannot be read as one is removed."""
@@ -206,124 +178,62 @@ class _Pass:
         sequence = _sequence(ds, elem)
         if sequence is None:
             return None
+        outer = self.nodes, self.sequence
+        self.nodes, self.sequence = self._below(elem.tag), int(elem.tag)
         self.depth += 1
         for item in sequence.value:
             self.clean(item, self.encodings)
         self.depth -= 1
+        self.nodes, self.sequence = outer
         return sequence
 
-    def map_uid(self, _ds: Dataset, elem: Element) -> Element | None:
-        """Map each value by the project's key."""
-        uids = [value.strip("\x00 ") for value in _text(elem).split("\\")]
-        return self.with_value(elem, "\\".join(u if not u or u in self.mapped else self.uid(u) for u in uids))
+    def _below(self, tag: int) -> tuple[Node, ...]:
+        paths = self.plan.paths
+        if not paths.below:
+            return ()
+        return tuple(node.below[tag] for node in (paths, *self.nodes) if tag in node.below)
 
-    def class_uid(self, _ds: Dataset, elem: Element) -> Element | None:
-        """Keep a UID that names a class; anything that is no UID is removed."""
-        return elem if not set(_text(elem)) - _UID_CHARACTERS else None
+    def finish(self, ds: Dataset, profile: Profile, version: str) -> None:
+        """Write who the dataset is now, what a person asked for, and what was done."""
+        self.put(ds, attributes.PATIENT_NAME, "PN", self.name)
+        self.put(ds, attributes.PATIENT_ID, "LO", self.id)
+        encodings = charsets.declared(ds, charsets.DEFAULT)
+        for tag, text in profile.native.replace().items():
+            vr = dictionary_VR(tag).split(" ")[0]
+            self.put(ds, tag, vr, charsets.encoded(text, encodings, vr))
+        for tag, vr, value in method.attributes(profile, version):
+            self.put(ds, tag, vr, value)
+        ds[method.CODES] = method.code_sequence(profile, implicit=self.implicit, little=self.little)
 
-    def shift(self, _ds: Dataset, elem: Element) -> Element | None:
-        """Shift each date; one that cannot be read removes the element."""
-        text = dates.shifted(_text(elem), self.days)
-        return None if text is None else self.with_value(elem, text)
-
-    def time(self, _ds: Dataset, elem: Element) -> Element | None:
-        """Keep a time of day."""
-        return elem if dates.is_time(_text(elem)) else None
-
-    def uncovered_date(self, ds: Dataset, elem: Element) -> Element | None:
-        """Shift a date where dates are shifted, else leave it without a value."""
-        return self.shift(ds, elem) if self.dates else self.empty(ds, elem)
-
-    def uncovered_time(self, ds: Dataset, elem: Element) -> Element | None:
-        """Keep a time where dates are shifted, else leave it without a value."""
-        return self.time(ds, elem) if self.dates else self.empty(ds, elem)
-
-    def age(self, _ds: Dataset, elem: Element) -> Element | None:
-        """Keep an age up to 89 years, make any above 090Y."""
-        text = _text(elem).strip("\x00 ")
-        if not text:
-            return self.with_value(elem, b"")
-        if len(text) != len("089Y") or not text[:3].isdigit() or text[3] not in "DWMY":
-            return None
-        years = int(text[:3]) / _IN_A_YEAR[text[3]]
-        return self.with_value(elem, "090Y" if years > _OLDEST else text)
-
-    def patient_name(self, _ds: Dataset, elem: Element) -> Element:
-        """Put the pseudonym in place of the name."""
-        return self.with_value(elem, self.name)
-
-    def patient_id(self, _ds: Dataset, elem: Element) -> Element:
-        """Put the pseudonym in place of the id."""
-        return self.with_value(elem, self.id)
+    def put(self, ds: Dataset, tag: int, vr: str, value: bytes) -> None:
+        """Set an element of bytes."""
+        ds[BaseTag(tag)] = self.raw(tag, vr, value)
 
 
-_PRINTABLE = bytes(range(0x20, 0x7F))
-_UID_CHARACTERS = frozenset("0123456789.\\\x00 ")
-_IN_A_YEAR = {"Y": 1, "M": 12, "W": 52, "D": 365}
-
-Handler = Callable[[_Pass, Dataset, Element], Element | None]
-
-HANDLERS: dict[Action, Handler] = {
-    Action.KEEP: _Pass.keep,
-    Action.NUMBER: _Pass.number,
-    Action.AS_IS: _Pass.as_is,
-    Action.EMPTY: _Pass.empty,
-    Action.DUMMY: _Pass.dummy,
-    Action.ITEMS: _Pass.items,
-    Action.UID: _Pass.map_uid,
-    Action.CLASS: _Pass.class_uid,
-    Action.SHIFT: _Pass.shift,
-    Action.TIME: _Pass.time,
-    Action.AGE: _Pass.age,
-    Action.NAME: _Pass.patient_name,
-    Action.ID: _Pass.patient_id,
-}
-
-# What a kept attribute gets whose VR in the file is one of these, whatever the dictionary says of it.
-_BY_VR: dict[str, Handler] = {
-    "SQ": _Pass.items,
-    "UN": _Pass.unknown,
-    "PN": _Pass.empty,
-    "UI": _Pass.map_uid,
-    "DA": _Pass.uncovered_date,
-    "DT": _Pass.uncovered_date,
-    "TM": _Pass.uncovered_time,
-}
-
-_compiled: dict[int, tuple[Mapping[int, Action], dict[int, Handler]]] = {}
+def _dates(profile: Profile) -> str:
+    if profile.has(Option.FULL_DATES):
+        return actions.KEPT
+    return actions.SHIFTED if profile.has(Option.MODIFIED_DATES) else actions.REMOVED
 
 
-def _handlers(actions: Mapping[int, Action]) -> dict[int, Handler]:
+_compiled: dict[int, tuple[Plan, Mapping[int, Handler]]] = {}
+
+
+def _handlers(found: Plan) -> Mapping[int, Handler]:
     """Answer tag -> handler; made once for each plan, of which `plan` keeps a few."""
-    known = _compiled.get(id(actions))
-    if known is None or known[0] is not actions:
-        known = _compiled[id(actions)] = (actions, {tag: HANDLERS[action] for tag, action in actions.items()})
+    known = _compiled.get(id(found))
+    if known is None or known[0] is not found:
+        handlers = {tag: actions.handler(decision) for tag, decision in found.tags.items()}
+        known = _compiled[id(found)] = (found, handlers)
     return known[1]
-
-
-def _vr(elem: Element) -> str:
-    """Answer the VR in the file, or where that says nothing the first one of the dictionary."""
-    return str(elem.VR) if elem.VR not in (None, "UN") else dictionary_VR(elem.tag).split(" ")[0]
-
-
-def _bytes(elem: Element) -> bytes:
-    value = elem.value
-    return value if isinstance(value, bytes) else b""
-
-
-def _text(elem: Element) -> str:
-    """Answer the value as text of the default repertoire, values separated by a backslash."""
-    value = elem.value
-    if isinstance(value, bytes):
-        return value.decode("latin-1")
-    if value is None:
-        return ""
-    return "\\".join(map(str, value)) if isinstance(value, list | tuple) or hasattr(value, "append") else str(value)
 
 
 def _sequence(ds: Dataset, elem: Element) -> DataElement | None:
     try:
-        converted = ds[elem.tag]
+        if isinstance(elem, RawDataElement) and elem.VR == "SQ":
+            converted = convert_raw_data_element(elem, encoding=None, ds=ds)  # its VR was found out by us
+        else:
+            converted = ds[elem.tag]
         return converted if converted.VR == "SQ" and all(len(item) >= 0 for item in converted.value) else None
     except RecursionError:
         raise

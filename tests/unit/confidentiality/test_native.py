@@ -23,7 +23,8 @@ def test_uids_and_retained_attributes_survive_native() -> None:
     keep = body(RESEARCH)["Keep"]
     assert isinstance(keep, list)
     assert {"0008,1155", "0020,0052", "0008,0020", "0010,0040", "0010,1010"} <= set(keep)
-    assert not {"0020,000d", "0010,0010", "0008,1030"} & set(keep)
+    assert not {"0020,000d", "0010,0010", "0008,1048"} & set(keep)
+    assert (body(BASIC)["KeepPrivateTags"], body(RESEARCH)["KeepPrivateTags"]) == (False, True)
 
 
 def test_what_the_profile_removes_is_left_to_native_too() -> None:

@@ -20,6 +20,7 @@ from objects import (
     VERSION,
     every_dataset,
     image,
+    known_of,
     patient_of,
     planted,
     pseudonyms,
@@ -29,15 +30,17 @@ from objects import (
 from orthanc_deid.confidentiality.dates import shifted as shifted_date
 from orthanc_deid.confidentiality.encode import decode, encode
 from orthanc_deid.confidentiality.identifiers import from_dataset
+from orthanc_deid.confidentiality.options import CODES, Option
 from orthanc_deid.confidentiality.profile import Native, Profile
 from orthanc_deid.confidentiality.pseudonyms import Patient
 from orthanc_deid.confidentiality.residual import search
-from orthanc_deid.confidentiality.rewrite import rewrite
+from orthanc_deid.confidentiality.rewrite import new_uid, rewrite
 from orthanc_deid.errors import Rejected
 
 
 def deidentified(data: bytes, profile: Profile = RESEARCH, patient: Patient = PATIENT) -> bytes:
-    return encode(rewrite(decode(data), profile, pseudonyms(), patient, version=VERSION))
+    known = known_of(data, profile)
+    return encode(rewrite(decode(data), profile, pseudonyms(), patient, version=VERSION, known=known))
 
 
 def result(ds: Dataset, profile: Profile = RESEARCH) -> Dataset:
@@ -51,14 +54,15 @@ def test_a_sample_comes_out_readable_and_without_its_identity(name: str, profile
     data = sample(name)
     source = decode(data)
     out = deidentified(data, profile, patient_of(source))
-    assert search(out, from_dataset(decode(data))) == []
+    assert search(out, known_of(data, profile)) == []
     new = pydicom.dcmread(io.BytesIO(out))
     assert str(new)
     assert new.file_meta.TransferSyntaxUID == source.file_meta.TransferSyntaxUID
     assert new.get("PixelData") == source.get("PixelData")
     assert new.PatientID == new.PatientName == pseudonyms().patient_id(patient_of(source))
-    assert new.SOPInstanceUID == new.file_meta.MediaStorageSOPInstanceUID == pseudonyms().uid(source.SOPInstanceUID)
-    assert all(uid_is_ours(value) for value in uids(new))
+    mapped = new_uid(profile, pseudonyms())
+    assert new.SOPInstanceUID == new.file_meta.MediaStorageSOPInstanceUID == mapped(source.SOPInstanceUID)
+    assert profile.has(Option.UIDS) or all(uid_is_ours(value) for value in uids(new))
 
 
 def uids(ds: Dataset) -> list[str]:
@@ -83,7 +87,8 @@ def test_a_planted_marker_is_gone_from_every_depth(depth: int, profile: Profile,
     planted(ds, depth)
     ds.file_meta.TransferSyntaxUID = pydicom.uid.UID(syntax)
     out = deidentified(written(ds), profile)
-    for word in (MARKER, "Qponmlk", "Ralph", PATIENT.patient_id, ROOT, "19630417"):
+    uids_too = () if profile.has(Option.UIDS) else (ROOT,)
+    for word in (MARKER, "Qponmlk", "Ralph", PATIENT.patient_id, "19630417", *uids_too):
         assert word.encode() not in out
 
 
@@ -177,22 +182,25 @@ def test_characteristics_are_kept_only_by_their_option() -> None:
 def test_the_result_says_what_was_done(profile: Profile) -> None:
     new = result(image(DeidentificationMethod=MARKER), profile)
     assert new.PatientIdentityRemoved == "YES"
-    assert list(new.DeidentificationMethod) == [f"Orthanc De-ID {VERSION}", f"{profile.name} 1 {profile.digest}"]
+    assert list(new.DeidentificationMethod) == [
+        f"Orthanc De-ID {VERSION}",
+        f"{profile.name} {profile.version} {profile.digest}",
+    ]
     codes = [item.CodeValue for item in new.DeidentificationMethodCodeSequence]
-    assert codes == ["113100", "113107", "113108"][: 1 + len(profile.options)]
+    assert codes == ["113100", *(CODES[option] for option in profile.options)]
     assert {item.CodingSchemeDesignator for item in new.DeidentificationMethodCodeSequence} == {"DCM"}
 
 
 def test_a_removed_sequence_takes_its_items_with_it() -> None:
     item = Dataset()
     item.Modality = "CT"
-    assert "RequestAttributesSequence" not in result(image(RequestAttributesSequence=[item]))
+    assert "RequestAttributesSequence" not in result(image(RequestAttributesSequence=[item]), BASIC)
 
 
 def test_a_structured_report_gets_one_item_that_says_nothing() -> None:
     item = Dataset()
     item.TextValue, item.ValueType = MARKER, "TEXT"
-    [dummy] = result(image(ContentSequence=[item])).ContentSequence
+    [dummy] = result(image(ContentSequence=[item]), BASIC).ContentSequence
     assert dummy.TextValue == "DEIDENTIFIED"
     assert dummy.ConceptNameCodeSequence[0].CodeValue == "121106"
 

@@ -1,0 +1,370 @@
+"""One function for each action of a plan: an element in, the element that stays or None to remove it."""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+
+from pydicom import Dataset
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.tag import BaseTag
+
+from orthanc_deid.errors import Rejected
+
+from . import attribute_types, charsets, dates, documents, dummies
+from .attributes import BULK, DOCUMENT_LENGTH, DOCUMENT_MIME, NUMBERS, TEXTS
+from .plan import Action, Decision
+from .texts import Texts
+
+Element = DataElement | RawDataElement
+_OLDEST = 89  # years; above, an age is a direct identifier (HIPAA 164.514(b)(2)(i)(C))
+_SHORT = 0xFFFE  # bytes that fit the 16-bit length of most VRs
+SHIFTED, KEPT, REMOVED = "shifted", "kept", "removed"
+
+
+class Run:
+    """What the actions need to know of the dataset and its patient."""
+
+    encodings: charsets.Encodings = charsets.DEFAULT
+    implicit: bool
+    little: bool
+    name: bytes
+    id: bytes
+    days: int
+    dates: str  # SHIFTED, KEPT or REMOVED, for dates that no decision covers
+    uid: Callable[[str], str]
+    token: Callable[[str], str]
+    texts: Texts
+    documents: str  # the profile's word
+    notes: Counter[str]
+    sop_class: str
+    sequence: int | None = None  # the one whose item is being cleaned
+
+    def items(self, ds: Dataset, elem: Element) -> Element | None:
+        """Clean the items of a sequence; what cannot be read as one is removed."""
+        raise NotImplementedError
+
+    def raw(self, tag: int, vr: str, value: bytes) -> RawDataElement:
+        """Make an element of bytes in the encoding of the dataset."""
+        return RawDataElement(BaseTag(tag), vr, len(value), value, 0, self.implicit, self.little)
+
+    def with_value(self, elem: Element, text: str | bytes) -> Element:
+        """Make the element anew with another value; unknown VRs become the dictionary's."""
+        value = text.encode("ascii", "replace") if isinstance(text, str) else text
+        return self.raw(elem.tag, vr_of(elem), value)
+
+
+Handler = Callable[[Run, Dataset, Element], Element | None]
+
+
+def keep(run: Run, ds: Dataset, elem: Element) -> Element | None:
+    """Keep a text; a VR that holds more gets the action of its kind, bytes for a text are removed."""
+    vr = elem.VR or vr_of(elem)
+    if vr in NUMBERS:
+        return None
+    if vr in TEXTS:
+        return text(run, elem)
+    handler = _BY_VR.get(vr)
+    return handler(run, ds, elem) if handler else plain(run, elem)
+
+
+def number(run: Run, ds: Dataset, elem: Element) -> Element | None:
+    """Keep a number, in digits too; any other VR has no place there."""
+    vr = elem.VR
+    if vr in BULK and "O" not in dictionary_VR(elem.tag):
+        return None  # bytes in place of a number
+    if vr is None or vr in NUMBERS or " " in vr:
+        return elem
+    if vr == "UN":
+        return unknown(run, ds, elem)
+    return plain(run, elem) if vr in ("DS", "IS") else None
+
+
+def as_is(run: Run, ds: Dataset, elem: Element) -> Element | None:
+    """Keep any text, name, date, UID or number that a person asked for."""
+    vr = elem.VR or vr_of(elem)
+    if vr == "SQ":
+        return run.items(ds, elem)
+    if vr == "UN":
+        return unknown(run, ds, elem, as_is)
+    return elem if vr in NUMBERS else decodable(run, elem)
+
+
+def decodable(run: Run, elem: Element) -> Element:
+    """Keep a text that its character set can decode; replace the bytes that it cannot."""
+    value = elem.value
+    if not isinstance(elem, RawDataElement) or not value or (value.isascii() and b"\x1b" not in value):
+        return elem
+    return elem if charsets.decodes(value, run.encodings) else run.with_value(elem, charsets.ascii_only(value))
+
+
+def text(run: Run, elem: Element) -> Element:
+    """Keep a text that a machine wrote, without what is known of the study; UIDs in it are mapped."""
+    value = elem.value
+    if not isinstance(elem, RawDataElement) or not value:
+        return elem
+    vr = vr_of(elem)
+    new = run.texts.screened(value, vr, run.encodings)
+    if _UID_IN_TEXT.search(new):
+        new = _UID_IN_TEXT.sub(lambda match: run.uid(match[0].decode("ascii")).encode("ascii"), new)
+    return elem if new is value or new == value else run.with_value(elem, new)
+
+
+def clean(run: Run, ds: Dataset, elem: Element, otherwise: Handler) -> Element | None:
+    """Keep what may stay of a text that somebody typed; where nothing may, do what the Basic Profile does."""
+    vr = elem.VR if elem.VR not in (None, "UN") else vr_of(elem)
+    if vr == "SQ":
+        return run.items(ds, elem)
+    if not isinstance(elem, RawDataElement) or vr not in _CLEANED:
+        return otherwise(run, ds, elem)
+    if not elem.value or not elem.value.strip(b" \x00"):
+        return run.with_value(elem, b"")
+    new = run.texts.cleaned(elem.value, vr, run.encodings)
+    return run.with_value(elem, new) if new.strip() else otherwise(run, ds, elem)
+
+
+def plain(run: Run, elem: Element) -> Element | None:
+    """Keep a value of printable ASCII; anything else in it is not what the VR says."""
+    value = elem.value
+    if not isinstance(elem, RawDataElement) or not value:
+        return elem
+    if value.rstrip(b"\x00").translate(None, _PRINTABLE):
+        return None
+    if elem.VR in ("AE", "CS"):
+        new = run.texts.screened(value, str(elem.VR), run.encodings)
+        return elem if new == value else run.with_value(elem, new)
+    return elem
+
+
+def unknown(run: Run, ds: Dataset, elem: Element, then: Handler | None = None) -> Element | None:
+    """Read UN as what the dictionary says (PS3.5 6.2.2: little endian), so that it can be looked at."""
+    vr = dictionary_VR(elem.tag)
+    value = bytes_of(elem)
+    if not run.little or " " in vr or len(value) > _SHORT or vr == "UN":
+        return None
+    known = run.raw(elem.tag, vr, value)
+    return known if vr in NUMBERS else (then or keep)(run, ds, known)
+
+
+def empty(run: Run, ds: Dataset, elem: Element) -> Element | None:
+    """Leave the attribute without a value; put a dummy where the object requires one."""
+    if _type(run, elem) == "1":
+        return dummy(run, ds, elem)
+    return DataElement(elem.tag, "SQ", []) if vr_of(elem) == "SQ" else run.with_value(elem, b"")
+
+
+def _type(run: Run, elem: Element) -> str | None:
+    """Answer 1, 2 or 3, conditional or not: that an attribute is there says that its condition is met."""
+    found = attribute_types.of(run.sop_class, elem.tag, run.sequence)
+    return found[0] if found else None
+
+
+def unless_required(run: Run, ds: Dataset, elem: Element) -> Element | None:
+    """Remove the attribute; where the object is not valid without it, leave no value or a dummy."""
+    kind = _type(run, elem) if run.sequence is None else None
+    return dummy(run, ds, elem) if kind == "1" else empty(run, ds, elem) if kind == "2" else None
+
+
+def by_type(at_2: Handler, at_1: Handler) -> Handler:
+    """Make the action of a combined letter: removes Type 3; an unknown object gets what is valid for every type."""
+
+    def decide(run: Run, ds: Dataset, elem: Element) -> Element | None:
+        kind = _type(run, elem)
+        if kind is None:
+            return None if vr_of(elem) == "SQ" else at_1(run, ds, elem)
+        return {"1": at_1, "2": at_2, "3": remove}[kind](run, ds, elem)
+
+    return decide
+
+
+def remove(_run: Run, _ds: Dataset, _elem: Element) -> None:
+    """Remove the attribute."""
+
+
+def dummy(run: Run, ds: Dataset, elem: Element) -> Element | None:
+    """Put a value of the VR and attribute that says nothing."""
+    vr = vr_of(elem)
+    if vr == "SQ":
+        return DataElement(elem.tag, "SQ", dummies.items(elem.tag, ds))
+    value = dummies.value(elem.tag, vr)
+    return None if value is None else run.with_value(elem, value)
+
+
+def items(run: Run, ds: Dataset, elem: Element) -> Element | None:
+    """Clean the items of a sequence."""
+    return run.items(ds, elem)
+
+
+def map_uid(run: Run, _ds: Dataset, elem: Element) -> Element | None:
+    """Map each value by the project's key."""
+    uids = [value.strip("\x00 ") for value in text_of(elem).split("\\")]
+    return run.with_value(elem, "\\".join(run.uid(uid) if uid else "" for uid in uids))
+
+
+def class_uid(_run: Run, _ds: Dataset, elem: Element) -> Element | None:
+    """Keep a UID that names a class; anything that is no UID is removed."""
+    return elem if not set(text_of(elem)) - _UID_CHARACTERS else None
+
+
+def shift(run: Run, _ds: Dataset, elem: Element) -> Element | None:
+    """Shift each date; one that cannot be read removes the element."""
+    new = dates.shifted(text_of(elem), run.days)
+    return _unreadable(run, elem) if new is None else run.with_value(elem, new)
+
+
+def date(run: Run, _ds: Dataset, elem: Element) -> Element | None:
+    """Keep a date; one that cannot be read may be anything."""
+    return _unreadable(run, elem) if dates.shifted(text_of(elem), 1) is None else elem
+
+
+def time(run: Run, _ds: Dataset, elem: Element) -> Element | None:
+    """Keep a time of day."""
+    return elem if dates.is_time(text_of(elem)) else _unreadable(run, elem)
+
+
+def _unreadable(run: Run, elem: Element) -> Element | None:
+    """Remove what is no date, and say so."""
+    run.notes[f"removed {elem.tag.group:04X},{elem.tag.element:04X}: not a date or time of PS3.5"] += 1
+    return None
+
+
+def uncovered_date(run: Run, ds: Dataset, elem: Element) -> Element | None:
+    """Do with a date that no decision covers what the profile does with dates."""
+    return {SHIFTED: shift, KEPT: date, REMOVED: empty}[run.dates](run, ds, elem)
+
+
+def uncovered_time(run: Run, ds: Dataset, elem: Element) -> Element | None:
+    """Keep a time where dates stay in some form, else leave it without a value."""
+    return empty(run, ds, elem) if run.dates == REMOVED else time(run, ds, elem)
+
+
+def age(run: Run, _ds: Dataset, elem: Element) -> Element | None:
+    """Keep an age up to 89 years, make any above 090Y."""
+    value = text_of(elem).strip("\x00 ")
+    if not value:
+        return run.with_value(elem, b"")
+    if len(value) != len("089Y") or not value[:3].isdigit() or value[3] not in "DWMY":
+        return None
+    years = int(value[:3]) / _IN_A_YEAR[value[3]]
+    return run.with_value(elem, "090Y" if years > _OLDEST else value)
+
+
+def patient_name(run: Run, _ds: Dataset, elem: Element) -> Element:
+    """Put the pseudonym in place of the name."""
+    return run.with_value(elem, run.name)
+
+
+def patient_id(run: Run, _ds: Dataset, elem: Element) -> Element:
+    """Put the pseudonym in place of the id."""
+    return run.with_value(elem, run.id)
+
+
+def hashed(run: Run, _ds: Dataset, elem: Element) -> Element | None:
+    """Put 16 characters that are the same for the same text of the project, and tell nothing of it."""
+    value = text_of(elem).strip("\x00 ")
+    return run.with_value(elem, run.token(value) if value else "")
+
+
+def document(run: Run, ds: Dataset, elem: Element) -> Element | None:
+    """Replace, clean or refuse an encapsulated document; write its new length."""
+    mime = ds.get_item(DOCUMENT_MIME)
+    kind = text_of(mime).strip("\x00 ") if mime is not None else ""
+    data = bytes_of(elem)
+    if run.documents == "replace":
+        new = documents.dummy(kind)
+    elif run.documents == "clean":
+        new = documents.cleaned(kind, data, run.texts.clean)
+    else:
+        raise Rejected("it holds an encapsulated document, which the profile refuses")
+    if DOCUMENT_LENGTH in ds:
+        ds[BaseTag(DOCUMENT_LENGTH)] = run.raw(
+            DOCUMENT_LENGTH, "UL", len(new).to_bytes(4, "little" if run.little else "big")
+        )
+    return run.raw(elem.tag, "OB", new)
+
+
+def replacing(value: str) -> Handler:
+    """Make the action that puts one value in place of any."""
+
+    def replace(run: Run, _ds: Dataset, elem: Element) -> Element:
+        return run.with_value(elem, charsets.encoded(value, run.encodings, vr_of(elem)))
+
+    return replace
+
+
+def cleaning(otherwise: Action) -> Handler:
+    """Make the action that cleans a text, with what happens where no word is left."""
+    fallback = HANDLERS[otherwise]
+    return lambda run, ds, elem: clean(run, ds, elem, fallback)
+
+
+def handler(decision: Decision) -> Handler:
+    """Answer the function that carries out a decision."""
+    if decision.action is Action.REPLACE:
+        return replacing(decision.value)
+    if decision.action is Action.CLEAN:
+        return cleaning(decision.otherwise)
+    return HANDLERS[decision.action]
+
+
+_CLEANED = TEXTS | {"AE", "CS"}
+_PRINTABLE = bytes(range(0x20, 0x7F))
+_UID_CHARACTERS = frozenset("0123456789.\\\x00 ")
+_UID_IN_TEXT = re.compile(rb"(?<![0-9.])[0-2](?:\.(?:0|[1-9][0-9]*)){5,}(?![0-9.])")
+_IN_A_YEAR = {"Y": 1, "M": 12, "W": 52, "D": 365}
+
+HANDLERS: dict[Action, Handler] = {
+    Action.KEEP: keep,
+    Action.NUMBER: number,
+    Action.AS_IS: as_is,
+    Action.REMOVE: remove,
+    Action.EMPTY: empty,
+    Action.DUMMY: dummy,
+    Action.UNLESS_REQUIRED: unless_required,
+    Action.REMOVE_OR_EMPTY: by_type(empty, empty),
+    Action.REMOVE_OR_DUMMY: by_type(remove, dummy),
+    Action.BY_TYPE: by_type(empty, dummy),
+    Action.HASH: hashed,
+    Action.ITEMS: items,
+    Action.UID: map_uid,
+    Action.CLASS: class_uid,
+    Action.SHIFT: shift,
+    Action.DATE: date,
+    Action.TIME: time,
+    Action.AGE: age,
+    Action.NAME: patient_name,
+    Action.ID: patient_id,
+    Action.DOCUMENT: document,
+}
+
+# What a kept attribute gets whose VR in the file is one of these, whatever the dictionary says of it.
+_BY_VR: dict[str, Handler] = {
+    "SQ": items,
+    "UN": unknown,
+    "PN": empty,
+    "UI": map_uid,
+    "DA": uncovered_date,
+    "DT": uncovered_date,
+    "TM": uncovered_time,
+}
+
+
+def vr_of(elem: Element) -> str:
+    """Answer the VR in the file, or where that says nothing the first one of the dictionary."""
+    return str(elem.VR) if elem.VR not in (None, "UN") else dictionary_VR(elem.tag).split(" ")[0]
+
+
+def bytes_of(elem: Element) -> bytes:
+    """Answer the value where it is bytes."""
+    value = elem.value
+    return value if isinstance(value, bytes) else b""
+
+
+def text_of(elem: Element) -> str:
+    """Answer the value as text of the default repertoire, values separated by a backslash."""
+    value = elem.value
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    if value is None:
+        return ""
+    return "\\".join(map(str, value)) if isinstance(value, list | tuple) or hasattr(value, "append") else str(value)

@@ -1,0 +1,62 @@
+"""Cleans the bytes of texts: decodes them, asks the study's cleaner, encodes the answer in the same character set."""
+
+from functools import lru_cache
+
+from . import charsets
+from .attributes import ONE_VALUE
+from .identifiers import Identifiers
+from .profile import Profile
+from .text import Cleaner, Mode
+
+_REMEMBERED = 4096  # texts; the slices of a series repeat theirs
+
+
+class Texts:
+    """What one study's cleaner answers for encoded values, remembered."""
+
+    def __init__(self, cleaner: Cleaner) -> None:
+        self._cleaner = cleaner
+        self._seen: dict[tuple[str, bytes, str, charsets.Encodings], bytes] = {}
+        self._ways = {"clean": cleaner.clean, "screen": cleaner.screen}
+
+    def cleaned(self, value: bytes, vr: str, encodings: charsets.Encodings) -> bytes:
+        """Answer what may stay of a text that somebody typed; empty where nothing may."""
+        return self._answer("clean", value, vr, encodings)
+
+    def screened(self, value: bytes, vr: str, encodings: charsets.Encodings) -> bytes:
+        """Answer a text without what is known of the study; the same object where nothing is."""
+        return self._answer("screen", value, vr, encodings)
+
+    def clean(self, text: str) -> str:
+        """Clean a decoded text."""
+        return self._cleaner.clean(text)
+
+    def screen(self, text: str) -> str:
+        """Take what is known of the study from a decoded text."""
+        return self._cleaner.screen(text)
+
+    def _answer(self, way: str, value: bytes, vr: str, encodings: charsets.Encodings) -> bytes:
+        key = (way, value, vr, encodings)
+        found = self._seen.get(key)
+        if found is None:
+            if len(self._seen) >= _REMEMBERED:
+                self._seen.clear()
+            found = self._seen[key] = self._ask(way, value, vr, encodings)
+        return found
+
+    def _ask(self, way: str, value: bytes, vr: str, encodings: charsets.Encodings) -> bytes:
+        text = charsets.decoded(value, encodings, vr)
+        if text is None:
+            return b"" if way == "clean" else charsets.ascii_only(value)
+        parts = [text] if vr in ONE_VALUE else text.split("\\")
+        new = [self._ways[way](part) for part in parts]
+        if new == parts and charsets.decodes(value, encodings):
+            return value
+        return charsets.encoded("\\".join(new) if any(new) else "", encodings, vr)
+
+
+@lru_cache(maxsize=8)
+def of(profile: Profile, known: Identifiers, days: int | None) -> Texts:
+    """Answer the cleaner of a study; `known` without its UIDs, which differ from instance to instance."""
+    words = frozenset(profile.text.words)
+    return Texts(Cleaner(Mode(profile.text.mode), known, days=days, words=words))
