@@ -1,12 +1,18 @@
 """deidentify: every instance through Orthanc's own /anonymize and then through our pass; the original is untouched."""
 
+from collections import Counter
+
 from .. import states
+from ..confidentiality.plan import plan
+from ..confidentiality.profile import Profile
 from ..database.ledger import Study
 from ..errors import NotFound, Rejected, Retriable
 from ..pipeline import Job
 from . import Resources, known, subject
 from .instances import Deidentify, Source, deidentify
+from .subject import Subject
 
+NOTES = 3  # kinds of notes that become events of the study
 CHUNK = 16
 CHUNK_S = 300.0  # one chunk may hold sixteen very large instances
 
@@ -24,14 +30,52 @@ def run(job: Job, resources: Resources) -> None:
     if gone:
         raise Rejected(f"{len(gone)} of {len(waiting)} instances are no longer in Orthanc")
     sources = [Source(i.id, i.source, *uids[i.source]) for i in waiting]
-    chunks = [Deidentify(resources.orthanc.address, found, part) for part in known.parts(sources, CHUNK)]
-    for done in resources.processes.map(deidentify, chunks, CHUNK_S):
-        known.remember(job.study, done.read, done.identifiers)
-        resources.ledger.mark_instances(job.study, job.run, done.results)
-    refused = resources.ledger.instances(job.study, state=states.INSTANCE_QUARANTINED)
-    if refused:
-        reasons = sorted({i.reason or "" for i in refused})
-        raise Rejected(f"{len(refused)} of {len(waiting)} instances cannot be de-identified: {reasons[0]}")
+    if len(waiting) < len(resources.ledger.instances(job.study)):
+        base = sorted(uids)  # some are done already, with what all of them told
+    else:
+        base = list({source.series_uid: source.orthanc for source in sources}.values())
+    notes = _until_all_is_known(job, found, sources, base, resources)
+    for what, count in notes.most_common(NOTES):
+        resources.ledger.move(job.study, states.DEIDENTIFYING, run=job.run, reason=f"{what} ({count} times)")
+    _refuse(job, found.profile, resources)
+
+
+def _until_all_is_known(
+    job: Job, found: Subject, sources: list[Source], first: list[str], resources: Resources
+) -> Counter[str]:
+    """De-identify with what the `first` instances tell; again where the others told more of the patient.
+
+    So each source is read once, as a rule, and no text is cleaned without the names that stand in any instance.
+    """
+    kept = plan(found.profile).kept
+    base = known.of(job.study, first, kept, resources)
+    while True:
+        notes: Counter[str] = Counter()
+        chunks = [Deidentify(resources.orthanc.address, found, part, base) for part in known.parts(sources, CHUNK)]
+        for done in resources.processes.map(deidentify, chunks, CHUNK_S):
+            known.remember(job.study, done.read, done.identifiers)
+            resources.ledger.mark_instances(job.study, job.run, done.results)
+            notes += done.notes
+        present = resources.orthanc.present(resources.ledger.get(job.study).source)
+        full = known.of(job.study, [s.orthanc for s in sources if s.orthanc in present], kept, resources)
+        if full.without("uids") == base.without("uids"):
+            return notes
+        again = [(source.number, states.INSTANCE_RECEIVED, None, None) for source in sources]
+        resources.ledger.mark_instances(job.study, job.run, again)
+        base = full
+
+
+def _refuse(job: Job, profile: Profile, resources: Resources) -> None:
+    """Stop a study of which an instance was refused, unless the profile lets the others go on."""
+    instances = resources.ledger.instances(job.study)
+    refused = [i for i in instances if i.state == states.INSTANCE_QUARANTINED]
+    if not refused:
+        return
+    reasons = sorted({i.reason or "" for i in refused})
+    told = f"{len(refused)} of {len(instances)} instances cannot be de-identified: {reasons[0]}"
+    if profile.refused == "study" or len(refused) == len(instances):
+        raise Rejected(told)
+    resources.ledger.move(job.study, states.DEIDENTIFYING, run=job.run, reason=told)
 
 
 def _renew_lost(study: Study, job: Job, resources: Resources) -> None:

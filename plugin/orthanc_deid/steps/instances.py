@@ -13,8 +13,9 @@ from pydicom import Dataset
 from .. import __version__, states
 from ..confidentiality import encode, native, residual
 from ..confidentiality.identifiers import Identifiers, from_dataset, from_tags
+from ..confidentiality.plan import plan
 from ..confidentiality.pseudonyms import Pseudonyms
-from ..confidentiality.rewrite import rewrite
+from ..confidentiality.rewrite import new_uid, rewrite
 from ..errors import NotFound, Rejected
 from ..orthanc_rest import Address, Orthanc
 from .subject import Subject
@@ -40,14 +41,16 @@ class Deidentify:
     address: Address
     subject: Subject
     sources: tuple[Source, ...]
+    known: Identifiers  # of the study, as far as it was read
 
 
 @dataclass(frozen=True)
 class Collect:
-    """A chunk of source instances whose identifiers are wanted."""
+    """A chunk of source instances whose identifiers are wanted, but for those in attributes that stay."""
 
     address: Address
     instances: tuple[str, ...]
+    kept: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -69,25 +72,26 @@ class Deidentified:
     results: list[Result]
     read: list[str]
     identifiers: Identifiers
+    notes: Counter[str]
 
 
 def deidentify(chunk: Deidentify) -> Deidentified:
     """De-identify and store each instance; one that cannot be is named with its reason and the rest goes on."""
     orthanc = _orthanc(chunk.address)
-    pseudonyms = _pseudonyms(chunk.subject.project_key)
-    done = _each(lambda source: _deidentify_one(orthanc, pseudonyms, chunk.subject, source), chunk.sources)
+    notes: Counter[str] = Counter()
+    done = _each(lambda source: _deidentify_one(orthanc, chunk, source, notes), chunk.sources)
     known = Identifiers()
     for _result, found in done:
         known |= found or Identifiers()
     read = [source.orthanc for source, (_, found) in zip(chunk.sources, done, strict=True) if found is not None]
-    return Deidentified([result for result, _ in done], read, known)
+    return Deidentified([result for result, _ in done], read, known, notes)
 
 
 def collect(chunk: Collect) -> Identifiers:
     """Return every identifier that stands in any of the instances."""
     orthanc = _orthanc(chunk.address)
     known = Identifiers()
-    for part in _each(lambda instance: _collect_one(orthanc, instance), chunk.instances):
+    for part in _each(lambda instance: _collect_one(orthanc, instance, chunk.kept), chunk.instances):
         known |= part
     return known
 
@@ -101,14 +105,14 @@ def search(chunk: Search) -> Counter[str]:
     return found
 
 
-def _collect_one(orthanc: Orthanc, instance: str) -> Identifiers:
+def _collect_one(orthanc: Orthanc, instance: str, kept: frozenset[int]) -> Identifiers:
     source = orthanc.file(instance)
     try:
         with _pass:
-            return from_dataset(encode.decode(source))
+            return from_dataset(encode.decode(source), kept=kept)
     except Rejected:
         # Orthanc reads some files that pydicom does not; its own reading is slower, one request at a time.
-        return from_tags(orthanc.tags(instance))
+        return from_tags(orthanc.tags(instance), kept=kept)
 
 
 def _search_one(orthanc: Orthanc, instance: str, known: Identifiers) -> set[str]:
@@ -118,15 +122,15 @@ def _search_one(orthanc: Orthanc, instance: str, known: Identifiers) -> set[str]
 
 
 def _deidentify_one(
-    orthanc: Orthanc, pseudonyms: Pseudonyms, subject: Subject, source: Source
+    orthanc: Orthanc, chunk: Deidentify, source: Source, notes: Counter[str]
 ) -> tuple[Result, Identifiers | None]:
     found = None
     try:
         file = orthanc.file(source.orthanc)
         with _pass:
             original = encode.decode(file)
-            found = from_dataset(original)
-        output = orthanc.replace(_deidentified(orthanc, pseudonyms, subject, source, original))
+            found = from_dataset(original, kept=plan(chunk.subject.profile).kept)
+        output = orthanc.replace(_deidentified(orthanc, chunk, source, original, chunk.known | found, notes))
     except NotFound:
         return (source.number, states.INSTANCE_QUARANTINED, None, "the instance is no longer in Orthanc"), found
     except Rejected as error:
@@ -134,14 +138,12 @@ def _deidentify_one(
     return (source.number, states.INSTANCE_DEIDENTIFIED, output, None), found
 
 
-def _deidentified(
-    orthanc: Orthanc, pseudonyms: Pseudonyms, subject: Subject, source: Source, original: Dataset
+def _deidentified(  # noqa: PLR0913  # where from, what, and what is known
+    orthanc: Orthanc, chunk: Deidentify, source: Source, original: Dataset, known: Identifiers, notes: Counter[str]
 ) -> bytes:
-    uids = {
-        "study_uid": pseudonyms.uid(subject.study_uid),
-        "series_uid": pseudonyms.uid(source.series_uid),
-        "sop_uid": pseudonyms.uid(source.sop_uid),
-    }
+    subject, pseudonyms = chunk.subject, _pseudonyms(chunk.subject.project_key)
+    uid = new_uid(subject.profile, pseudonyms)
+    uids = {"study_uid": uid(subject.study_uid), "series_uid": uid(source.series_uid), "sop_uid": uid(source.sop_uid)}
     payload = native.payload(
         subject.profile,
         patient_id=pseudonyms.patient_id(subject.patient),
@@ -156,8 +158,10 @@ def _deidentified(
             pseudonyms,
             subject.patient,
             version=__version__,
+            known=known,
             already_mapped=frozenset(uids.values()),
             original=lambda: original,
+            notes=notes,
         )
         return encode.encode(ds)
 

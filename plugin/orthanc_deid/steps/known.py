@@ -42,13 +42,16 @@ def remember(study: int, sources: Collection[str], found: Identifiers) -> None:
     _memory.add(study, sources, found)
 
 
-def of(study: int, sources: Sequence[str], resources: Resources) -> Identifiers:
-    """Return the identifiers of these source instances, and of any other of the study that was read before."""
+def of(study: int, sources: Sequence[str], kept: frozenset[int], resources: Resources) -> Identifiers:
+    """Return the identifiers of these source instances, and of any other of the study that was read before.
+
+    `kept` names attributes that the profile leaves as they are: what they hold may stay.
+    """
     read, _ = _memory.get(study)
     missing = [source for source in sources if source not in read]
     known = Identifiers()
     for part in resources.processes.map(
-        collect, [Collect(resources.orthanc.address, chunk) for chunk in parts(missing, CHUNK)], CHUNK_S
+        collect, [Collect(resources.orthanc.address, chunk, kept) for chunk in parts(missing, CHUNK)], CHUNK_S
     ):
         known |= part
     if missing:

@@ -8,6 +8,7 @@ from typing import Any
 from .. import profiles
 from ..confidentiality.profile import Profile
 from ..confidentiality.pseudonyms import Patient, Pseudonyms, project_key
+from ..confidentiality.rewrite import new_uid
 from ..database.ledger import Study
 from ..errors import NotFound, Rejected
 from . import Resources
@@ -26,7 +27,8 @@ class Subject:
     def output(self) -> str:
         """The Orthanc id that the de-identified study has in every Orthanc."""
         pseudonyms = Pseudonyms(self.project_key)
-        return orthanc_id(pseudonyms.patient_id(self.patient), pseudonyms.uid(self.study_uid))
+        uid = new_uid(self.profile, pseudonyms)
+        return orthanc_id(pseudonyms.patient_id(self.patient), uid(self.study_uid))
 
 
 def find(study: Study, resources: Resources) -> Subject:
@@ -47,11 +49,16 @@ def find(study: Study, resources: Resources) -> Subject:
     StudyInstanceUID = source["MainDicomTags"].get("StudyInstanceUID", "").strip()
     issuer = str(_first_tags(study, resources).get("0010,0021", {}).get("Value") or "")
     return Subject(
-        profile=profiles.load(resources.settings, project.profile),
+        profile=profile(study, resources),
         project_key=project_key(resources.key, project.name),
         patient=Patient(issuer, PatientID),
         study_uid=StudyInstanceUID,
     )
+
+
+def profile(study: Study, resources: Resources) -> Profile:
+    """Read the profile of a study's project."""
+    return profiles.load(resources.settings, resources.settings.configuration.project(study.project).profile)
 
 
 def _first_tags(study: Study, resources: Resources) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from collections import Counter
 
 from .. import states
+from ..confidentiality.plan import plan
 from ..errors import Rejected
 from ..pipeline import Job
-from . import Resources
+from . import Resources, subject
 from . import known as identifiers
 from .instances import Search, search
 
@@ -18,7 +19,10 @@ def run(job: Job, resources: Resources) -> None:
     study = resources.ledger.guard(job.study, job.run)
     resources.ledger.move(job.study, states.VERIFYING, run=job.run)
     instances = resources.ledger.instances(job.study)
+    profile = subject.profile(study, resources)
     new = [i for i in instances if i.version > study.verified_version]
+    if profile.refused == "instance":
+        new = [i for i in new if i.state != states.INSTANCE_QUARANTINED]
     outputs = [i.output for i in new if i.state == states.INSTANCE_DEIDENTIFIED and i.output]
     if len(outputs) != len(new):
         raise Rejected(f"{len(outputs)} of {len(new)} instances are de-identified")
@@ -29,7 +33,8 @@ def run(job: Job, resources: Resources) -> None:
     if gone:
         _withdraw(job, resources, gone)
         raise Rejected(f"{len(gone)} of {len(new)} instances were deleted before their outputs were verified")
-    known = identifiers.of(job.study, [i.source for i in instances if i.source in present], resources)
+    here = [i.source for i in instances if i.source in present]
+    known = identifiers.of(job.study, here, plan(profile).kept, resources)
     found: Counter[str] = Counter()
     chunks = [Search(resources.orthanc.address, part, known) for part in identifiers.parts(outputs, CHUNK)]
     for hits in resources.processes.map(search, chunks, CHUNK_S):
