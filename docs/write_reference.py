@@ -13,21 +13,22 @@ from pathlib import Path
 from typing import Any, cast
 
 import click
+from pydantic import BaseModel
 
 DOCS = Path(__file__).resolve().parent
 CHECKOUT = DOCS.parent
 sys.path.insert(0, str(CHECKOUT / "plugin"))
 
-from orthanc_deid import states  # noqa: E402  # the path is set above
+from orthanc_deid import profiles, states  # noqa: E402  # the path is set above
 from orthanc_deid.cli.commands import main as cli  # noqa: E402
 from orthanc_deid.confidentiality.options import IMPLEMENTED, Option, code  # noqa: E402
 from orthanc_deid.confidentiality.profile import Profile  # noqa: E402
+from orthanc_deid.confidentiality.rules import RuleAction  # noqa: E402
 from orthanc_deid.service import models  # noqa: E402
 from orthanc_deid.service.app import build  # noqa: E402
 from orthanc_deid.service.routes import ROUTES  # noqa: E402
 from orthanc_deid.service.runtime import Runtime  # noqa: E402
-from orthanc_deid.settings import Configuration  # noqa: E402
-from orthanc_deid.yaml_file import validated  # noqa: E402
+from orthanc_deid.settings import Configuration, load  # noqa: E402
 
 Schema = dict[str, Any]
 WIDTH = 100  # columns of a help text
@@ -37,11 +38,15 @@ KINDS = {"integer": "whole number", "number": "number", "boolean": "true or fals
 def commands() -> Iterator[str]:
     """Yield the help of the command line and of each command."""
     context = click.Context(cli, info_name="orthanc-deid", terminal_width=WIDTH, help_option_names=["-h", "--help"])
-    yield from ("## orthanc-deid", "", "```text", cli.get_help(context), "```", "")
-    for name, command in sorted(cli.commands.items()):
-        if not command.hidden:
-            of = click.Context(command, context, name, terminal_width=WIDTH)
-            yield from (f"## orthanc-deid {name}", "", "```text", command.get_help(of), "```", "")
+    yield from _command(cli, context)
+
+
+def _command(command: click.Command, context: click.Context) -> Iterator[str]:
+    """Yield the help of a command and of those below it."""
+    yield from (f"## {context.command_path}", "", "```text", command.get_help(context), "```", "")
+    for name, below in sorted(command.commands.items()) if isinstance(command, click.Group) else ():
+        if not below.hidden:
+            yield from _command(below, click.Context(below, context, name, terminal_width=WIDTH))
 
 
 def run_help() -> Iterator[str]:
@@ -101,8 +106,19 @@ def answers() -> Iterator[str]:
 
 def settings() -> Iterator[str]:
     """Yield each key of deid.yaml."""
-    for name, schema in _flattened(Configuration):
-        where = "the file itself" if name == "Configuration" else PLACES[name]
+    yield from _keys(Configuration)
+
+
+def profile_keys() -> Iterator[str]:
+    """Yield each key of a profile."""
+    yield from _keys(Profile)
+
+
+def _keys(model: type[BaseModel]) -> Iterator[str]:
+    for name, schema in _flattened(model):
+        if "enum" in schema:
+            continue
+        where = "the file itself" if name == model.__name__ else PLACES[name]
         yield from (f"### {where}", "", schema["description"], "")
         required = schema.get("required", [])
         rows = [
@@ -122,7 +138,14 @@ PLACES = {
     "Refusal": "intake.refuse[]",
     "Limits": "limits",
     "Access": "access",
+    "Dates": "dates",
+    "Private": "private",
+    "Text": "text",
+    "Pixels": "pixels",
+    "Rule": "rules[]",
+    "Native": "native",
 }
+ENUMS = {"Option": "name of an option, from the table above", "RuleAction": ", ".join(f"`{a}`" for a in RuleAction)}
 
 
 def moves() -> Iterator[str]:
@@ -137,8 +160,9 @@ def moves() -> Iterator[str]:
 def shipped() -> Iterator[str]:
     """Yield the profiles in orthanc-config/profiles."""
     rows = []
+    found = load({"ORTHANC_DEID_HOME": "/nonexistent"})
     for path in sorted((CHECKOUT / "orthanc-config" / "profiles").glob("*.yaml")):
-        profile = validated(Profile, path)
+        profile = profiles.load(found, path.stem)
         options = "<br>".join(profile.options) or "none"
         rows.append((f"`{profile.name}`", profile.version, profile.title, options))
     yield from _table(("profile", "version", "what", "options"), rows)
@@ -155,7 +179,7 @@ PARTS: dict[str, dict[str, Callable[[], Iterator[str]]]] = {
     "rest.md": {"routes": routes, "answers": answers},
     "settings.md": {"settings": settings},
     "states.md": {"moves": moves},
-    "profiles.md": {"shipped": shipped, "options": options},
+    "profiles.md": {"shipped": shipped, "options": options, "keys": profile_keys},
 }
 
 
@@ -178,9 +202,11 @@ def _kind(schema: Schema) -> str:
     schema = next((s for s in schema.get("anyOf", []) if s.get("type") != "null"), schema)
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return f"keys: {PLACES[name]}" if name in PLACES else f"[{name}](#{name.lower()})"
+        return ENUMS.get(name) or (f"keys: {PLACES[name]}" if name in PLACES else f"[{name}](#{name.lower()})")
     if "const" in schema:
         return f"the word `{schema['const']}`"
+    if "enum" in schema:
+        return " or ".join(f"`{word}`" for word in schema["enum"])
     if schema.get("type") == "array":
         return f"list of {_kind(schema['items'])}"
     if schema.get("type") == "object":
@@ -199,6 +225,8 @@ def _default(schema: Schema) -> str:
     value = schema.get("default")
     if value is None or value in ([], {}):
         return "none"
+    if isinstance(value, list) and all(isinstance(word, str) for word in value):
+        return ", ".join(f"`{word}`" for word in value)
     if isinstance(value, dict | list):
         return "see there" if isinstance(value, dict) else "one that takes every study"
     return f"`{json.dumps(value)}`"

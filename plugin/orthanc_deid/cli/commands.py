@@ -14,6 +14,7 @@ from ..errors import DeidError
 from .arguments import Command, States, StudyId
 from .doctor import diagnose
 from .printing import print_studies, print_study
+from .profile import profile
 from .server import Server, read_password
 
 END_STATES = frozenset(states.STATES) - states.ACTIVE - {states.RECEIVED, states.WAITING}
@@ -174,6 +175,9 @@ def door_rules() -> None:
     from ..door_rules import main as print_rules
 
     sys.exit(print_rules())
+
+
+main.add_command(profile)
 
 
 def _pages(server: Server, status: str | None, project: str | None, limit: int) -> tuple[list[dict[str, Any]], bool]:

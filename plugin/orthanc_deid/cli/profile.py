@@ -1,0 +1,165 @@
+"""`orthanc-deid profile`: what a profile does with every attribute, whether it is right, how two differ."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+from pydicom._dicom_dict import DicomDictionary
+
+from .. import profiles, settings
+from ..confidentiality import attributes, native, private, table
+from ..confidentiality.plan import Action, Decision, decisions, plan
+from ..confidentiality.profile import Profile
+from ..errors import ConfigurationError
+
+
+class Line(NamedTuple):
+    """One attribute: what happens to it, who does it, and why."""
+
+    attribute: str
+    keyword: str
+    action: str
+    by: str
+    why: str
+
+
+@click.group()
+def profile() -> None:
+    r"""Look at profiles: what happens to every attribute, and why.
+
+    \b
+    orthanc-deid profile list                        the names
+    orthanc-deid profile show research               every attribute
+    orthanc-deid profile show research StudyDate 0008,103E
+    orthanc-deid profile check profiles/trial.yaml   is the file right?
+    orthanc-deid profile diff basic research         where two profiles differ
+
+    These need no running server. Profiles are found beside the configuration (ORTHANC_DEID_CONFIG), then among those
+    shipped.
+    """
+
+
+@profile.command("list")
+def list_profiles() -> None:
+    """List the profiles that can be used, with their titles and options."""
+    found = settings.load()
+    for name in profiles.known(found):
+        try:
+            told = profiles.load(found, name)
+        except ConfigurationError as error:
+            click.secho(f"{name}: {error}", fg="red")
+            continue
+        click.echo(f"{name} {told.version}: {told.title}")
+        for option in told.options:
+            click.echo(f"    {option}")
+
+
+@profile.command()
+@click.argument("name")
+@click.argument("attribute", nargs=-1)
+@click.option("--listed", is_flag=True, help="Only attributes of Table E.1-1, private ones, and what rules name.")
+@click.pass_context
+def show(context: click.Context, name: str, attribute: tuple[str, ...], *, listed: bool) -> None:
+    """Show what a profile does with every attribute, who carries it out, and why.
+
+    `native` is Orthanc's own /anonymize, `pass` what follows it; on folders and on arrival the pass does all of it.
+    Name attributes by keyword or gggg,eeee to see only these. An attribute that is in no line is removed, wherever it
+    stands.
+    """
+    told = profiles.load(settings.load(), name)
+    lines = [line for line in explained(told) if not listed or not line.why.startswith("not in Table")]
+    if attribute:
+        wanted = {word.casefold().strip("()") for word in attribute}
+        lines = [line for line in lines if {line.attribute.casefold(), line.keyword.casefold()} & wanted]
+        if not lines:
+            raise click.ClickException("no attribute of the dictionary or the table is called so: it is removed")
+    _print(context, lines)
+
+
+@profile.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def check(file: Path) -> None:
+    """Check a profile's file; each fault is told with its line.
+
+    What it is based on is found beside it, beside the configuration, and among the shipped. Exit 2 if it has faults.
+    """
+    told = profiles.read(settings.load(), file)
+    for text in _creators(told):
+        click.secho(f"{file.name}: {text}", fg="yellow", err=True)
+    click.echo(
+        f"{told.name} {told.version} ({told.digest}) is right; {len(plan(told).tags)} attributes stay in some form"
+    )
+
+
+@profile.command()
+@click.argument("first")
+@click.argument("second")
+@click.pass_context
+def diff(context: click.Context, first: str, second: str) -> None:
+    """Show the attributes that two profiles treat differently, and how. Exit 1 if there are any."""
+    found = settings.load()
+    ours, theirs = (
+        {line.attribute: line for line in explained(profiles.load(found, name))} for name in (first, second)
+    )
+    lines = []
+    for attribute in sorted(ours.keys() | theirs.keys()):
+        one, other = ours.get(attribute), theirs.get(attribute)
+        if (one and one.action) != (other and other.action):
+            known = one or other
+            assert known  # noqa: S101  # it stands in one of the two
+            words = [line.action if line else Action.REMOVE.value for line in (one, other)]
+            whys = [f"{name}: {line.why if line else 'in no list'}" for name, line in ((first, one), (second, other))]
+            lines.append(Line(attribute, known.keyword, " -> ".join(words), known.by, "; ".join(whys)))
+    _print(context, lines)
+    context.exit(1 if lines else 0)
+
+
+def explained(told: Profile) -> Iterator[Line]:
+    """Yield every attribute of the dictionary, of the table, and every private one that is safe."""
+    kept = set(native.kept(told))
+    for tag, decision in sorted(decisions(told)):
+        text = f"{tag >> 16:04X},{tag & 0xFFFF:04X}"
+        yield Line(text, DicomDictionary[tag][4], _action(decision), _by(tag, decision, kept), decision.why)
+    for row in table.rows():
+        if row.tag is None:
+            yield Line(row.text, row.name, Action.REMOVE.value, "pass", f"Table E.1-1: {row.basic}, by its group")
+        elif row.tag not in DicomDictionary:
+            yield Line(row.text, row.name, Action.REMOVE.value, "native, pass", "newer than the dictionary at hand")
+    found = plan(told)
+    for (creator, group, offset), decision in found.private.items():
+        shown = "xx" if offset is None else f"{offset:02X}"
+        yield Line(f'{group:04X},"{creator}",{shown}', "", _action(decision), "pass", decision.why)
+    for safe in private.listed(found.lists):
+        text = f'{safe.group:04X},"{safe.creator}",{safe.offset:02X}'
+        yield Line(text, "", safe.safe.action, "pass", "Retain Safe Private")
+
+
+def _action(decision: Decision) -> str:
+    if decision.action is Action.CLEAN:
+        return f"clean, else {decision.otherwise}"
+    return decision.action.value
+
+
+def _by(tag: int, decision: Decision, kept: set[int]) -> str:
+    if decision.action is Action.REMOVE and tag in table.basic() and tag not in kept:
+        return "native, pass"
+    return "native" if tag in attributes.IDENTITY else "pass"
+
+
+def _creators(told: Profile) -> Iterator[str]:
+    """Say which rules name a creator that no list knows: a misspelt one does nothing, silently."""
+    known = private.creators(frozenset({"standard", "converter", "tcia"}))
+    for creator, group, _offset in plan(told).private:
+        if creator not in known:
+            yield f'no list knows the creator "{creator}" ({group:04X}); right only if your devices write it so'
+
+
+def _print(context: click.Context, lines: list[Line]) -> None:
+    if context.obj and context.obj.as_json:
+        click.echo(json.dumps([line._asdict() for line in lines], indent=2))
+        return
+    widths = [max((len(line[column]) for line in lines), default=0) for column in range(4)]
+    for line in lines:
+        click.echo("  ".join(word.ljust(width) for word, width in zip(line[:4], widths, strict=True)) + f"  {line.why}")
