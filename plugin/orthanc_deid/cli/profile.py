@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
-from pydicom._dicom_dict import DicomDictionary
 
 from .. import profiles, settings
 from ..confidentiality import attributes, native, private, table
@@ -121,11 +120,11 @@ def explained(told: Profile) -> Iterator[Line]:
     kept = set(native.kept(told))
     for tag, decision in sorted(decisions(told)):
         text = f"{tag >> 16:04X},{tag & 0xFFFF:04X}"
-        yield Line(text, DicomDictionary[tag][4], _action(decision), _by(tag, decision, kept), decision.why)
+        yield Line(text, table.name(tag), _action(decision), _by(tag, decision, kept), decision.why)
     for row in table.rows():
         if row.tag is None:
             yield Line(row.text, row.name, Action.REMOVE.value, "pass", f"Table E.1-1: {row.basic}, by its group")
-        elif row.tag not in DicomDictionary:
+        elif row.tag in table.newer():
             yield Line(row.text, row.name, Action.REMOVE.value, "native, pass", "newer than the dictionary at hand")
     found = plan(told)
     for (creator, group, offset), decision in found.private.items():

@@ -102,7 +102,7 @@ class Profile(_Model):
         description='a text, "1"; written there too, with digits that change with anything in the profile'
     )
     title: Annotated[str, Field(min_length=1, max_length=200)] = Field(description="a line for people")
-    based_on: Name | None = Field(default=None, description="another profile, for all that this one leaves out")
+    based_on: Name | None = Field(default=None, description="the profile that says all that this one leaves out")
     options: tuple[Annotated[Option, Field(strict=False)], ...] = Field(
         default=(), description="the standard's names; given with based_on they take the place of all of its options"
     )
