@@ -41,6 +41,7 @@ _UNLIKE_UTF8 = frozenset(
     }
 )  # fmt: skip
 _IDEOGRAPHIC = 0x0E00  # from Thai on; three bytes of UTF-8
+_TEXT_PER_CONTROL = 8  # characters; fewer, and it is data
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ufffd]")
 
 
@@ -103,17 +104,21 @@ def decodes(value: bytes, encodings: Encodings) -> bool:
 def decoded(value: bytes, encodings: Encodings, vr: str) -> str | None:
     """Answer the text that a person would see, whatever is declared; None where the bytes are no text.
 
-    Padding with NUL is left out, several values stay separated by a backslash. First comes UTF-8 where it can be
-    nothing else, then what is declared, the declared sets without their escape sequences, UTF-8, and Western Europe.
+    Padding with NUL is left out, several values stay separated by a backslash, a stray control character becomes a
+    blank. First comes UTF-8 where it can be nothing else, then what is declared, the declared sets without their
+    escape sequences, UTF-8, and Western Europe.
     """
     value = value.rstrip(b"\x00")
     if value.isascii() and _ESC not in value:
-        text = value.decode("ascii")
-        return None if _CONTROLS.search(text) else text
-    for text in _readings(value, encodings, vr):
-        if not _CONTROLS.search(text):
-            return text
-    return None
+        return _readable(value.decode("ascii"))
+    readings = list(_readings(value, encodings, vr))
+    clean = (text for text in readings if not _CONTROLS.search(text))
+    return next(clean, None) or _readable(readings[0])
+
+
+def _readable(text: str) -> str | None:
+    blanked, count = _CONTROLS.subn(" ", text)
+    return blanked if count * _TEXT_PER_CONTROL <= len(text) else None
 
 
 def _readings(value: bytes, encodings: Encodings, vr: str) -> Iterator[str]:

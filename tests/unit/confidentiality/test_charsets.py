@@ -154,9 +154,15 @@ def test_a_writer_that_forgets_to_begin_anew_is_read() -> None:
 
 def test_bytes_that_are_no_text_are_none() -> None:
     assert decoded(b"\x01\x02\x03\xff", DEFAULT, "LT") is None
-    assert decoded(b"abc\x07", DEFAULT, "LT") is None
+    assert decoded(bytes(range(64)), DEFAULT, "LT") is None
     assert decoded(b"abc\x00", DEFAULT, "LT") == "abc"
     assert decoded(b"a\r\n\tb\f", DEFAULT, "LT") == "a\r\n\tb\f"
+
+
+def test_a_stray_control_character_does_not_hide_a_name() -> None:
+    assert decoded(b"seen by Mueller\x07", DEFAULT, "LT") == "seen by Mueller "
+    assert decoded("gesehen von\x0b Müller".encode("latin_1"), DEFAULT, "LT") == "gesehen von  Müller"
+    assert decoded(b"seen by \x1b%G Mueller", ("ascii", "euc_kr"), "LT") == "seen by  %G Mueller"
 
 
 @pytest.mark.parametrize("terms", SETS)
