@@ -6,6 +6,7 @@ from pydicom.tag import BaseTag
 
 from .options import BASIC_CODE, Option, code
 from .profile import Profile
+from .rules import RuleAction
 
 IDENTITY_REMOVED = 0x00120062
 METHOD = 0x00120063
@@ -20,7 +21,10 @@ def attributes(profile: Profile, version: str) -> list[tuple[int, str, bytes]]:
     """Answer tag, VR and bytes of everything but the code sequence."""
     lines = (f"{PRODUCT} {version}", f"{profile.name} {profile.version} {profile.digest}")
     text = "\\".join(line.replace("\\", "/")[:_LONGEST] for line in lines)
-    dates = next((word for option, word in _DATES.items() if profile.has(option)), b"REMOVED")
+    shifts = any(rule.action is RuleAction.SHIFT for rule in profile.rules)
+    dates = next(
+        (word for option, word in _DATES.items() if profile.has(option)), b"MODIFIED" if shifts else b"REMOVED"
+    )
     return [
         (IDENTITY_REMOVED, "CS", b"YES"),
         (METHOD, "LO", text.encode("ascii", "replace")),
