@@ -12,6 +12,7 @@ import click
 from .. import __version__, states
 from ..errors import DeidError
 from .arguments import Command, States, StudyId
+from .deidentify import deidentify
 from .doctor import diagnose
 from .printing import print_studies, print_study
 from .profile import profile
@@ -178,6 +179,7 @@ def door_rules() -> None:
 
 
 main.add_command(profile)
+main.add_command(deidentify)
 
 
 def _pages(server: Server, status: str | None, project: str | None, limit: int) -> tuple[list[dict[str, Any]], bool]:

@@ -1,0 +1,1 @@
+"""The folder door: de-identify a folder of files into another one, without any server."""
