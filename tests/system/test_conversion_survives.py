@@ -42,13 +42,8 @@ IDENTITY = frozenset(
         "SeriesDescription", "SeriesInstanceUID", "StationName", "StudyDescription", "StudyID", "StudyInstanceUID",
     }
 )  # fmt: skip
-# Guesses of the converter from a series' description, and coils' names in mode vocabulary.
-WORDS = frozenset(
-    {
-        "BidsGuess", "CoilString", "MatrixCoilMode", "PulseSequenceDetails", "PulseSequenceName",
-        "ReceiveCoilActiveElements", "ReceiveCoilName", "SequenceName", "WipMemBlock",
-    }
-)  # fmt: skip
+# Of a sequence's file name that a site gave; mode vocabulary does not know it.
+WORDS = frozenset({"BidsGuess", "PulseSequenceDetails"})
 
 
 @dataclass(frozen=True)

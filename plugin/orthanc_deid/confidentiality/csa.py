@@ -8,6 +8,7 @@ worklist entries - so nothing is copied that was not looked at. What dcm2niix re
 import re
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 
 Clean = Callable[[str], str]
 
@@ -66,6 +67,7 @@ _NUMBER = re.compile(rb"[+-]?(0x[0-9a-fA-F]{1,8}|\d{0,12}\.?\d{1,17}|\d{1,12}\.)
 _VR = re.compile(rb"[A-Z]{2}")
 
 
+@lru_cache(maxsize=8)  # the series header is the same in every instance of a series
 def cleaned(data: bytes, clean: Clean) -> bytes | None:
     """Answer a header with the same layout and only what is known to say nothing of a person; None if unreadable.
 
@@ -164,20 +166,20 @@ _BEGIN, _END = b"### ASCCONV BEGIN", b"### ASCCONV END"
 _LINE = re.compile(rb"^([A-Za-z][\w.\[\]]{0,127})[ \t]*=[ \t]*([^\n]{1,4000})$", re.MULTILINE | re.ASCII)
 _NUMBER_KEYS = re.compile(
     rb"""
-    ^(al(TR|TE|TI)\[ | adFlipAngleDegree\[ | l(Inv)?Contrasts$ | lAverages$ | dAveragesDouble$ | lRepetitions$
+    al(TR|TE|TI)\[ | adFlipAngleDegree\[ | l(Inv)?Contrasts$ | lAverages$ | dAveragesDouble$ | lRepetitions$
     | lDelayTimeInTR$ | sKSpace\. | sFastImaging\. | sPat\. | sSliceAcceleration\. | sDiffusion\. | sAsl\.
     | sSliceArray\.(lSize|lConc|uc\w+|asSlice\[\d+\]\.(d\w+|sPosition\.d\w+|sNormal\.d\w+))$
     | sRSatArray\.asElm\[\d+\]\. | sRXSPEC\.alDwellTime\[ | sPrepPulses\.ucMTC$ | sWi[pP]MemBlock\.a[dl]Free\[
     | sTXSPEC\.asNucleusInfo\[\d+\]\.flReferenceAmplitude$ | sProtConsistencyInfo\.ulConvFromVersion$
-    | sGRADSPEC\.(asGPAData\[0\]\.lOffset[XYZ]|lOffset[XYZ]|alShimCurrent\[\d+\])$ )
-    | ucReadOutMode$ | ucCoilCombineMode$
+    | sGRADSPEC\.(asGPAData\[0\]\.lOffset[XYZ]|lOffset[XYZ]|alShimCurrent\[\d+\])$
     """,
     re.VERBOSE | re.ASCII,
 )
-_TEXT_KEYS = re.compile(
-    rb"CoilElementID\.tCoilID$|^tProtocolName$|^tSequenceFileName$|^sWi[pP]MemBlock\.tFree$"
-    rb"|^sCoilSelectMeas\.sCoilStringForConversion$|^sProtConsistencyInfo\.t(Measured)?BaselineString$"
-)
+_NUMBER_ENDS = (b"ucReadOutMode", b"ucCoilCombineMode")
+_TEXT_ENDS = (
+    b"CoilElementID.tCoilID", b"tProtocolName", b"tSequenceFileName", b"MemBlock.tFree", b".sCoilStringForConversion",
+    b".tBaselineString", b".tMeasuredBaselineString",
+)  # fmt: skip
 # The release of the scanner's software, and sequences of the vendor: they name nobody.
 _VENDORS = re.compile(rb"N4_V[A-Z0-9]{2,6}_LATEST_\d{8}|%SiemensSeq%[\\/]{1,2}\w{1,40}", re.ASCII)
 _QUOTED = re.compile(rb'"{1,2}([^"]*)"{1,2}')
@@ -199,9 +201,9 @@ def _line(key: bytes, value: bytes, clean: Clean) -> bytes:
 
 
 def _line_value(key: bytes, value: bytes, clean: Clean) -> bytes | None:
-    if _NUMBER_KEYS.search(key):
+    if _NUMBER_KEYS.match(key) or key.endswith(_NUMBER_ENDS):
         return value if _NUMBER.fullmatch(value) else None
-    quoted = _QUOTED.fullmatch(value) if _TEXT_KEYS.search(key) else None
+    quoted = _QUOTED.fullmatch(value) if key.endswith(_TEXT_ENDS) else None
     if quoted is None:
         return None
     new = quoted[1] if _VENDORS.fullmatch(quoted[1]) else cleaned_bytes(quoted[1], clean)
