@@ -28,16 +28,22 @@ def new_errors(source: bytes, output: bytes, folder: Path) -> Counter[str]:
     return errors(output, folder) - errors(source, folder)
 
 
-def unreadable(data: bytes, folder: Path) -> list[str]:
-    """Answer which of the two other readers refuse a file, with the end of what they say."""
+def refusals(data: bytes, folder: Path) -> dict[str, str]:
+    """Answer which of the two other readers refuse a file, each with the end of what it says."""
     path = _saved(data, folder)
     commands: tuple[list[str | Path], ...] = (["dcmdump", "--quiet", path], ["gdcminfo", path])
-    refused = []
+    refused = {}
     for command in commands:
         done = subprocess.run(command, capture_output=True, check=False, timeout=_SECONDS)
         if done.returncode:
-            refused.append(f"{command[0]}: {(done.stderr or done.stdout)[-200:].decode('utf-8', 'replace')}")
+            refused[str(command[0])] = (done.stderr or done.stdout)[-200:].decode("utf-8", "replace")
     return refused
+
+
+def new_refusals(source: bytes, output: bytes, folder: Path) -> dict[str, str]:
+    """Answer the readers that open the source and not the output."""
+    before = refusals(source, folder)
+    return {reader: said for reader, said in refusals(output, folder).items() if reader not in before}
 
 
 def _saved(data: bytes, folder: Path) -> Path:

@@ -194,7 +194,7 @@ def _drawings() -> Dataset:
 def _encapsulated(name: str, sop_class: str, mime: str, data: bytes) -> Dataset:
     ds = without_steps(base(name, sop_class, "DOC"))
     ds.ContentDate, ds.ContentTime, ds.AcquisitionDateTime = "20200615", "112000", ""
-    ds.BurnedInAnnotation, ds.DocumentTitle, ds.ConversionType = "YES", f"Letter about {MARKER}", "WSD"
+    ds.BurnedInAnnotation, ds.DocumentTitle, ds.ConversionType = "NO", f"Letter about {MARKER}", "WSD"
     ds.ConceptNameCodeSequence = code("18748-4", "LN", "Diagnostic Imaging Report")
     source = reference(CTImageStorage, "ct-1")
     source.PurposeOfReferenceCodeSequence = code("121322", "DCM", "Source of this")
