@@ -2,7 +2,7 @@
 
 The layout (tags with items, CSA1 and CSA2) is that of nibabel's documentation "Siemens format DICOM with CSA header".
 Scanners write names and VRs into fields of fixed size over whatever the memory held before - parts of the protocol, of
-worklist entries - so nothing is copied that was not looked at. What dcm2niix reads is taken from 1.0.20260724.
+forms - so nothing is copied that was not looked at. What dcm2niix reads is taken from 1.0.20260724.
 """
 
 import re
@@ -139,7 +139,7 @@ class _Header:
         size = header[1] if self.second else header[0] - self.surplus
         self.put(_ITEM.pack(*header))
         _expect(0 <= size <= len(self.data) - self.at and header[2] in _MARKS | {0})
-        _expect(all(0 <= number <= size + _MOST for number in header))
+        _expect(min(header) >= 0 and max(header) <= size + _MOST)
         start = self.at
         if name in _KEPT:
             new = self.value(name, self.data[start : start + size].split(b"\0", 1)[0].rstrip())
