@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.uid import MRImageStorage
+from pydicom.uid import ImplicitVRLittleEndian, MRImageStorage
 
 from objects import BASIC, MARKER, RESEARCH, ROOT, VERSION, image, pseudonyms, written
 from orthanc_deid.confidentiality.deidentify import deidentify
@@ -143,6 +143,17 @@ def philips(ds: Dataset, volume: int, place: int) -> None:
     block.add_new(0x13, "IS", volume + 1)
 
 
+def philips_behind_another_block(ds: Dataset, volume: int, place: int) -> None:
+    for group in (0x2001, 0x2005):
+        ds.private_block(group, f"MAKER {MARKER}", create=True).add_new(0x03, "LO", MARKER)
+    philips(ds, volume, place)
+
+
+def philips_without_vrs(ds: Dataset, volume: int, place: int) -> None:
+    ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    philips(ds, volume, place)
+
+
 def uih(ds: Dataset, volume: int, _place: int) -> None:
     b, direction = SHELLS[volume]
     ds.Manufacturer = "UIH"
@@ -197,7 +208,10 @@ def csa_header(b: float, direction: tuple[float, float, float]) -> bytes:
     return b"".join(parts)
 
 
-@pytest.fixture(params=[philips, uih, ge, siemens], ids=lambda vendor: vendor.__name__)
+@pytest.fixture(
+    params=[philips, philips_behind_another_block, philips_without_vrs, uih, ge, siemens],
+    ids=lambda vendor: vendor.__name__,
+)
 def source(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     folder = tmp_path / "source"
     folder.mkdir()

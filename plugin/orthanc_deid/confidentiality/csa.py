@@ -60,6 +60,12 @@ _WORDS = {
 }
 _PATTERNS = {name: re.compile(pattern) for name, pattern in _WORDS.items()}
 _TYPED = frozenset({b"CoilString", b"ImaCoilString", b"ReceivingCoil", b"SequenceName", b"TransmittingCoil"})
+# The release of the scanner's software, sequences of the vendor, coil elements (HEA;HEP, HE1-4): they name nobody.
+_VENDORS = re.compile(
+    rb"N4_V[A-Z0-9]{2,6}_LATEST_\d{8}|%SiemensSeq%[\\/]{1,2}\w{1,40}"
+    rb"|[A-Z]{1,3}\d{0,2}([-,]\d{1,2})*(;[A-Z]{1,3}\d{0,2}([-,]\d{1,2})*){0,40}",
+    re.ASCII,
+)
 _PROTOCOLS = frozenset({b"MrPhoenixProtocol", b"MrProtocol"})
 _KEPT = _NUMBERS | _TYPED | _PROTOCOLS | _PATTERNS.keys()
 
@@ -93,6 +99,10 @@ def cleaned_bytes(value: bytes, clean: Clean) -> bytes:
         text = value.decode(encoding)
     new = "".join(c if c.isprintable() and c != '"' else " " for c in clean(text)).strip()
     return new.encode(encoding, "replace")
+
+
+def _typed(value: bytes, clean: Clean) -> bytes:
+    return value if _VENDORS.fullmatch(value) else cleaned_bytes(value, clean)
 
 
 class _UnknownLayoutError(Exception):
@@ -152,7 +162,7 @@ class _Header:
         if name in _PROTOCOLS:
             return _protocol(value, self.clean) or b""
         if name in _TYPED:
-            return cleaned_bytes(value, self.clean)
+            return _typed(value, self.clean)
         return value if _PATTERNS[name].fullmatch(value) else b""
 
 
@@ -180,8 +190,6 @@ _TEXT_ENDS = (
     b"CoilElementID.tCoilID", b"tProtocolName", b"tSequenceFileName", b"MemBlock.tFree", b".sCoilStringForConversion",
     b".tBaselineString", b".tMeasuredBaselineString",
 )  # fmt: skip
-# The release of the scanner's software, and sequences of the vendor: they name nobody.
-_VENDORS = re.compile(rb"N4_V[A-Z0-9]{2,6}_LATEST_\d{8}|%SiemensSeq%[\\/]{1,2}\w{1,40}", re.ASCII)
 _QUOTED = re.compile(rb'"{1,2}([^"]*)"{1,2}')
 
 
@@ -206,5 +214,5 @@ def _line_value(key: bytes, value: bytes, clean: Clean) -> bytes | None:
     quoted = _QUOTED.fullmatch(value) if key.endswith(_TEXT_ENDS) else None
     if quoted is None:
         return None
-    new = quoted[1] if _VENDORS.fullmatch(quoted[1]) else cleaned_bytes(quoted[1], clean)
+    new = _typed(quoted[1], clean)
     return b'""' + new + b'""' if new else None

@@ -1,13 +1,10 @@
-import gzip
 import struct
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from objects import MARKER
-from orthanc_deid.confidentiality import csa, ge
+from orthanc_deid.confidentiality import csa
 
 ITEM = struct.Struct("<4i")
 PROTOCOL = """<XProtocol>
@@ -169,6 +166,13 @@ def test_a_text_of_which_nothing_may_stay_takes_its_line_along() -> None:
     assert b"alTR[0]\t = \t2435000" in new
 
 
+@pytest.mark.parametrize("coils", [b"HEA;HEP", b"HE1-4;NE1,2;SP1", b"BC"])
+def test_coil_elements_stay_when_no_text_may(coils: bytes) -> None:
+    new = csa.cleaned(header([(b"ImaCoilString", b"LO", [coils])]), nothing)
+    assert new is not None
+    assert values(new) == {"ImaCoilString": [coils.decode()]}
+
+
 def test_a_cleaned_text_cannot_become_a_line_of_the_protocol() -> None:
     new = csa.cleaned(header(SERIES), lambda _: 'x""\nsPat.lAccelFactPE = 7\n### ASCCONV END ###')
     assert new is not None
@@ -226,8 +230,7 @@ def test_what_is_no_known_header_is_not_kept(data: bytes) -> None:
 
 @given(st.binary(max_size=400))
 def test_any_bytes_end_in_an_answer(data: bytes) -> None:
-    for blob in (csa.cleaned, ge.protocol, ge.user_data):
-        assert isinstance(blob(data, nothing), bytes | None)
+    assert isinstance(csa.cleaned(data, nothing), bytes | None)
 
 
 @st.composite
@@ -242,85 +245,3 @@ def damaged(draw: st.DrawFn) -> bytes:
 def test_a_damaged_header_is_refused_or_comes_out_clean_and_as_long(data: bytes) -> None:
     new = csa.cleaned(data, without_marker)
     assert new is None or (len(new) == len(data) and MARKER.encode() not in new)
-
-
-# GE
-
-
-def protocol_block(text: str) -> bytes:
-    packed = gzip.compress(text.encode())
-    packed = packed[:3] + b"\x08" + packed[4:10] + b"Ex27018Ser5\0" + packed[10:]  # the name of a file
-    return struct.pack("<I", len(packed)) + packed
-
-
-GE_TEXT = f"""SEDESC "Axial of {MARKER}"
-PSEQ "Gradient Echo {MARKER}"
-IOPT "EPI, MPh, {MARKER}"
-SLICEORDER "1"
-VIEWORDER "0"
-NOSLC "15"
-MBACCEL "{MARKER}"
-DELACQ "Minimum"
-DELACQNOAV "0.25"
-PDGMUID "1.2.840.113819.3.1109952946424919"
-"""
-
-
-def lines(block: bytes) -> Iterator[str]:
-    (size,) = struct.unpack_from("<I", block)
-    yield from gzip.decompress(block[4 : 4 + size]).decode().splitlines()
-
-
-def test_the_protocol_block_keeps_order_and_timing() -> None:
-    new = ge.protocol(protocol_block(GE_TEXT), without_marker)
-    assert new is not None
-    assert len(new) % 2 == 0
-    assert b"27018" not in new
-    assert list(lines(new)) == [
-        "",  # what is searched for begins with the end of a line
-        'PSEQ "Gradient Echo"',
-        'IOPT "EPI, MPh"',
-        'SLICEORDER "1"',
-        'VIEWORDER "0"',
-        'NOSLC "15"',
-        'DELACQ "Minimum"',
-        'DELACQNOAV "0.25"',
-    ]
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        protocol_block("<?xml version='1.0'?><a/>"),
-        protocol_block(GE_TEXT)[:-9],
-        protocol_block('SLICEORDER "1"\n' * 200_000),  # more than any protocol unpacks to
-        struct.pack("<I", 3) + b"abc",
-    ],
-    ids=["empty", "XML", "cut", "bomb", "no gzip"],
-)
-def test_what_is_no_known_protocol_block_is_not_kept(data: bytes) -> None:
-    assert ge.protocol(data, nothing) is None
-
-
-def user_data(version: float, size: int = 2048) -> bytes:
-    data = bytearray((MARKER + "09/18/118").encode() * 200)[:size]
-    struct.pack_into("<H", data, 24, 64)
-    struct.pack_into("<f", data, 64, version)
-    return bytes(data)
-
-
-@pytest.mark.parametrize(("version", "at"), [(24.0, [0x3A, 0x30, 0x394]), (26.002, [0x86, 0x7C, 0x354])])
-def test_the_user_defined_data_keeps_three_flags(version: float, at: list[int]) -> None:
-    data = user_data(version)
-    new = ge.user_data(data, nothing)
-    assert new is not None
-    assert len(new) == len(data)
-    kept = {24, 25, *range(64, 68)} | {64 + place + byte for place in at for byte in range(2)}
-    assert {place for place, byte in enumerate(new) if byte} <= kept
-    assert all(new[place] == data[place] for place in kept)
-
-
-@pytest.mark.parametrize("data", [user_data(3.0), user_data(float("nan")), user_data(26.0, 960), b""])
-def test_what_is_no_known_user_defined_data_is_not_kept(data: bytes) -> None:
-    assert ge.user_data(data, nothing) is None
