@@ -2,35 +2,51 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.datadict import dictionary_VR
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
 
-from .plan import CLASS_UIDS
+from orthanc_deid.errors import Rejected
+
+from .attributes import BIRTH_DATES, CLASS_UIDS
 from .pseudonyms import WELL_KNOWN
 
-IDS = frozenset(
-    {
-        0x00100020,  # Patient ID
-        0x00101000,  # Other Patient IDs
-        0x00101001,  # Other Patient Names: PN, listed for the reader
-        0x00101090,  # Medical Record Locator
-        0x00080050,  # Accession Number
-        0x00200010,  # Study ID
-        0x00380010,  # Admission ID
-        0x00380060,  # Service Episode ID
-        0x00401001,  # Requested Procedure ID
-        0x00402016,  # Placer Order Number
-        0x00402017,  # Filler Order Number
-        0x00401006,  # and the retired places of both
-        0x00401007,
-        0x00402006,
-        0x00402007,
-    }
-)
-BIRTH_DATES = frozenset({0x00100030, 0x00100033, 0x00100034})
+# Set of Identifiers -> the attributes whose values belong into it; names are every PN, uids every UI.
+FIELDS: dict[str, str] = {
+    "ids": """
+        AccessionNumber AdmissionID ClinicalTrialSubjectID ClinicalTrialSubjectReadingID
+        FillerOrderNumberImagingServiceRequest FillerOrderNumberImagingServiceRequestRetired FillerOrderNumberProcedure
+        InsurancePlanIdentification MedicalRecordLocator OtherPatientIDs PatientID PerformedProcedureStepID
+        PlacerOrderNumberImagingServiceRequest PlacerOrderNumberImagingServiceRequestRetired PlacerOrderNumberProcedure
+        RequestedProcedureID ScheduledProcedureStepID ServiceEpisodeID StudyID
+    """,
+    "places": """
+        ClinicalTrialCoordinatingCenterName ClinicalTrialSiteName CountryOfResidence CurrentPatientLocation
+        HumanPerformerOrganization InstitutionAddress InstitutionName InstitutionalDepartmentName
+        OrderEntererLocation PatientAddress PatientInstitutionResidence PersonAddress ReferringPhysicianAddress
+        RegionOfResidence RequestingService ResponsibleOrganization VerifyingOrganization
+    """,
+    "contacts": """
+        ContactURI OrderCallbackPhoneNumber OrderCallbackTelecomInformation PatientTelecomInformation
+        PatientTelephoneNumbers PersonTelecomInformation PersonTelephoneNumbers ReferringPhysicianTelephoneNumbers
+    """,
+}
+# Sequences of codes whose meanings name an institution.
+CODED_PLACES = frozenset({0x00080082, 0x00081041})
+
+
+def _tags_of(field: str) -> frozenset[int]:
+    tags = {keyword: tag_for_keyword(keyword) for keyword in FIELDS[field].split()}
+    unknown = [keyword for keyword, tag in tags.items() if tag is None]
+    if unknown:
+        raise KeyError(f"not in the DICOM dictionary: {unknown}")
+    return frozenset(tag for tag in tags.values() if tag is not None)
+
+
+_FIELD_OF = {tag: field for field in FIELDS for tag in _tags_of(field)} | dict.fromkeys(BIRTH_DATES, "dates")
 # Words that stand where a name or id would: they name nobody.
 _PLACEHOLDERS = """
     anon anonym anonymous anonymised anonymized anonymize deidentified de-identified removed redacted unknown
@@ -40,6 +56,7 @@ _PLACEHOLDERS = """
 """
 PLACEHOLDERS = frozenset(_PLACEHOLDERS.split())
 _PARTS = re.compile(r"[\^=\s,;.]+")
+_HYPHENS = re.compile(r"[-\u2010-\u2015]")
 _LEAST = 2  # characters of anything that can identify
 
 
@@ -51,52 +68,74 @@ class Identifiers:
     ids: frozenset[str] = frozenset()
     dates: frozenset[str] = frozenset()
     uids: frozenset[str] = frozenset()
+    places: frozenset[str] = frozenset()  # institutions, departments, addresses, regions
+    contacts: frozenset[str] = frozenset()  # phone numbers and mail addresses
 
     def __or__(self, other: "Identifiers") -> "Identifiers":
-        return Identifiers(
-            self.names | other.names, self.ids | other.ids, self.dates | other.dates, self.uids | other.uids
-        )
+        return Identifiers(**{name: getattr(self, name) | getattr(other, name) for name in KINDS})
+
+    def without(self, *kinds: str) -> "Identifiers":
+        """Leave out whole sets by their names: what a profile retains is no residue."""
+        unknown = set(kinds) - set(KINDS)
+        if unknown:
+            raise ValueError(f"no such set of identifiers: {sorted(unknown)}")
+        return replace(self, **dict.fromkeys(kinds, frozenset()))
 
     def __repr__(self) -> str:
         """Say how many, never which: a log or traceback may show it."""
         return f"Identifiers({len(self.names)} names, {len(self.ids)} ids, {len(self.uids)} UIDs)"
 
 
-def from_dataset(ds: Dataset) -> Identifiers:
-    """Collect from every depth of a dataset."""
-    return _collected(_values(ds))
+KINDS = tuple(field.name for field in fields(Identifiers))
 
 
-def from_tags(tags: Mapping[str, Any]) -> Identifiers:
+def from_dataset(ds: Dataset, *, kept: frozenset[int] = frozenset()) -> Identifiers:
+    """Collect from every depth of a dataset, but for the attributes that a profile keeps; its values stay raw.
+
+    Raises
+    ------
+    Rejected
+        A value that may identify cannot be read.
+    """
+    return _collected(_values(ds), kept)
+
+
+def from_tags(tags: Mapping[str, Any], *, kept: frozenset[int] = frozenset()) -> Identifiers:
     """Collect from every depth of the JSON that Orthanc's GET /instances/{id}/tags answers."""
-    return _collected(_tag_values(tags))
+    return _collected(_tag_values(tags), kept)
 
 
-def _collected(values: Iterable[tuple[int, str, str]]) -> Identifiers:
-    names: set[str] = set()
-    ids: set[str] = set()
-    dates: set[str] = set()
-    uids: set[str] = set()
+def _collected(values: Iterable[tuple[int, str, str]], kept: frozenset[int]) -> Identifiers:
+    found: dict[str, set[str]] = {kind: set() for kind in KINDS}
     for tag, vr, text in values:
+        if tag in kept:
+            continue
         if vr == "PN":
-            names.update(_name_parts(text))
+            found["names"].update(_name_parts(text))
         elif vr == "UI":
             if tag not in CLASS_UIDS and not text.startswith(WELL_KNOWN):
-                uids.add(text)
-        elif tag in BIRTH_DATES:
-            dates.add(text)
-        elif tag in IDS and _counts(text):
-            ids.add(text)
-    return Identifiers(frozenset(names), frozenset(ids), frozenset(dates), frozenset(uids))
+                found["uids"].add(text)
+        elif (field := _FIELD_OF.get(tag)) and (field == "dates" or _counts(text)):
+            found[field].add(text)
+        elif tag in CODED_PLACES and _counts(text):
+            found["places"].add(text)
+    return Identifiers(**{kind: frozenset(texts) for kind, texts in found.items()})
 
 
 def _name_parts(name: str) -> Iterator[str]:
-    """Answer each alphabetic, ideographic and phonetic form and its parts, placeholders left out."""
+    """Answer each alphabetic, ideographic and phonetic form, its parts and the halves of hyphens, no placeholders."""
     for form in name.split("="):
-        parts = [part for part in _PARTS.split(form) if _counts(part) and not part.isdigit()]
+        parts = [part for part in _PARTS.split(form) if _is_name(part)]
         yield from parts
-        if len(parts) > 1:
-            yield " ".join(parts)
+        for part in parts:
+            yield from (half for half in _HYPHENS.split(part) if half != part and _is_name(half))
+        every = [part for part in _PARTS.split(form) if part and part.casefold() not in PLACEHOLDERS]
+        if len(every) > 1:
+            yield " ".join(every)
+
+
+def _is_name(part: str) -> bool:
+    return _counts(part) and not part.isdigit()
 
 
 def _counts(text: str) -> bool:
@@ -106,19 +145,36 @@ def _counts(text: str) -> bool:
 def _values(ds: Dataset) -> Iterator[tuple[int, str, str]]:
     for tag, raw in list(ds.items()):
         # Converting a value is the expensive part: only kinds that are collected, and UN that may be one of them.
-        if not ((raw.VR or _dictionary_vr(tag)) in _LOOKED_AT or tag in IDS or tag in BIRTH_DATES):
+        if not ((raw.VR or _dictionary_vr(tag)) in _LOOKED_AT or tag in _FIELD_OF):
             continue
-        elem = ds[tag]
+        elem = _converted(ds, raw)
         if elem.VR == "SQ":
+            ds[tag] = elem  # parsed once, for the pass too
             for item in elem.value:
                 yield from _values(item)
-        elif elem.VR in ("PN", "UI") or tag in IDS or tag in BIRTH_DATES:
+                if tag in CODED_PLACES and (meaning := _trimmed(item.get("CodeMeaning"))):
+                    yield tag, "LO", meaning
+        elif elem.VR in ("PN", "UI") or tag in _FIELD_OF:
             for value in elem.value if elem.VM > 1 else [elem.value]:
-                if text := str(value or "").strip("\x00 "):
+                if text := _trimmed(value):
                     yield tag, str(elem.VR), text
 
 
 _LOOKED_AT = frozenset({"SQ", "PN", "UI", "UN"})
+
+
+def _converted(ds: Dataset, raw: DataElement | RawDataElement) -> DataElement:
+    """Convert a value and leave the raw one in the dataset: the pass works on bytes."""
+    if isinstance(raw, DataElement):
+        return raw
+    try:
+        return convert_raw_data_element(raw, encoding=ds.original_character_set, ds=ds)
+    except Exception:  # noqa: BLE001  # pydicom raises many kinds for broken values, and quotes them
+        raise Rejected(f"({raw.tag.group:04X},{raw.tag.element:04X}) cannot be read") from None
+
+
+def _trimmed(value: object) -> str:
+    return str(value or "").strip("\x00 ")
 
 
 def _tag_values(tags: Mapping[str, Any]) -> Iterator[tuple[int, str, str]]:
@@ -127,10 +183,13 @@ def _tag_values(tags: Mapping[str, Any]) -> Iterator[tuple[int, str, str]]:
         if isinstance(value, list):
             for item in value:
                 yield from _tag_values(item)
+                meaning = _trimmed(item.get("0008,0104", {}).get("Value"))
+                if tag in CODED_PLACES and meaning:
+                    yield tag, "LO", meaning
         elif isinstance(value, str):
             vr = _dictionary_vr(tag)
-            if vr in ("PN", "UI") or tag in IDS or tag in BIRTH_DATES:
-                yield from ((tag, vr, text) for part in value.split("\\") if (text := part.strip("\x00 ")))
+            if vr in ("PN", "UI") or tag in _FIELD_OF:
+                yield from ((tag, vr, text) for part in value.split("\\") if (text := _trimmed(part)))
 
 
 def _dictionary_vr(tag: int) -> str:

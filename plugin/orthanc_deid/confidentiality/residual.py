@@ -1,22 +1,20 @@
 """Searches a finished file for what identified its source; knows nothing of the pass that made it.
 
-Rules, so that a hit means something:
+What counts as a hit in a text is said in matcher.py, which also the cleaner of texts obeys. Besides:
 
 - UIDs are compared as whole dotted numbers, in every attribute.
-- Names are whole words, without case and accents, in texts; ids also inside longer words from 6 characters on.
-  Names and ids shorter than 4 characters count only as a whole value of a text.
-- CS: whole values from 4 characters. DS and IS: whole values from 6 digits, as shorter numbers are measurements. A
-  value that is longer than these VRs allow is a text.
+- CS: whole values from 4 characters that are no defined term of the standard. DS and IS: whole values from 6 digits,
+  as shorter numbers are measurements. A value that is longer than these VRs allow is a text.
 - UI holds nothing but UIDs; DA, DT and TM are not searched for ids.
 - Birth dates are searched as text in their usual notations, and as DA or DT only in the attributes for birth dates:
   a shifted date of a study may be equal to a birth date by chance and says nothing then.
 - UN, OB and private values are searched as Latin-1 and UTF-8, the bytes of numbers for words from 6 characters on;
   pixel data is not.
+- The meanings of the standard's own codes for what was done (CID 7050) name nobody, whatever the patient is called.
 """
 
 import re
 import struct
-import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -28,25 +26,24 @@ from pydicom.dataelem import DataElement
 
 from orthanc_deid.errors import Rejected
 
-from .identifiers import BIRTH_DATES, Identifiers
-from .plan import NUMBERS
+from . import vocabulary
+from .attributes import BIRTH_DATES, NUMBERS
+from .identifiers import Identifiers
+from .matcher import INSIDE, Matcher, folded, key, matcher, notations
+from .options import BASIC_CODE, Option, code
 
-_UID = re.compile(rb"[0-9]+(?:\.[0-9]+){2,}")
-_WORD = re.compile(r"[^\W_]+")
-_BYTE_WORD = re.compile(rb"[0-9A-Za-z\x80-\xfd]+")
-_SHORT = 4  # characters; fewer count as whole values only
-_INSIDE = 6  # characters from which an id is found inside a longer word, and a number in DS or IS
 _LONGEST_CODE = 16  # characters of one value of CS or DS
 _UNDEFINED = 0xFFFFFFFF
 
 _TEXT = frozenset({"AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 _BYTES = frozenset({"OB", "UN"})
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+_OUR_MEANINGS = frozenset({BASIC_CODE[1], *(code(option)[1] for option in Option)})
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Where something was found, items counted from 0, and its kind: name, id, birth date or uid; never the value."""
+    """Where something was found, items counted from 0, and its kind as in matcher.Span; never the value."""
 
     tag: str
     kind: str
@@ -60,55 +57,39 @@ def search(data: bytes, known: Identifiers) -> list[Finding]:
     Rejected
         The file cannot be read.
     """
-    words = _words(known)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a library's warning may hold a value
-        if not words.bytes.may_be_in(data):
+        if not _known_bytes(known).may_be_in(data):
             return []
+        wanted = matcher(known)
         try:
             ds = dcmread(BytesIO(data), force=False)
-            found = list(_search(ds, words, ""))
-            return found + list(_search(ds.file_meta, words, ""))
+            found = list(_search(ds, wanted, ""))
+            return found + list(_search(ds.file_meta, wanted, ""))
         except Exception as error:  # noqa: BLE001  # pydicom raises many kinds; none may pass as "nothing found"
             raise Rejected(f"the result is not readable ({type(error).__name__})") from None
 
 
-def folded(text: str) -> str:
-    """Take away case and accents."""
-    if not text.isascii():
-        decomposed = unicodedata.normalize("NFKD", text)
-        text = "".join(c for c in decomposed if not unicodedata.combining(c))
-    return text.casefold()
-
-
-class _Words:
-    """Known texts, folded and sorted by how they are compared."""
-
-    def __init__(self, known: Identifiers) -> None:
-        names = {folded(name) for name in known.names}
-        ids = {folded(text) for text in known.ids} - {""}
-        # Two or three digits are anything.
-        ids = {text for text in ids if len(text) >= _SHORT or not text.isdigit()}
-        self.uids = known.uids
-        self.whole = dict.fromkeys(names, "name") | dict.fromkeys(ids, "id")
-        self.name_words = {tuple(_WORD.findall(name)) for name in names if len(name) >= _SHORT} - {()}
-        self.id_words = {tuple(_WORD.findall(text)) for text in ids if len(text) >= _SHORT} - {()}
-        # Scripts that write no blanks between words have no word boundaries to look for.
-        self.inside = {text: "name" for text in names if max(text) > _LATIN_END}
-        self.inside |= {text: "id" for text in ids if len(text) >= _INSIDE}
-        self.dates = frozenset(notation for date in known.dates for notation in _notations(date))
-        self.birth = known.dates
-        self.bytes = _KnownBytes(self)
+@lru_cache(maxsize=8)
+def _known_bytes(known: Identifiers) -> "_KnownBytes":
+    return _KnownBytes(matcher(known))
 
 
 class _KnownBytes:
     """The fast look: whether anything known may stand in the bytes of a file before its pixels."""
 
-    def __init__(self, words: _Words) -> None:
-        self.uids = frozenset(uid.encode("ascii", "replace") for uid in words.uids)
-        self.inside = [text.encode() for text in words.inside]
-        texts = {*words.whole, *words.dates}
-        self.words = frozenset(max(_BYTE_WORD.findall(text.encode()), key=len, default=b"") for text in texts) - {b""}
+    def __init__(self, known: Matcher) -> None:
+        self.uids = frozenset(uid.encode("ascii", "replace") for uid in known.uids)
+        self.words = sorted(
+            {_rarest(run).encode() for run in (*known.runs, *known.id_runs)} | {text.encode() for text in known.inside}
+        )
+        self.joined = sorted(text.encode() for text in known.joined)
+        self.whole = frozenset(max(_BYTE_WORD.findall(text.encode()), key=len, default=b"") for text in known.whole)
+        self.whole -= {b""}
+        self.birth = sorted(date.encode("ascii", "replace") for date in known.birth)
+        self.years = {date[:4].encode("ascii", "replace") for date in known.birth}
+        self.dates = [date.encode() for birth in known.birth for date in notations(birth)]
+        texts = (*known.whole, *known.inside)
         self.always = any(mark in text for text in texts for mark in "\u00fe\u00ff")
 
     def may_be_in(self, data: bytes) -> bool:
@@ -120,16 +101,38 @@ class _KnownBytes:
             return True
         lower = head.lower()
         found = set(_BYTE_WORD.findall(lower))
-        if _meets(self.words, found) or any(text in lower for text in self.inside):
+        if _meets(self.whole, found) or self._dates_in(lower) or self._joined_in(lower):
             return True
-        return any(not word.isascii() and self._accented(word) for word in found)
+        return self._words_in(_canonical(head)) or self._accented([word for word in found if not word.isascii()])
 
-    def _accented(self, word: bytes) -> bool:
-        for encoding in ("utf-8", "latin-1"):
-            text = folded(word.decode(encoding, "replace").replace("\ufffd", " ")).encode()
-            if _meets(self.words, _BYTE_WORD.findall(text)) or any(inside in text for inside in self.inside):
+    def _dates_in(self, lower: bytes) -> bool:
+        if any(date in lower for date in self.birth):
+            return True
+        if not any(year in lower for year in self.years):
+            return False
+        return bool(_ACCENTED_MONTH.search(lower)) or any(date in lower for date in self.dates)
+
+    def _joined_in(self, lower: bytes) -> bool:
+        compact = lower.translate(None, _NOT_ALNUM)
+        return any(text in compact for text in self.joined)
+
+    def _words_in(self, head: bytes) -> bool:
+        lower = head.lower()
+        return any(_stands(head, lower, word) for word in self.words)
+
+    def _accented(self, found: list[bytes]) -> bool:
+        joined = b" ".join(found)
+        latin = joined.replace(b"\xdf", b"ss").decode("latin-1").translate(_LATIN)
+        for text in (latin, joined.decode("utf-8", "ignore")):
+            plain = key(folded(text)).encode()
+            if _meets(self.whole, _BYTE_WORD.findall(plain)) or any(word in plain for word in self.words):
                 return True
         return False
+
+
+def _rarest(run: tuple[str, ...]) -> str:
+    """Answer the word of a run that is most of its own: clinical ones are in every file."""
+    return max(run, key=lambda word: (not vocabulary.is_clinical(word), len(word)))
 
 
 def _meets(known: frozenset[bytes], found: Iterable[bytes]) -> bool:
@@ -137,25 +140,49 @@ def _meets(known: frozenset[bytes], found: Iterable[bytes]) -> bool:
     return any(word in known or word[:-1] in known for word in found)
 
 
+def _canonical(head: bytes) -> bytes:
+    """Write umlauts of two letters as one, as matcher.key does."""
+    for pair in (b"ae", b"oe", b"ue"):
+        for form in (pair, pair.upper(), pair.title()):
+            head = head.replace(form, form[:1])
+    return head
+
+
+def _stands(head: bytes, lower: bytes, word: bytes) -> bool:
+    """Tell whether a word stands somewhere with an end on both sides; `lower` is the head in lower case."""
+    at = lower.find(word)
+    while at >= 0:
+        if _begins(head, at) and _ends(head, at + len(word)):
+            return True
+        at = lower.find(word, at + 1)
+    return False
+
+
+def _begins(head: bytes, at: int) -> bool:
+    before, first, second = head[at - 1 : at], head[at : at + 1], head[at + 1 : at + 2]
+    if not (before.isalpha() if first.isalpha() else before.isdigit()):
+        return True
+    return first.isupper() and (before.islower() or second.islower())
+
+
+def _ends(head: bytes, at: int) -> bool:
+    """Tell whether a word ends here; one byte more may be the next attribute's group number."""
+    last, after, beyond = head[at - 1 : at], head[at : at + 1], head[at + 1 : at + 2]
+    if not (after.isalpha() if last.isalpha() else after.isdigit()) or not beyond.isalnum():
+        return True
+    return (after.isupper() and (last.islower() or beyond.islower())) or (last.isupper() and after.islower())
+
+
+_UID = re.compile(rb"(?<![0-9])[0-9]+(?:\.[0-9]+){2,}")
+_BYTE_WORD = re.compile(rb"[0-9A-Za-z\x80-\xfd]+")
+_NOT_ALNUM = bytes(set(range(128)) - set(b"0123456789abcdefghijklmnopqrstuvwxyz"))
+_ACCENTED_MONTH = re.compile(rb"m[\x80-\xff]{1,2}rz|f[\x80-\xff]{1,2}vr|ao[\x80-\xff]{1,2}t|d[\x80-\xff]{1,2}c")
+_LATIN = {code: folded(chr(code)) for code in range(0xC0, 0x100)}
 _META = 1024  # bytes in which the transfer syntax stands
-_LATIN_END = "\u024f"
 # Deflated, and big endian, where a length stands right before a value and reads as part of it.
 _PARSED_SYNTAXES = (b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.2")
 # Any but ASCII, Latin-1 and UTF-8.
 _OTHER_CHARSET = re.compile(rb"ISO_IR (?!6[^0-9]|100|192)|ISO 2022|GB18030|GBK|\x1b[$(]")
-
-
-@lru_cache(maxsize=8)
-def _words(known: Identifiers) -> _Words:
-    return _Words(known)
-
-
-def _notations(date: str) -> Iterator[str]:
-    if len(date) == len("YYYYMMDD") and date.isdigit():
-        y, m, d = date[:4], date[4:6], date[6:]
-        yield date
-        for mark in "-./":
-            yield from (f"{y}{mark}{m}{mark}{d}", f"{d}{mark}{m}{mark}{y}", f"{m}{mark}{d}{mark}{y}")
 
 
 def _pixels_at(data: bytes) -> int:
@@ -187,39 +214,45 @@ def _fragments_end(data: bytes, at: int) -> int:
     return at + 8 if data[at : at + 4] == b"\xfe\xff\xdd\xe0" else 0
 
 
-def _search(ds: Dataset, words: _Words, path: str) -> Iterator[Finding]:
+def _search(ds: Dataset, known: Matcher, path: str) -> Iterator[Finding]:
     for tag in list(ds.keys()):
         raw, elem = ds.get_item(tag), ds[tag]
         where = f"{path}({elem.tag.group:04X},{elem.tag.element:04X})"
         if elem.VR == "SQ":
             for index, item in enumerate(elem.value):
-                yield from _search(item, words, f"{where}[{index}]")
+                yield from _search(item, known, f"{where}[{index}]")
         elif elem.tag not in _PIXELS:
-            kind = _in_number(raw.value, words) if elem.VR in NUMBERS - _BYTES else _kind(elem, words)
+            kind = _in_number(raw.value, known) if elem.VR in NUMBERS - _BYTES else _kind(elem, known)
             if kind:
                 yield Finding(where, kind)
 
 
-def _kind(elem: DataElement, words: _Words) -> str | None:
+def _kind(elem: DataElement, known: Matcher) -> str | None:
     vr = str(elem.VR)
     if vr in _BYTES:
-        return _in_texts(_byte_texts(elem.value), words)
+        return _in_texts(_byte_texts(elem.value), known)
     texts = [str(value).strip("\x00 ") for value in (elem.value if elem.VM > 1 else [elem.value or ""])]
     if vr == "UI":
-        return "uid" if not words.uids.isdisjoint(texts) else None
-    if elem.tag in BIRTH_DATES and not words.birth.isdisjoint(texts):
+        return "uid" if not known.uids.isdisjoint(texts) else None
+    if elem.tag in BIRTH_DATES and not known.birth.isdisjoint(texts):
         return "birth date"
     if vr in ("CS", "DS", "IS") and max(map(len, texts)) <= _LONGEST_CODE:
-        least = _SHORT if vr == "CS" else _INSIDE
-        return next((words.whole[w] for t in texts if len(w := folded(t)) >= least and w in words.whole), None)
-    return _in_texts(texts, words) if vr in _TEXT or vr in ("CS", "DS", "IS") else None
+        return next((kind for text in texts if (kind := _in_code(vr, text, known))), None)
+    return _in_texts(texts, known) if vr in _TEXT or vr in ("CS", "DS", "IS") else None
 
 
-def _in_number(value: object, words: _Words) -> str | None:
+def _in_code(vr: str, text: str, known: Matcher) -> str | None:
+    return known.code(text) if vr == "CS" or len(text) >= INSIDE else None
+
+
+def _in_number(value: object, known: Matcher) -> str | None:
     """Search the bytes of numbers for longer words: shorter ones are there by chance."""
     text = " ".join(_byte_texts(value))
-    found = {word for word in _WORD.findall(folded(text)) if len(word) >= _INSIDE}
-    return next((words.whole[word] for word in found if word in words.whole), None)
+    found = {word for word in _LONG_WORD.findall(folded(text)) if len(word) >= INSIDE}
+    return next((known.whole[word] for word in found if word in known.whole), None)
+
+
+_LONG_WORD = re.compile(r"[^\W_]+")
 
 
 def _byte_texts(value: object) -> list[str]:
@@ -227,31 +260,5 @@ def _byte_texts(value: object) -> list[str]:
     return [data.decode("latin-1").strip("\x00 "), data.decode("utf-8", "replace").strip("\x00 ")]
 
 
-def _in_texts(texts: list[str], words: _Words) -> str | None:
-    return next((kind for text in texts if (kind := _in_text(text, words))), None)
-
-
-def _in_text(text: str, words: _Words) -> str | None:
-    plain = folded(text)
-    if plain in words.whole:
-        return words.whole[plain]
-    if "." in plain and not words.uids.isdisjoint(match.decode() for match in _UID.findall(text.encode())):
-        return "uid"
-    if any(date in plain for date in words.dates):
-        return "birth date"
-    inside = next((kind for known, kind in words.inside.items() if known in plain), None)
-    return inside or _word_kind(_WORD.findall(plain), words)
-
-
-def _word_kind(found: list[str], words: _Words) -> str | None:
-    if _has_any(found, words.name_words):
-        return "name"
-    return "id" if _has_any(found, words.id_words) else None
-
-
-def _has_any(found: list[str], wanted: set[tuple[str, ...]]) -> bool:
-    """Tell whether one of the wanted runs of words stands among those found."""
-    present = set(found)
-    return any(
-        run[0] in present and any(tuple(found[i : i + len(run)]) == run for i in range(len(found))) for run in wanted
-    )
+def _in_texts(texts: list[str], known: Matcher) -> str | None:
+    return next((kind for text in texts if text not in _OUR_MEANINGS and (kind := known.kind(text))), None)
