@@ -1,4 +1,5 @@
 import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
