@@ -2,19 +2,19 @@
 
 import re
 import subprocess
+import tempfile
 from collections import Counter
-from pathlib import Path
+from functools import lru_cache
 
 # dciodvfy quotes: <value> after "=" or "value", a UID, "a text"; <Keyword> after "Element=" and "attribute" stays.
 _QUOTES = re.compile(r'(?<== )<.*?>(?= - |$)|(?<=value )<.*?>|"[^"]*"|\b\d+(?:\.\d+){2,}\b|(?<=InstanceUID )[\d.]+')
 _SECONDS = 60
+_READERS = (("dcmdump", "--quiet"), ("gdcminfo",))
 
 
-def errors(data: bytes, folder: Path) -> Counter[str]:
+def errors(data: bytes) -> Counter[str]:
     """Answer dciodvfy's errors without the values in them, with how often each."""
-    path = _saved(data, folder)
-    done = subprocess.run(["dciodvfy", path], capture_output=True, check=False, timeout=_SECONDS)
-    lines = (done.stderr + done.stdout).decode("utf-8", "replace").splitlines()
+    lines = _said("dciodvfy", data=data)[1].splitlines()
     return Counter(without_values(line) for line in lines if line.startswith(("Error", "Abort")))
 
 
@@ -23,30 +23,28 @@ def without_values(line: str) -> str:
     return " ".join(_QUOTES.sub("<>", line).split())
 
 
-def new_errors(source: bytes, output: bytes, folder: Path) -> Counter[str]:
+def new_errors(source: bytes, output: bytes) -> Counter[str]:
     """Answer the errors that the output has more often than the source."""
-    return errors(output, folder) - errors(source, folder)
+    return errors(output) - errors(source)
 
 
-def refusals(data: bytes, folder: Path) -> dict[str, str]:
+def refusals(data: bytes) -> dict[str, str]:
     """Answer which of the two other readers refuse a file, each with the end of what it says."""
-    path = _saved(data, folder)
-    commands: tuple[list[str | Path], ...] = (["dcmdump", "--quiet", path], ["gdcminfo", path])
-    refused = {}
-    for command in commands:
-        done = subprocess.run(command, capture_output=True, check=False, timeout=_SECONDS)
-        if done.returncode:
-            refused[str(command[0])] = (done.stderr or done.stdout)[-200:].decode("utf-8", "replace")
-    return refused
+    answers = {command[0]: _said(*command, data=data) for command in _READERS}
+    return {reader: said[-200:] for reader, (code, said) in answers.items() if code}
 
 
-def new_refusals(source: bytes, output: bytes, folder: Path) -> dict[str, str]:
+def new_refusals(source: bytes, output: bytes) -> dict[str, str]:
     """Answer the readers that open the source and not the output."""
-    before = refusals(source, folder)
-    return {reader: said for reader, said in refusals(output, folder).items() if reader not in before}
+    before = refusals(source)
+    return {reader: said for reader, said in refusals(output).items() if reader not in before}
 
 
-def _saved(data: bytes, folder: Path) -> Path:
-    path = folder / "object.dcm"
-    path.write_bytes(data)
-    return path
+@lru_cache(maxsize=512)
+def _said(*command: str, data: bytes) -> tuple[int, str]:
+    """Run a program on a file; remembered, as every profile is compared with the same source."""
+    with tempfile.NamedTemporaryFile(suffix=".dcm") as file:
+        file.write(data)
+        file.flush()
+        done = subprocess.run([*command, file.name], capture_output=True, check=False, timeout=_SECONDS)
+    return done.returncode, (done.stderr + done.stdout).decode("utf-8", "replace")
