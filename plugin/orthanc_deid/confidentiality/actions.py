@@ -73,6 +73,8 @@ def number(run: Run, ds: Dataset, elem: Element) -> Element | None:
     vr = elem.VR
     if vr in BULK and "O" not in dictionary_VR(elem.tag):
         return None  # bytes in place of a number
+    if vr in ("OB", "UN") and reads_as_text(bytes_of(elem)) and elem.tag >> 16 != _PIXELS:
+        return _not_expected(run, elem, "text in bytes")
     if vr is None or vr in NUMBERS or " " in vr:
         return elem
     if vr == "UN":
@@ -209,23 +211,29 @@ def class_uid(_run: Run, _ds: Dataset, elem: Element) -> Element | None:
 def shift(run: Run, _ds: Dataset, elem: Element) -> Element | None:
     """Shift each date; one that cannot be read removes the element."""
     new = dates.shifted(text_of(elem), run.days)
-    return _unreadable(run, elem) if new is None else run.with_value(elem, new)
+    return _not_expected(run, elem, "not a date or time of PS3.5") if new is None else run.with_value(elem, new)
 
 
 def date(run: Run, _ds: Dataset, elem: Element) -> Element | None:
     """Keep a date; one that cannot be read may be anything."""
-    return _unreadable(run, elem) if dates.shifted(text_of(elem), 1) is None else elem
+    return _not_expected(run, elem, "not a date or time of PS3.5") if dates.shifted(text_of(elem), 1) is None else elem
 
 
 def time(run: Run, _ds: Dataset, elem: Element) -> Element | None:
     """Keep a time of day."""
-    return elem if dates.is_time(text_of(elem)) else _unreadable(run, elem)
+    return elem if dates.is_time(text_of(elem)) else _not_expected(run, elem, "not a date or time of PS3.5")
 
 
-def _unreadable(run: Run, elem: Element) -> Element | None:
-    """Remove what is no date, and say so."""
-    run.notes[f"removed {elem.tag.group:04X},{elem.tag.element:04X}: not a date or time of PS3.5"] += 1
+def _not_expected(run: Run, elem: Element, what: str) -> Element | None:
+    """Remove what is not of the kind that it should be, and say so."""
+    run.notes[f"removed {elem.tag.group:04X},{elem.tag.element:04X}: {what}"] += 1
     return None
+
+
+def reads_as_text(value: bytes) -> bool:
+    """Tell whether bytes are a text that somebody wrote, and no measurement."""
+    content = value.strip(b"\x00 ")
+    return len(content) >= _LEAST_TEXT and not content.translate(None, _PRINTABLE)
 
 
 def uncovered_date(run: Run, ds: Dataset, elem: Element) -> Element | None:
@@ -311,6 +319,8 @@ _CLEANED = TEXTS | {"AE", "CS"}
 _PRINTABLE = bytes(range(0x20, 0x7F))
 _UID_CHARACTERS = frozenset("0123456789.\\\x00 ")
 _UID_IN_TEXT = re.compile(rb"(?<![0-9.])[0-2](?:\.(?:0|[1-9][0-9]*)){5,}(?![0-9.])")
+_LEAST_TEXT = 4  # bytes; fewer are text by chance
+_PIXELS = 0x7FE0
 _IN_A_YEAR = {"Y": 1, "M": 12, "W": 52, "D": 365}
 
 HANDLERS: dict[Action, Handler] = {

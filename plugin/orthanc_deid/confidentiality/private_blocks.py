@@ -7,7 +7,7 @@ from pydicom.dataelem import RawDataElement
 
 from . import actions, private
 from .actions import Element, Run, bytes_of
-from .attributes import BULK, NUMBERS
+from .attributes import BULK, NUMBERS, TEXTS
 from .plan import Decision, Plan
 
 _BLOCKS = range(0x10, 0x100)  # elements that name the creator of a block (PS3.5 7.8.1)
@@ -50,9 +50,16 @@ def _one(run: Run, plan: Plan, ds: Dataset, elem: Element, creator: str) -> Elem
         return None
     if ruled:
         return _by_rule(run, ds, known, ruled)
-    if safe is None:
+    if safe is None or not _of_one_kind(vr, safe.vr):
         return None
     return _blob(run, known, safe.action) if safe.action in private.BLOBS else _SAFE[safe.action](run, ds, known)
+
+
+def _of_one_kind(vr: str, listed: str) -> bool:
+    """Tell whether the file holds the kind of value that the list vouches for."""
+    if listed in ("OB", "UN"):
+        return vr != "SQ"
+    return (vr in _WORDS) == (listed in _WORDS) and (vr == "SQ") == (listed == "SQ")
 
 
 def _known(run: Run, elem: Element, vr: str) -> Element | None:
@@ -72,19 +79,22 @@ def _by_rule(run: Run, ds: Dataset, elem: Element, decision: Decision) -> Elemen
 
 
 def _keep(run: Run, ds: Dataset, elem: Element) -> Element | None:
-    """Keep numbers; screen texts and bytes for what is known of the study."""
+    """Keep numbers; clean long texts; screen short ones, which machines write, and bytes."""
     vr = str(elem.VR)
     if vr == "SQ":
         return run.items(ds, elem)
-    if vr in BULK:
+    if vr in BULK or vr == "UN":
         return _bytes(run, elem)
+    if vr in _LONG_TEXTS:
+        return actions.clean(run, ds, elem, actions.remove)
     return elem if vr in NUMBERS else actions.keep(run, ds, elem)
 
 
 def _bytes(run: Run, elem: Element) -> Element | None:
     """Keep bytes unless something known of the study stands in them: nobody knows how to take it out."""
     text = bytes_of(elem).decode("latin-1")
-    return elem if run.texts.screen(text) == text else None
+    judge = run.texts.clean if actions.reads_as_text(bytes_of(elem)) else run.texts.screen
+    return elem if judge(text) == text else None
 
 
 def _blob(run: Run, elem: Element, kind: str) -> Element | None:
@@ -97,6 +107,8 @@ def _shift(run: Run, ds: Dataset, elem: Element) -> Element | None:
     return actions.uncovered_time(run, ds, elem) if elem.VR == "TM" else actions.uncovered_date(run, ds, elem)
 
 
+_WORDS = TEXTS | {"AE", "CS", "PN"}
+_LONG_TEXTS = frozenset({"LT", "ST", "UC", "UT"})
 _SAFE = {
     "keep": _keep,
     "uid": actions.map_uid,

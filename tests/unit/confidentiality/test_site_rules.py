@@ -130,6 +130,27 @@ def test_a_date_that_cannot_be_read_is_removed_and_told_without_its_value() -> N
     assert notes == {"removed 0008,0021: not a date or time of PS3.5": 1}
 
 
+def test_a_list_vouches_for_one_kind_of_value_and_for_bytes_that_nobody_knows() -> None:
+    told = profile(options=(Option.SAFE_PRIVATE,), private={"lists": ("standard", "converter", "tcia")})
+    ds = image()
+    ds.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(0x0E, "LT", "a direction in words")
+    ds.private_block(0x0009, "ELEKTA GAMMAPLAN", create=True).add_new(0x20, "UN", bytes(range(8)))
+    new = result(ds, told)
+    assert not [tag for tag in new.keys() if tag.group == 0x0019]  # noqa: SIM118
+    assert new.private_block(0x0009, "ELEKTA GAMMAPLAN")[0x20].value == bytes(range(8))
+
+
+def test_text_in_bytes_is_removed_and_told() -> None:
+    notes: Counter[str] = Counter()
+    ds = image()
+    ds.add_new(0x00283002 + 4, "OB", b"Smith, John ")  # LUT Data
+    ds.add_new(0x00282000, "OB", bytes(range(64)))  # ICC Profile
+    new = result(ds, RESEARCH, notes)
+    assert "LUTData" not in new
+    assert new.ICCProfile == bytes(range(64))
+    assert notes == {"removed 0028,3006: text in bytes": 1}
+
+
 def test_an_image_that_says_it_has_burned_in_text_is_refused_unless_the_profile_lets_it() -> None:
     ds = image(BurnedInAnnotation="YES")
     with pytest.raises(Rejected, match="BurnedInAnnotation YES"):
