@@ -106,13 +106,13 @@ def _look(request: Request, pool: Processes, progress: Progress) -> Scanned:
 
 def _with_empty_zips_once(found: Scanned, files: list[Source]) -> Scanned:
     """Name a ZIP file that holds no DICOM by itself: office documents are such, with dozens of files in each."""
+    zips = {source.shown: source.path for source in files if source.index >= 0}
     full = {header.source.path for header in found.headers}
-    for path in sorted({source.path for source in files if source.index >= 0} - full):
-        inside = [left for left in found.left if left.path.startswith(f"{path}/")]
-        if all(left.why is Why.NOT_DICOM for left in inside):
-            rest = [left for left in found.left if left not in inside]
-            found = replace(found, left=sorted([*rest, Left(path, "a ZIP file without DICOM", Why.NOT_DICOM)]))
-    return found
+    full |= {zips[left.path] for left in found.left if left.path in zips and left.why is not Why.NOT_DICOM}
+    empty = set(zips.values()) - full
+    left = [left for left in found.left if zips.get(left.path) not in empty]
+    left += [Left(path, "a ZIP file without DICOM", Why.NOT_DICOM) for path in empty]
+    return replace(found, left=sorted(left))
 
 
 @dataclass(frozen=True, repr=False)
