@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+import unicodedata
 from collections.abc import Iterator
 from io import BytesIO
 from itertools import islice
@@ -111,8 +112,8 @@ def _tells_letters(font: Any) -> bool:  # noqa: ANN401
 
 def written(found: list[list[str]]) -> bytes:
     """Write a document of the pages' lines; any character of Unicode can be read back, ASCII stands in clear."""
-    letters = sorted({char for page in found for line in page for char in line if not char.isascii()})
-    fonts = [letters[at : at + _UPPER] for at in range(0, len(letters), _UPPER)] or [[]]
+    letters = sorted({char for page in found for line in page for char in line if _western(char) is None})
+    fonts = [[], *(letters[at : at + _UPPER] for at in range(0, len(letters), _UPPER))]
     codes = {char: (number, _FIRST + at) for number, font in enumerate(fonts) for at, char in enumerate(font)}
     objects = [b"<</Type/Catalog/Pages 2 0 R>>", b""]
     names = []
@@ -129,6 +130,14 @@ def written(found: list[list[str]]) -> bytes:
     return _file(objects)
 
 
+def _western(char: str) -> int | None:
+    """Answer the code of a character in WinAnsiEncoding, which every reader can show."""
+    code = char.encode("cp1252", "ignore")
+    return max(code[0], _SPACE) if code and char not in _DOUBTFUL else None
+
+
+_DOUBTFUL = "\xa0\xad"  # readers take them for a space and a hyphen
+_SPACE = 0x20
 _UPPER, _FIRST = 128, 128  # codes of a font above ASCII, and the first of them
 _PAGE = "<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources{resources}/Contents {content} 0 R>>"  # A4, points
 _TOP, _LEFT, _HIGH = 800, 40, 760  # points
@@ -137,21 +146,45 @@ _COLUMNS = 100  # characters that fit a line
 
 
 def _font(letters: list[str], number: int) -> list[bytes]:
-    """Make the object of a font and, if it has more than ASCII, the map of its upper codes to Unicode after it."""
+    """Make the font of Western letters, or one of others with the map of its codes to Unicode after it."""
     if not letters:
         return [b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>"]
-    glyphs = "".join(f"/u{ord(char):04X}" if ord(char) > _BMP else f"/uni{ord(char):04X}" for char in letters)
-    encoding = f"<</Type/Encoding/BaseEncoding/WinAnsiEncoding/Differences[{_FIRST}{glyphs}]>>"
-    font = f"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding{encoding}/ToUnicode {number + 1} 0 R>>"
+    glyphs = "".join("/" + _glyph(char) for char in letters)
+    widths = " ".join(str(_WIDE if ord(char) > _FIRST_WIDE else _NARROW + _MORE * char.isupper()) for char in letters)
+    font = (
+        f"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding<</Type/Encoding/Differences[{_FIRST}{glyphs}]>>"
+        f"/FirstChar {_FIRST}/LastChar {_FIRST + len(letters) - 1}/Widths[{widths}]/ToUnicode {number + 1} 0 R>>"
+    )
     return [font.encode("ascii"), _stream(_to_unicode(letters))]
 
 
+def _glyph(char: str) -> str:
+    """Answer the name by which the fonts that readers put in place of Helvetica have a letter (Adobe Glyph List)."""
+    code = ord(char)
+    for first, afii in _CYRILLIC:
+        if first <= code < first + 32:
+            return f"afii{afii + code - first + (code > first + 5)}"  # after the sixth letter stands IO
+    match = _LATIN.match(unicodedata.name(char, ""))
+    mark = _MARKS.get(match[3]) if match else None
+    if match and mark:
+        return (match[2] if match[1] == "CAPITAL" else match[2].lower()) + mark
+    return f"u{code:04X}" if code > _BMP else f"uni{code:04X}"
+
+
+_CYRILLIC = ((0x410, 10017), (0x430, 10065))
+_LATIN = re.compile("^LATIN (CAPITAL|SMALL) LETTER ([A-Z]) WITH (.+)$")
+_MARKS = {
+    "ACUTE": "acute", "BREVE": "breve", "CARON": "caron", "CEDILLA": "cedilla", "COMMA BELOW": "commaaccent",
+    "DOT ABOVE": "dotaccent", "DOUBLE ACUTE": "hungarumlaut", "MACRON": "macron", "OGONEK": "ogonek",
+    "RING ABOVE": "ring", "STROKE": "slash",
+}  # fmt: skip
 _BMP = 0xFFFF
+_NARROW, _MORE, _WIDE = 500, 150, 1000  # thousandths of the size of the font
+_FIRST_WIDE = 0x1100  # Hangul and most that follows is as wide as high
 _MOST_ROWS = 100  # of one block of a CMap
 
 
 def _to_unicode(letters: list[str]) -> bytes:
-    ascii_row = "1 beginbfrange\n<20><7E><0020>\nendbfrange\n"
     rows = (f"<{_FIRST + at:02X}><{char.encode('utf-16-be').hex()}>\n" for at, char in enumerate(letters))
     blocks = ""
     while block := list(islice(rows, _MOST_ROWS)):
@@ -159,7 +192,7 @@ def _to_unicode(letters: list[str]) -> bytes:
     return (
         "/CIDInit/ProcSet findresource begin 12 dict begin begincmap/CMapName/D def/CMapType 2 def\n"
         "1 begincodespacerange\n<00><FF>\nendcodespacerange\n"
-        f"{ascii_row}{blocks}endcmap CMapName currentdict/CMap defineresource pop end end"
+        f"{blocks}endcmap CMapName currentdict/CMap defineresource pop end end"
     ).encode("ascii")
 
 
@@ -175,14 +208,12 @@ def _row(text: str, codes: dict[str, tuple[int, int]], size: float) -> bytes:
     """Show a line: one piece for each change of font."""
     pieces: list[tuple[int, bytearray]] = [(0, bytearray())]
     for char in text:
-        number, code = codes.get(char, (pieces[-1][0], ord(char)))
+        western = _western(char)
+        number, code = codes[char] if western is None else (0, western)
         if number != pieces[-1][0]:
             pieces.append((number, bytearray()))
-        pieces[-1][1].extend(b"\\" * (char in "()\\") + bytes([max(code, _SPACE)]))
+        pieces[-1][1].extend(b"\\" * (char in "()\\") + bytes([code]))
     return b"".join(b"/F%d %.2f Tf(%s)Tj\n" % (number, size, bytes(shown)) for number, shown in pieces)
-
-
-_SPACE = 0x20
 
 
 def _stream(content: bytes) -> bytes:
