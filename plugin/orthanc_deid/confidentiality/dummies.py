@@ -23,6 +23,7 @@ BY_TAG: dict[int, bytes] = {
     0x00080060: b"OT",  # Modality
     0x00080064: b"WSD",  # Conversion Type
     0x00100040: b"O",  # Patient's Sex
+    0x00180015: b"WHOLEBODY",  # Body Part Examined
     0x00200062: b"U",  # Image Laterality: unpaired
     0x00280301: b"YES",  # Burned In Annotation
     0x00282110: b"00",  # Lossy Image Compression
