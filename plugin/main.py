@@ -1,13 +1,15 @@
 """Orthanc's PythonScript: the only module that imports `orthanc`; registers the callbacks and starts the service.
 
-Nothing heavy is imported into Orthanc's process, and no orthanc.RestApi* function is called: they keep the GIL and
-deadlock with the received-instance callback.
+Nothing heavy is imported into Orthanc's process (for de-identification on arrival: pydantic), and no orthanc.RestApi*
+function is called: they keep the GIL and deadlock with the received-instance callback.
 """
 
 import json
 import os
 import secrets
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +17,7 @@ import orthanc
 from orthanc_deid import log
 from orthanc_deid.callbacks import Changes, Hints, Orthanc
 from orthanc_deid.door import Actions, Door, Refusal
-from orthanc_deid.header import load_reader
+from orthanc_deid.header import UNWANTED, load_reader, without
 from orthanc_deid.proxy import ROUTE, Proxy, at_once
 from orthanc_deid.service_socket import Service, SocketFolder
 from orthanc_deid.supervisor import Child
@@ -85,7 +87,26 @@ def door(module: Orthanc, rules: dict[str, Any]) -> Door:
         quarantine=Path(rules["quarantine"]),
         instance_bytes=rules["instance_bytes"],
         refusals=[Refusal(**refusal) for refusal in rules["refuse"]],
+        deidentify=arrival(rules) if rules["arrival"] else None,
     )
+
+
+def arrival(rules: dict[str, Any]) -> Callable[[bytes], bytes]:
+    """Load what de-identifies on arrival, from the product's own packages but without numpy.
+
+    Raises
+    ------
+    ConfigurationError
+        The key cannot be read. Whatever is raised here stops Orthanc's start: no instance is stored unexamined.
+    """
+    sys.path.insert(0, rules["site_packages"])
+    try:
+        with without(*UNWANTED):
+            from orthanc_deid.arrival import load  # with pydantic, so for this mode only
+
+            return load(rules["arrival"])
+    finally:
+        sys.path.remove(rules["site_packages"])
 
 
 def extend_explorer(module: Orthanc) -> None:

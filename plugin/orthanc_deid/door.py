@@ -1,5 +1,7 @@
 """The door: looks at each instance before Orthanc stores it, and keeps in quarantine what it refuses.
 
+On request it de-identifies what it lets in (arrival.py), so that Orthanc never stores what arrived.
+
 Orthanc stores an instance unexamined when this callback raises, and waits for it under a mutex: so nothing gets out
 of it but an answer, and it makes no call into Orthanc.
 """
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import log
+from .errors import Rejected
 from .header import Header, NotDicom
 
 Answer = tuple[int, bytes | None]
@@ -56,9 +59,15 @@ class Verdict:
 
 
 class Door:
-    """Orthanc's received-instance callback."""
+    """Orthanc's received-instance callback.
 
-    def __init__(
+    Parameters
+    ----------
+    deidentify
+        Answers what is stored in place of an instance, or raises `Rejected`; None: instances are stored as they come.
+    """
+
+    def __init__(  # noqa: PLR0913  # one fact each
         self,
         *,
         actions: Actions,
@@ -66,12 +75,14 @@ class Door:
         quarantine: Path,
         instance_bytes: int,
         refusals: Sequence[Refusal],
+        deidentify: Callable[[bytes], bytes] | None = None,
     ) -> None:
         self._actions = actions
         self._read = read
         self._incoming = quarantine / "incoming"
         self._instance_bytes = instance_bytes
         self._refusals = tuple(refusals)
+        self._deidentify = deidentify
         self._not_stored = (actions.modify, NOT_STORED)
 
     def __call__(self, dicom: bytes, origin: int) -> Answer:
@@ -84,12 +95,22 @@ class Door:
     def _answer(self, dicom: bytes, origin: int) -> Answer:
         try:
             verdict = self._examine(dicom)
+            if verdict is None:
+                return self._let_in(dicom)
         except NotDicom:
             return self._not_stored  # as Orthanc itself answers; nothing is lost that could be a study
+        except Rejected as error:
+            verdict = Verdict(str(error))
         except Exception as error:  # noqa: BLE001  # a file broken in a way that nobody foresaw
-            verdict = Verdict(f"its header cannot be read ({type(error).__name__})")
-        if verdict is None:
+            verdict = Verdict(f"it cannot be de-identified ({type(error).__name__})")
+        return self._keep_out(verdict, dicom, origin)
+
+    def _let_in(self, dicom: bytes) -> Answer:
+        if self._deidentify is None:
             return (self._actions.keep, None)
+        return (self._actions.modify, self._deidentify(dicom))
+
+    def _keep_out(self, verdict: Verdict, dicom: bytes, origin: int) -> Answer:
         try:
             keep_durably(self._incoming, dicom, self._about(verdict, dicom, origin))
         except OSError as error:
@@ -101,7 +122,12 @@ class Door:
     def _examine(self, dicom: bytes) -> Verdict | None:
         if len(dicom) > self._instance_bytes:
             return Verdict(f"larger than {self._instance_bytes} bytes")
-        header = self._read(dicom)
+        try:
+            header = self._read(dicom)
+        except NotDicom:
+            raise
+        except Exception as error:  # noqa: BLE001  # pydicom raises many kinds for broken files
+            return Verdict(f"its header cannot be read ({type(error).__name__})")
         for refusal in self._refusals:
             if refusal.matches(header):
                 return Verdict("refused by a rule", refusal.name)

@@ -24,6 +24,23 @@ def rules(of: settings.Settings) -> dict[str, Any]:
         "instance_bytes": configuration.limits.instance_bytes,
         "refuse": [refusal.model_dump() for refusal in configuration.intake.refuse],
         "automatic": configuration.intake.automatic,
+        "arrival": arrival(of) if configuration.intake.on_arrival else None,
+    }
+
+
+def arrival(of: settings.Settings) -> dict[str, Any]:
+    """Answer what de-identification on arrival needs: where the key is, never the key, and each project in order."""
+    return {
+        "key_file": str(of.key_file),
+        "projects": [
+            {
+                "name": project.name,
+                "modality": list(project.match.modality),
+                # Only what was said: a default that is spelt out is a contradiction where its option is not chosen.
+                "profile": profiles.load(of, project.profile).model_dump(mode="json", exclude_unset=True),
+            }
+            for project in of.configuration.projects
+        ],
     }
 
 

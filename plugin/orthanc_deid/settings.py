@@ -99,6 +99,11 @@ class Intake(_Model):
     """How studies become known."""
 
     automatic: bool = Field(default=True, description="process every study when it is stable")
+    on_arrival: bool = Field(
+        default=False,
+        description="de-identify each instance before it is stored, so that nothing identified ever is; a project's"
+        " modality is then that of the instance",
+    )
     reconcile_s: float = Field(default=5.0, ge=0.2, le=3600, description="seconds between looks at /changes")
     sweep_s: float = Field(default=600.0, ge=1, le=86400, description="seconds between looks at every study")
     refuse: tuple[Refusal, ...] = Field(default=(), description="instances that are kept out of Orthanc")

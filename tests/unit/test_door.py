@@ -2,12 +2,14 @@ import errno
 import json
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from instances import instance
 from orthanc_deid.door import NOT_STORED, Actions, Door, Refusal, keep_durably
+from orthanc_deid.errors import Rejected
 from orthanc_deid.header import Header, load_reader
 
 KEEP, MODIFY, DISCARD = 1, 2, 3
@@ -16,13 +18,19 @@ SCREEN_SAVE = Refusal("screen-save", None, "SCREEN SAVE")
 CT = "1.2.840.10008.5.1.4.1.1.2"
 
 
-def door(folder: Path, *refusals: Refusal, instance_bytes: int = 2**31) -> Door:
+def door(
+    folder: Path,
+    *refusals: Refusal,
+    instance_bytes: int = 2**31,
+    deidentify: Callable[[bytes], bytes] | None = None,
+) -> Door:
     return Door(
         actions=ACTIONS,
         read=load_reader(""),
         quarantine=folder,
         instance_bytes=instance_bytes,
         refusals=refusals,
+        deidentify=deidentify,
     )
 
 
@@ -119,3 +127,48 @@ def test_nothing_is_raised_when_even_the_log_is_broken(tmp_path: Path, monkeypat
     monkeypatch.setattr("orthanc_deid.log.event", broken)
     dicom = instance(ImageType=["SCREEN SAVE"])
     assert door(tmp_path, SCREEN_SAVE)(dicom, 2) == (MODIFY, NOT_STORED)
+
+
+def raising(error: BaseException) -> Callable[[bytes], bytes]:
+    def deidentify(_dicom: bytes) -> bytes:
+        raise error
+
+    return deidentify
+
+
+def test_what_is_stored_is_the_output_not_the_instance(tmp_path: Path) -> None:
+    dicom = instance()
+    assert door(tmp_path, deidentify=lambda given: b"output of " + given)(dicom, 2) == (MODIFY, b"output of " + dicom)
+    assert not (tmp_path / "incoming").exists()
+
+
+def test_what_cannot_be_deidentified_is_in_quarantine_with_the_reason(tmp_path: Path) -> None:
+    dicom = instance()
+    assert door(tmp_path, deidentify=raising(Rejected("it has no PatientID")))(dicom, 2) == (DISCARD, None)
+    assert kept(tmp_path)[0]["reason"] == "it has no PatientID"
+    [file] = (tmp_path / "incoming").glob("*.dcm")
+    assert file.read_bytes() == dicom
+
+
+@pytest.mark.parametrize("error", [ValueError("Doe^John"), MemoryError(), RecursionError(), OSError("Doe^John")])
+def test_a_fault_in_deidentifying_is_told_by_its_kind_alone(tmp_path: Path, error: Exception) -> None:
+    assert door(tmp_path, deidentify=raising(error))(instance(), 2) == (DISCARD, None)
+    assert kept(tmp_path)[0]["reason"] == f"it cannot be de-identified ({type(error).__name__})"
+
+
+@pytest.mark.parametrize("error", [SystemExit(), KeyboardInterrupt(), GeneratorExit()])
+def test_no_exception_of_any_kind_lets_an_identified_instance_in(tmp_path: Path, error: BaseException) -> None:
+    assert door(tmp_path, deidentify=raising(error))(instance(), 2) == (MODIFY, NOT_STORED)
+
+
+def test_the_sender_sees_a_failure_when_what_cannot_be_deidentified_cannot_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "incoming").write_text("a file where the folder should be")
+    assert door(tmp_path, deidentify=raising(Rejected("x")))(instance(), 2) == (MODIFY, NOT_STORED)
+
+
+def test_what_a_rule_refuses_is_not_deidentified(tmp_path: Path) -> None:
+    made = door(tmp_path, SCREEN_SAVE, instance_bytes=2000, deidentify=raising(AssertionError()))
+    assert made(instance(ImageType=["SCREEN SAVE"]), 2) == (DISCARD, None)
+    assert made(instance(rows=64), 2) == (DISCARD, None)
+    assert made(b"no DICOM", 2) == (MODIFY, NOT_STORED)
+    assert {about["reason"] for about in kept(tmp_path)} == {"refused by a rule", "larger than 2000 bytes"}

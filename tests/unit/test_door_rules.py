@@ -21,6 +21,7 @@ def test_the_rules_are_what_the_settings_say(tmp_path: Path, capsys: pytest.Capt
     assert rules["instance_bytes"] == 5000
     assert rules["refuse"] == [{"name": "a", "sop_class": None, "image_type": "SCREEN SAVE"}]
     assert rules["automatic"] is True
+    assert rules["arrival"] is None
 
 
 def test_pydicom_is_found_where_this_python_has_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,3 +44,19 @@ def test_a_fault_of_a_profile_stops_the_start_too(tmp_path: Path, capsys: pytest
     assert "ours.yaml:3: titel: unknown key (did you mean title?)" in capsys.readouterr().err
     assert main(environment(tmp_path, "projects: [{name: a, profile: theirs}]\n")) == 2
     assert "no profile is called theirs" in capsys.readouterr().err
+
+
+def test_for_deidentification_on_arrival_the_projects_are_told_but_not_the_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "key").write_text("c0ffee" * 8)
+    projects = "[{name: mr, match: {modality: [MR]}, profile: basic}, {name: rest}]"
+    assert main(environment(tmp_path, f"intake: {{on_arrival: true}}\nprojects: {projects}\n")) == 0
+    shown = capsys.readouterr()
+    assert "c0ffee" not in shown.out + shown.err
+    arrival = json.loads(shown.out)["arrival"]
+    assert arrival["key_file"] == str(tmp_path / "key")
+    assert [(p["name"], p["modality"], p["profile"]["name"]) for p in arrival["projects"]] == [
+        ("mr", ["MR"], "basic"),
+        ("rest", [], "research"),
+    ]

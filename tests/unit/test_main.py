@@ -22,9 +22,14 @@ registered = fake_orthanc.REGISTERED
 with open({dicom!r}, "rb") as file:
     answer = registered["received"](file.read(), 3)
 new = sorted({{name.partition(".")[0] for name in set(sys.modules) - before}})
+stored = (answer[1] or b"").decode("latin-1")
 found = {{"modules": new, "registered": sorted(registered), "answer": answer[0], "rest": registered["rest"][0]}}
-print(json.dumps(found))
+print(json.dumps(found | {{"stored": stored}}))
 """
+
+
+UNWANTED = {"numpy", "yaml", "sqlalchemy", "dbos", "fastapi", "requests", "PIL", "gdcm", "pylibjpeg", "openjpeg"}
+ON_ARRIVAL = "intake: {on_arrival: true}\nprojects: [{name: default, profile: basic}]\n"
 
 
 def run(folder: Path, deid: str) -> subprocess.CompletedProcess[str]:
@@ -67,3 +72,25 @@ def test_wrong_settings_stop_the_load(tmp_path: Path) -> None:
     done = run(tmp_path, "limits:\n  instance_byte: 1\n")
     assert done.returncode == 1
     assert "deid.yaml:2: limits.instance_byte: unknown key" in done.stderr
+
+
+def test_on_arrival_the_output_is_stored_and_neither_numpy_nor_yaml_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("ab" * 32)
+    done = run(tmp_path, ON_ARRIVAL)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["answer"] == 2
+    assert "DICM" in found["stored"]
+    assert "Test^One" not in found["stored"]
+    assert "pydantic" in found["modules"]
+    assert UNWANTED & set(found["modules"]) == set()
+
+
+@pytest.mark.parametrize("key", [None, "", "\n", "not hexadecimal"])
+def test_without_a_key_nothing_is_loaded_that_could_take_an_instance(tmp_path: Path, key: str | None) -> None:
+    if key is not None:
+        (tmp_path / "key").write_text(key)
+    done = run(tmp_path, ON_ARRIVAL)
+    assert done.returncode == 1
+    assert "the key " in done.stderr
+    assert "hexadecimal" not in done.stderr

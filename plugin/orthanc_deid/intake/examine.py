@@ -14,6 +14,9 @@ from ..settings import Configuration, Project
 
 METHOD = "0012,0063"  # DeidentificationMethod
 NO_PROJECT = "no project matches"
+BEFORE, ON_ARRIVAL = "de-identified by this software before", "de-identified on arrival"
+# The door would de-identify the pipeline's outputs once more: they would not be what verify expects.
+NOT_IN_THIS_MODE = "stored before de-identification on arrival was switched on"
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,11 @@ def examine(intake: Intake, source: str, *, stable: bool) -> None:
         return
     study = _compare(intake, study)
     if study.status in (states.RECEIVED, states.WAITING, states.IGNORED):
-        if intake.configuration.intake.automatic:
+        why_not = _why_not_started(intake.configuration)
+        if why_not is None:
             _start(intake, study, None, "system")
             return
-        intake.ledger.move(study.id, states.WAITING, reason="automatic processing is off")
+        intake.ledger.move(study.id, states.WAITING, reason=why_not)
     if study.status not in states.ACTIVE:  # started by hand at this moment
         intake.ledger.mark_recheck(study.id, needed=False)
 
@@ -64,7 +68,7 @@ def start_by_hand(intake: Intake, source: str, actor: str) -> int:
     NotFound
         Orthanc does not hold the study.
     Conflict
-        It is at work already, or it is an output of ours.
+        It is at work already, it is an output of ours, or instances are de-identified on arrival.
     """
     if intake.ledger.is_output(source):
         raise Conflict("this study is itself the result of a de-identification")
@@ -73,6 +77,8 @@ def start_by_hand(intake: Intake, source: str, actor: str) -> int:
         raise Conflict(f"the study is {study.status}: it is at work already")
     if _is_settled(study):
         raise Conflict(f"the study is ignored: {study.reason}")
+    if intake.configuration.intake.on_arrival:
+        raise Conflict(f"the study was {NOT_IN_THIS_MODE}: it is processed when that is off again")
     study = _compare(intake, study)
     if study.status != states.DONE and not _start(intake, study, "asked for by a person", actor):
         raise Conflict(f"the study is ignored: {NO_PROJECT}")
@@ -82,11 +88,21 @@ def start_by_hand(intake: Intake, source: str, actor: str) -> int:
 def _add(intake: Intake, source: str) -> Study:
     series = intake.orthanc.series(source)
     first = next((i for s in series for i in s["Instances"]), None)
-    if first and _is_ours(intake.orthanc.tags(first)):
-        return intake.ledger.add(source, "", status=states.IGNORED, reason="de-identified by this software before")
     # Only what is shown until the study starts: the first series that came says little about a study.
     project = _project(intake.configuration, series)
-    return intake.ledger.add(source, project.name if project else "")
+    name = project.name if project else ""
+    if first and _is_ours(intake.orthanc.tags(first)):
+        if intake.configuration.intake.on_arrival:
+            # Its instances are of the project that took them one by one: all have its key, and Modality stays.
+            return intake.ledger.add(source, name, status=states.IGNORED, reason=ON_ARRIVAL)
+        return intake.ledger.add(source, "", status=states.IGNORED, reason=BEFORE)
+    return intake.ledger.add(source, name)
+
+
+def _why_not_started(configuration: Configuration) -> str | None:
+    if configuration.intake.on_arrival:
+        return NOT_IN_THIS_MODE
+    return None if configuration.intake.automatic else "automatic processing is off"
 
 
 def _is_settled(study: Study) -> bool:

@@ -15,6 +15,8 @@ class Withdrawals:
 
     def look(self, intake: Intake, before: float) -> None:
         """Withdraw from studies that ended before that time (UTC seconds), so that no child still stores."""
+        if intake.configuration.intake.on_arrival:
+            return  # what arrives joins the same output studies: acknowledged, searched, and in no ledger
         for study in intake.ledger.in_states(ENDED, updated_before=before):
             key = (study.id, study.run)
             if key not in self._done and study.verified_version < study.version:

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,7 @@ from orthanc_deid.database.deliveries import Deliveries
 from orthanc_deid.database.ledger import Study
 from orthanc_deid.errors import Conflict, NotFound
 from orthanc_deid.intake.examine import Intake, examine, start_by_hand
+from orthanc_deid.intake.withdraw import Withdrawals
 from orthanc_deid.pipeline import DEIDENTIFY, Job
 
 TO_DONE = (states.DEIDENTIFYING, states.VERIFYING, states.EXPORTING, states.DONE)
@@ -176,3 +178,46 @@ def test_a_study_that_orthanc_does_not_hold_is_not_found(intake: Intake) -> None
     with pytest.raises(NotFound):
         start_by_hand(intake, "a", "ann")
     assert intake.ledger.find("a") is None
+
+
+def test_what_was_deidentified_on_arrival_is_shown_with_its_project(
+    new_intake: Callable[..., Intake], archive: FakeArchive
+) -> None:
+    projects = ({"name": "mr", "match": {"modality": ("MR",)}}, {"name": "rest"})
+    intake = new_intake(projects=projects, intake={"on_arrival": True})
+    for source, modality in (("a", "MR"), ("b", "CT")):
+        archive.held[source] = FakeStudy([f"{source}1"], modality, method="Orthanc De-ID 0.1")
+        examine(intake, source, stable=True)
+        study = known(intake, source)
+        assert (study.status, study.reason) == (states.IGNORED, "de-identified on arrival")
+    assert [known(intake, source).project for source in "ab"] == ["mr", "rest"]
+    with pytest.raises(Conflict, match="ignored: de-identified on arrival"):
+        start_by_hand(intake, "a", "ann")
+
+
+def test_what_was_stored_before_waits_while_instances_are_deidentified_on_arrival(
+    new_intake: Callable[..., Intake], archive: FakeArchive
+) -> None:
+    archive.held["a"] = FakeStudy(["i1"])
+    intake = new_intake(intake={"on_arrival": True})
+    examine(intake, "a", stable=True)
+    expected = (states.WAITING, "stored before de-identification on arrival was switched on")
+    assert (known(intake).status, known(intake).reason) == expected
+    assert intake.ledger.to_recheck() == []
+    with pytest.raises(Conflict, match="stored before"):
+        start_by_hand(intake, "a", "ann")
+    start_by_hand(new_intake(), "a", "ann")
+    assert known(intake).status == states.QUEUED
+
+
+def test_what_arrives_in_the_output_of_an_ended_run_is_not_withdrawn(
+    new_intake: Callable[..., Intake], archive: FakeArchive
+) -> None:
+    before = new_intake()
+    archive.held["a"] = FakeStudy(["i1"])
+    examine(before, "a", stable=True)
+    before.ledger.set_output(known(before).id, 1, "out")
+    finish(before, to=(states.CANCELLED,))
+    archive.held["out"] = FakeStudy(["arrived"], method="Orthanc De-ID 0.1")
+    Withdrawals().look(new_intake(intake={"on_arrival": True}), time.time() + 1)
+    assert archive.held["out"].instances == ["arrived"]

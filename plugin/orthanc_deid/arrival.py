@@ -1,0 +1,94 @@
+"""De-identification on arrival: what Orthanc stores in place of the instance that was sent.
+
+Loaded into Orthanc's process in this mode only; it makes no call into Orthanc. Whether an instance carries our own
+mark is not asked: anybody can write it, and what was de-identified before loses nothing that identifies by a second
+time.
+"""
+
+import importlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+from .confidentiality import encode
+from .confidentiality.deidentify import deidentify
+from .confidentiality.identifiers import Identifiers
+from .confidentiality.plan import plan
+from .confidentiality.profile import Profile
+from .confidentiality.pseudonyms import Pseudonyms, project_key
+from .errors import ConfigurationError, Rejected
+
+
+@dataclass(frozen=True)
+class Project:
+    """What is done to the instances of these modalities; none named: of all."""
+
+    modality: frozenset[str]
+    profile: Profile
+    pseudonyms: Pseudonyms
+
+
+class Arrival:
+    """Answers the output for an instance; the first project that matches takes it."""
+
+    def __init__(self, projects: Sequence[Project]) -> None:
+        self._projects = tuple(projects)
+
+    def __call__(self, dicom: bytes) -> bytes:
+        """De-identify one file by itself: what other instances of its study tell is not known yet.
+
+        Raises
+        ------
+        Rejected
+            No project matches, or it cannot be de-identified.
+        """
+        project = self._project(dicom)
+        return deidentify(dicom, project.profile, project.pseudonyms, Identifiers(), version=__version__).data
+
+    def _project(self, dicom: bytes) -> Project:
+        modality: str | None = None
+        for project in self._projects:
+            if not project.modality:
+                return project
+            if modality is None:
+                modality = str(encode.decode(dicom).get("Modality") or "").strip()
+            if modality in project.modality:
+                return project
+        raise Rejected("no project matches")
+
+
+def load(rules: Mapping[str, Any]) -> Arrival:
+    """Make it of what door_rules prints.
+
+    Raises
+    ------
+    ConfigurationError
+        The key cannot be read.
+    """
+    key = _key(Path(rules["key_file"]))
+    projects = [
+        Project(
+            frozenset(project["modality"]),
+            Profile.model_validate_json(json.dumps(project["profile"])),
+            Pseudonyms(project_key(key, project["name"])),
+        )
+        for project in rules["projects"]
+    ]
+    for project in projects:
+        plan(project.profile)  # now, not while the first sender waits
+        if project.profile.documents == "clean":
+            importlib.import_module("pypdf")  # now, while its folder is on sys.path
+    return Arrival(projects)
+
+
+def _key(path: Path) -> bytes:
+    try:
+        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"the key cannot be read ({type(error).__name__})") from None
+    if not key:
+        raise ConfigurationError("the key is empty")
+    return key
