@@ -3,7 +3,7 @@
 
 RUN_PACKAGES=(orthanc orthanc-python orthanc-dicomweb orthanc-gdcm dcmtk python3 python3-venv ca-certificates)
 # shellcheck disable=SC2034  # read by test
-TEST_PACKAGES=(postgresql docker-compose chromium shellcheck dicom3tools libgdcm-tools)
+TEST_PACKAGES=(postgresql docker-compose chromium shellcheck dicom3tools libgdcm-tools poppler-utils)
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then

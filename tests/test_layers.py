@@ -22,7 +22,8 @@ ONLY_THERE = {
     "click": ("cli",),
     "rich": ("cli", "demo"),
     "requests": ("cli", "demo"),
-    "pydicom": ("confidentiality", "header", "demo", "steps"),
+    "pydicom": ("confidentiality", "header", "demo", "steps", "folder"),
+    "pypdf": ("confidentiality",),
 }
 
 # A part and what it may import of ours; a part that is not named may import anything but main.

@@ -14,7 +14,7 @@ FIELDS = frozenset(
     }
 )  # fmt: skip
 
-QUIET = ("pydicom", "dbos", "uvicorn", "uvicorn.access", "uvicorn.error", "urllib3", "alembic", "sqlalchemy")
+QUIET = ("pydicom", "dbos", "uvicorn", "uvicorn.access", "uvicorn.error", "urllib3", "alembic", "sqlalchemy", "pypdf")
 
 _logger = logging.getLogger("orthanc_deid")
 

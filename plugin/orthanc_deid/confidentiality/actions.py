@@ -12,7 +12,7 @@ from pydicom.tag import BaseTag
 from orthanc_deid.errors import Rejected
 
 from . import attribute_types, charsets, dates, documents, dummies
-from .attributes import BULK, DOCUMENT_LENGTH, DOCUMENT_MIME, NUMBERS, TEXTS
+from .attributes import BULK, BURNED_IN, DOCUMENT_LENGTH, DOCUMENT_MIME, NUMBERS, TEXTS
 from .plan import Action, Decision
 from .texts import Texts
 
@@ -109,7 +109,13 @@ def text(run: Run, elem: Element) -> Element:
     new = run.texts.screened(value, vr, run.encodings)
     if _UID_IN_TEXT.search(new):
         new = _UID_IN_TEXT.sub(lambda match: run.uid(match[0].decode("ascii")).encode("ascii"), new)
-    return elem if new is value or new == value else run.with_value(elem, new)
+    return elem if new is value or new == value else _left(run, elem, new)
+
+
+def _left(run: Run, elem: Element, new: bytes) -> Element:
+    """Put what is left of a text; a dummy where nothing is, as the object may require a value."""
+    nothing = not new.strip(b" \\\x00")
+    return run.with_value(elem, dummies.value(elem.tag, vr_of(elem)) or b"" if nothing else new)
 
 
 def clean(run: Run, ds: Dataset, elem: Element, otherwise: Handler) -> Element | None:
@@ -134,7 +140,7 @@ def plain(run: Run, elem: Element) -> Element | None:
         return None
     if elem.VR in ("AE", "CS"):
         new = run.texts.screened(value, str(elem.VR), run.encodings)
-        return elem if new == value else run.with_value(elem, new)
+        return elem if new == value else _left(run, elem, new)
     return elem
 
 
@@ -163,8 +169,10 @@ def _type(run: Run, elem: Element) -> str | None:
 
 def unless_required(run: Run, ds: Dataset, elem: Element) -> Element | None:
     """Remove the attribute; where the object is not valid without it, leave no value or a dummy."""
-    kind = _type(run, elem) if run.sequence is None else None
-    return dummy(run, ds, elem) if kind == "1" else empty(run, ds, elem) if kind == "2" else None
+    kind = _type(run, elem)
+    if kind == "2":
+        return empty(run, ds, elem)
+    return dummy(run, ds, elem) if kind == "1" and run.sequence is None else None
 
 
 def by_type(at_2: Handler, at_1: Handler) -> Handler:
@@ -288,6 +296,8 @@ def document(run: Run, ds: Dataset, elem: Element) -> Element | None:
         ds[BaseTag(DOCUMENT_LENGTH)] = run.raw(
             DOCUMENT_LENGTH, "UL", len(new).to_bytes(4, "little" if run.little else "big")
         )
+    if BURNED_IN in ds:
+        ds[BaseTag(BURNED_IN)] = run.raw(BURNED_IN, "CS", b"NO")
     return run.raw(elem.tag, "OB", new)
 
 
@@ -332,7 +342,7 @@ HANDLERS: dict[Action, Handler] = {
     Action.DUMMY: dummy,
     Action.UNLESS_REQUIRED: unless_required,
     Action.REMOVE_OR_EMPTY: by_type(empty, empty),
-    Action.REMOVE_OR_DUMMY: by_type(remove, dummy),
+    Action.REMOVE_OR_DUMMY: by_type(empty, dummy),
     Action.BY_TYPE: by_type(empty, dummy),
     Action.HASH: hashed,
     Action.ITEMS: items,

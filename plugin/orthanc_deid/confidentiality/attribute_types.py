@@ -22,8 +22,9 @@ def of(sop_class: str, tag: int, sequence: int | None = None) -> str | None:
 
 @cache
 def required_somewhere() -> frozenset[int]:
-    """Answer the attributes that some object requires outside of sequences."""
-    return frozenset().union(*(types.keys() for types in _sop_classes().values()))
+    """Answer the attributes that some object requires, those of items only where they may be empty (Type 2)."""
+    in_items = ({tag for tag, kind in types.items() if kind[0] == "2"} for types in _items().values())
+    return frozenset().union(*(types.keys() for types in _sop_classes().values()), *in_items)
 
 
 @cache

@@ -52,6 +52,7 @@ _PLACEHOLDERS = """
     anon anonym anonymous anonymised anonymized anonymize deidentified de-identified removed redacted unknown
     unidentified none null nil n/a test tests testing phantom patient name noname surname first last mid middle pre
     prefix suffix doctor dr prof mr mrs ms md phd operator user admin default sample example demo dummy qa qc
+    cr ct dx es io ko mg mr nm ot pr pt reg rf rg rtdose rtplan rtstruct sc seg sm sr us xa xc
     enter text value string the and von van der de la le du di da del al bin ben
 """
 PLACEHOLDERS = frozenset(_PLACEHOLDERS.split())

@@ -80,7 +80,8 @@ def _same(uid: str) -> str:
 def _refuse(ds: Dataset, profile: Profile) -> None:
     elem = ds.get_item(attributes.BURNED_IN)
     said = actions.text_of(elem).strip("\x00 ").upper() if elem is not None else ""
-    if said == "YES" and profile.pixels.burned_in == "quarantine":
+    # An encapsulated document has to say YES (PS3.3 C.24.2) and has no pixels.
+    if said == "YES" and attributes.PIXEL_DATA in ds and profile.pixels.burned_in == "quarantine":
         raise Rejected("it says that text is burned into its pixels (BurnedInAnnotation YES)")
 
 

@@ -47,7 +47,7 @@ class Texts:
     def _ask(self, way: str, value: bytes, vr: str, encodings: charsets.Encodings) -> bytes:
         text = charsets.decoded(value, encodings, vr)
         if text is None:
-            return b"" if way == "clean" else charsets.ascii_only(value)
+            return b""  # nobody can say what it is
         parts = [text] if vr in ONE_VALUE else text.split("\\")
         new = [self._ways[way](part) for part in parts]
         if new == parts and charsets.decodes(value, encodings):

@@ -33,7 +33,7 @@ def action(keyword: str, *options: Option) -> Action:
         ("SOPInstanceUID", Option.UIDS, Action.UID, Action.AS_IS),
         ("FrameOfReferenceUID", Option.UIDS, Action.UID, Action.AS_IS),
         ("DateOfLastCalibration", Option.DEVICE_IDENTITY, Action.REMOVE, Action.DATE),
-        ("StudyDescription", Option.CLEAN_DESCRIPTORS, Action.REMOVE, Action.CLEAN),
+        ("StudyDescription", Option.CLEAN_DESCRIPTORS, Action.UNLESS_REQUIRED, Action.CLEAN),
         ("CodeMeaning", Option.CLEAN_DESCRIPTORS, Action.KEEP, Action.CLEAN),
         ("SegmentLabel", Option.CLEAN_DESCRIPTORS, Action.DUMMY, Action.CLEAN),
         ("PlacerOrderNumberProcedure", Option.CLEAN_DESCRIPTORS, Action.DUMMY, Action.DUMMY),
