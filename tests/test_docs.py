@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from orthanc_deid import states
 from orthanc_deid.cli.commands import main
 from orthanc_deid.confidentiality.options import IMPLEMENTED, Option
-from orthanc_deid.confidentiality.profile import Native, Profile
+from orthanc_deid.confidentiality.profile import Profile
 from orthanc_deid.service.routes import ROUTES
 from orthanc_deid.settings import Configuration
 from servers import CHECKOUT
@@ -63,10 +63,18 @@ def test_the_generated_parts_are_what_the_code_says() -> None:
 
 @pytest.mark.parametrize("name", [name for name, command in main.commands.items() if not command.hidden])
 def test_every_command_and_option_is_told(name: str) -> None:
-    part = page("commands.md").partition(f"## orthanc-deid {name}\n")[2].partition("\n## ")[0]
-    assert part
-    options = [o for p in main.commands[name].params if isinstance(p, click.Option) for o in p.opts]
-    assert [option for option in options if option not in part] == []
+    for path, command in below(name, main.commands[name]):
+        part = page("commands.md").partition(f"## orthanc-deid {path}\n")[2].partition("\n## ")[0]
+        assert part
+        options = [o for p in command.params if isinstance(p, click.Option) for o in p.opts]
+        assert [option for option in options if option not in part] == []
+
+
+def below(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    """Yield a command and, where it is a group, those in it."""
+    yield path, command
+    for name, inner in command.commands.items() if isinstance(command, click.Group) else ():
+        yield from below(f"{path} {name}", inner)
 
 
 def test_every_option_before_the_command_is_told() -> None:
@@ -130,7 +138,7 @@ def test_every_profile_option_and_key_is_told() -> None:
     for option in Option:
         row = next(line for line in text.splitlines() if line.startswith(f"| {option.value} |"))
         assert row.endswith("| yes |") == (option in IMPLEMENTED)
-    keys = [*Profile.model_fields, *Native.model_fields]
+    keys = [key for model in models(Profile) for key in model.model_fields]
     assert [key for key in keys if not re.search(rf"^\| `{key}`\s*\|", text, re.MULTILINE)] == []
 
 
