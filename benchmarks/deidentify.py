@@ -497,6 +497,9 @@ def child(name: str, source: Path, target: Path) -> None:
         for file in sorted(source.iterdir()):
             way(file, target / file.name)
     cpu, wall = _cpu() - cpu, time.perf_counter() - wall
+    missing = sum(not (target / file.name).exists() for file in source.iterdir())
+    if missing:
+        sys.exit(f"{missing} files are missing")
     print(json.dumps({"cpu": cpu, "wall": wall, "memory": _memory("VmHWM") - before}))
 
 
