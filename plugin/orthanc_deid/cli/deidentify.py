@@ -60,7 +60,7 @@ def deidentify(  # noqa: PLR0913  # click's arguments
     config: Path | None,
     mapping_folder: Path | None,
 ) -> None:
-    """De-identify the files of a folder into another one, with no server.
+    """De-identify a folder into another one, with no server.
 
     \b
     orthanc-deid deidentify IN OUT --profile research
