@@ -9,9 +9,8 @@ from typing import BinaryIO
 
 from pydicom import Dataset, dcmread
 
-from orthanc_deid.errors import Rejected
-
 from ..confidentiality.identifiers import Identifiers, from_dataset
+from ..errors import Rejected
 from . import unpack
 from .kinds import HEAD, Kind, kind_of, with_preamble
 from .sources import NO_DICOM, Left, Why

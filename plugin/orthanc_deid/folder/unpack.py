@@ -10,7 +10,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from orthanc_deid.errors import Rejected
+from ..errors import Rejected
 
 # A ZIP file that announces more than both is a bomb; DICOM packs to a half or a third, empty masks to a hundredth.
 MOST_BYTES, MOST_TIMES = 2**30, 200
