@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from pydicom.data import get_testdata_file
 
+from conftest import NewOrthanc
 from instances import instance
-from servers import OrthancServer
+from made_objects import everything
+from objects import MARKER, written
+from servers import MAIN, OrthancServer
 
 
 @pytest.fixture
@@ -124,3 +127,37 @@ def test_no_compiled_library_of_our_environment_is_in_orthancs_process(server: O
     maps = Path(f"/proc/{server.pid}/maps").read_text()
     assert "libOrthancPython" in maps
     assert "site-packages" not in maps
+
+
+ON_ARRIVAL = "intake: {on_arrival: true}\nprojects: [{name: default, profile: documents}]\n"
+CLEAN_DOCUMENTS = 'name: documents\nversion: "1"\ntitle: T\nbased_on: research\ndocuments: clean\n'
+# main.py, and a route that tells what is loaded into Orthanc's process.
+PROBE = f"""
+import json, sys
+import orthanc
+sys.path.insert(0, {str(MAIN.parent)!r})
+import main
+orthanc.RegisterRestCallback("/modules", lambda output, uri, **request: output.AnswerBuffer(
+    json.dumps(sorted(sys.modules)), "application/json"))
+"""
+
+
+def test_deidentification_on_arrival_works_without_numpy_in_orthancs_process(
+    new_orthanc: NewOrthanc, tmp_path: Path, python_with_stub: Path
+) -> None:
+    (tmp_path / "probe.py").write_text(PROBE)
+    (tmp_path / "there" / "numpy").mkdir(parents=True)
+    (tmp_path / "there" / "numpy" / "__init__.py").touch()  # one that could be loaded, as where Debian's is installed
+    environment = {"PYTHONPATH": str(tmp_path / "there"), "ORTHANC_DEID_PYTHON": str(python_with_stub)}
+    server = new_orthanc(script=tmp_path / "probe.py", deid=ON_ARRIVAL, environment=environment)
+    (server.folder / "profiles").mkdir()
+    (server.folder / "profiles" / "documents.yaml").write_text(CLEAN_DOCUMENTS)
+    server.start()
+    answers = {name: server.upload(written(ds)).json() for name, ds in everything().items()}
+    assert {name: answer["Status"] for name, answer in answers.items() if answer["Status"] != "Success"} == {}
+    stored = server.get(f"/instances/{answers['pdf']['ID']}/file").content
+    assert b"%PDF" in stored
+    assert MARKER.encode() not in stored
+    modules = {name.partition(".")[0] for name in server.get("/modules").json()}
+    assert {"pydicom", "pydantic", "pypdf"} <= modules
+    assert {"numpy", "yaml", "PIL", "requests", "sqlalchemy", "dbos"} & modules == set()
