@@ -59,269 +59,480 @@ TERMS = """
 # English as reports and descriptions use it.
 ENGLISH = """
     a aahead aascout aaspine abd abdo abdomen abdomenpelvis abdominal abdpel abi ablation able abnormal aborted
-    about above abscess ac accel accelerated acceleration acl acpc acq acquire acquired acquisition across activity
-    acute adc add additional addl adenoma adenopathy adenosine adnexa adult advise advised after again against air
-    all allergic allergy allograft along already also although amyloid an anatomy and anechoic aneurysm ang angio
-    angiogram angiography angle angulated animal anisotropic anisotropy ankle ankles annotation annotations ant
-    antecubital anterior anxious any aorta aortic ap apical appear appears appendicitis application approved
-    approximately arc arch are area arm arms around array art artefact artefacts artefakt arterial arteries artery
-    arthritis arthrogram arthrography arthroplasty arthrosis artifact artifacts as ascites asl aspiration assess
-    assessment asset asymmetric at atelectasis atrium atrophy attenuated attenuation autoalign av average averaged
-    averages avg avgs ax axial axials axillary axis axl b back baker bandwidth barium basal base baseline batch be
-    beam beams because become bedside been before behind being below beneath benign beside between beyond bffe bi
-    biceps bilat bilateral bile biliary biophysical biopsy birads birthday black bladder blade bleed bleeding blip
-    blood bmd body bodycoil bodymark bold bolus bone bones boost both bowel boy bpd bpm brain brainstem bravo breast
-    breasts breath breathheld breathhold breathing bright bssfp bulge bullseye bursa bursitis but bval bvals bvalue
-    bvec bw bx by bypass c caipi caipirinha calc calcification calcifications calcium calculated calculi calculus
-    calf calibration can canal canceled cancelled cancer cannot cap capture captured carcinoma cardiac care
-    caresmart carotid carotids carpal cartilage casl cat category catheter caud cauda caudal cc cd cect cement
-    center centre cerebellar cerebellum cervical cervix ch chamber change changes charcot checkerboard chemo
-    chemotherapy chest chestabdpel child cho cholangiogram cholangiography cholecystitis choline chondral chronic
-    cine circumscribed ciss clariscan class classification claustrophobic clavicle clear clearly clinical clip clips
-    close closed cm cmr coarse coccyx coil coiled coils colfa collection collections colon colonography color
-    colored colour coloured column columns comp compared comparison compatible complete comprehensive compressed
-    compression con concern conclusion cone confused consistent consolidation consult cont contour contours contr
-    contrast conus cooperate cooperative copd copy cor cord coronal coronaries coronary corrected correlate
-    correlation cortex cortical cough could covid cr cran cranial creatinine crl cs csai csense csi ct cta ctac ctc
-    ctdi ctdivol cte ctp ctpa ctu ctv cu cube cuff current currently curve cv cview cyst cystic cystogram
-    cystography cysts dadc dap dark darkfluid dat data datscan day days db dbt dce decubitus dedicated defect
-    defects deg degenerative degraded degree degrees delay delayed demo demonstration demyelinating demyelination
-    den densitometry density dental depth derived dess dev deviceless dexa diabetic diag diagnosis diagnostic
-    diameter diarrhea did diff difference diffuse diffusion dilatation dilated dis disc discogram discs disk
-    dislocation displaced dissection distal distance distended distension distortion diverticulitis dixon dizziness
-    dki dlp dmri do document does done donor doppler dose dota dotanoc dotarem dotatate dotatoc double down dr
-    drainage dsa dsc dsi dtpa dual due duplex during dvt dx dxa dyn dynamic dynamics dyspnea eASL eThrive each eadc
-    early ecg echo echocardiogram echoes ed edema effect effusion effusions efw egfr either ekg elbow elbows else
-    emboli embolism embolus emergency emotion emphysema emptying end endovaginal enema enhanced enhancement
-    enhancing enterography enterorrhaphy entire eovist epi epidural epilepsy equi equilibrium equina er ercp erect
-    esophagram esophagus esp etl eval evaluate evaluation evar even ever every evidence ex exam examination example
-    examples excretory exp expiration expiratory exponential exposure ext extend extends extension external extra
-    extravasation extrusion eyeball eyes f fa face faces facet facial factor fall fast faster fasting fat fatsat
-    fatsuppressed fdg fdopa feature features feet female femoral femur fet fetal fetus fever few ffdm ffe ffp ffs
-    fgre fiber fibre fibrosis fibula fibular field fieldmap fiesta file filling filter filtered find finding
-    findings fine finger fingers first fisp fistula fistulogram five fixation fl flair flash flex flexible flexion
-    florbetapir flow fluid fluidsensitive fluoro fluoroscopy fmap fmri focal focus foetal follow following follows
-    followup foot for foraminal forearm forearms foreign four fourd fov fps fraction fractional fractions fracture
-    fractures frame frames free frog from frontal fs fse fspgr fu full function functional further fx ga gad
-    gadavist gado gadolinium gadovist gallbladder gambling ganglia gantry gas gastric gated gating gbm gd ge
-    gestational get gfr ghz gi girl given glioblastoma glioma globe glu glucose go good gout grade gradient
-    gradientecho graft graph grappa grasp gravid gray gre grey growth gtv guided had haemorrhage half hand hands
-    happy hard hardware hardwareremoval has haste have having hbp hc hdp head headache headaches headcoil heart
-    height held helical hello hematoma hemi hemo hemorrhage hepatic hepatobiliary her here hernia herniated
-    herniation heterogeneous hfp hfs hida high higher highres hip hippo hippocampal hippocampi hippocampus hips
-    hires his history hla hold holds homogeneous horizontal hour hours how however hr hrct hsg humerus hx hydration
-    hydrocephalus hydrogen hydronephrosis hyperband hyperdense hyperechoic hyperintense hypodense hypoechoic
-    hypointense hysterosalpingogram hz iac iacs icd icu id ideal if ild iliac image images imaginary imaging imar
-    img imgs implant implantdisplaced implants import imported impression improved in including incomplete increase
-    increased increment indication infant infarct infarction infection inferior info information infraspinatus
-    infusion initial injected injection injector injury inlet inoutphase inpatient inphase insp inspiration
-    inspiratory insula interactive interleaved internal interpolated interval intervention interventional into
-    intraparenchymal intraventricular intravoxel inv inversion invert inverted investigational iodine iohexol
-    iomeron iopamidol ip ipat iq ir irm irregular irreversible is ischaemia ischemia ischemic iso iso3d isocenter
-    isodense isointense isotropic isovue it its itself iv ivim ivp ivu jaundice jaw jls jpeg judet just keep kerma
-    kernel key keyhole khz kidney kidneys km knee knees known kontrast ksense kub kurtosis kv kvp label labels
-    labral labrum lac language lao large larger laser last lat late lateral lava lax lbm lcc lcl ld lead leads least
-    left leg legs length lesion lesions less leukemia level lexiscan lfov lge li ligament ligaments lightspeed like
-    likely limited line lines lirads little liver ll lm lml lmlo lmp lobulated loc localiser localizer long loop
-    lordotic loss lossless lossy low lowdose lower lowres lr lt lumbar lung lungrads lungs lupus lvot lymph
-    lymphadenopathy lymphogram lymphoma ma maa mac made mag magnevist magnification magnitude main make male
-    malignancy malignant mammo mammogram mammography man mandible manual many map mapping maps mar marked mas mask
-    mass masses mastoid match matrix matter max maxilla maximum may mb mca mcl md mdc mde mdixon mdp me mean
-    measures measuring medial mediastinal mediastinum medic medium medulla mega melanoma memory memprage meningioma
-    meniscal meniscus merchant met metastases metastasis metastatic mets mg mhz mibi microangiopathy mid midbrain
-    middle midline midthigh might mild mildly min minimum minip minute minutes mip mips mitral mixed ml mlo mm
-    mobile mod moderate moderately modified molli monitoring month months more morphology mortise most motion motor
-    mouth moved movie moving mp mp2rage mpgr mpr mprage mprs mpvr mr mra mrcp mri mrm mrs mrt mrv ms much muga multi
-    multiband multiecho multifocal multihance multinuclear multiplanar multiple multishot multivane must mwa
-    myelogram myelography myocardial myocardium naa nabh nac naf nap native nausea nav navigated navigator navs ncct
-    nd near nearly neck need needed negative neither neonatal neonate nephrographic nephrostogram neuro
-    neuroforaminal neutral new newborn nex next ngt nm no noddi node nodes nodular nodularity nodule nodules nogad
-    non none nonenhanced nonenhancing nongated nonionic nonstress nontraumatic nor norm normal normalised normalized
-    not note noted now nsa nt nuchal number numerous o oar object obl oblique obstetric obstruction occipital
-    occlusion octreoscan octreotide odontoid oedema oesophagus of off old omar omnipaque omniscan on once one only
-    onto oop op opacification opacified opacities opacity open opinion opp optiray or oral orbit orbital orbits orif
-    original osteoarthritis osteochondral osteomyelitis osteophyte osteoporosis other otherwise our out outlet
-    outpatient outphase output outside ovarian ovaries ovary over overlap overlapping overlay overread own pa
-    pacemaker paediatric pain pancreas pancreatic pancreatitis paracoronal parallel parasagittal parathyroid
-    parietal part partial partially pasl patency patent patient pc pcasl pcl pd pdf pdff pdw peak ped pediatric peds
-    pel pelvic pelvis penis per percent perf perforation perfusion perfusions periventricular perpendicular pet
-    petct petmr petrous pha phantom phase phasecontrast phased phases phosphorus pi picc pilot pirads pitch
-    pituitary placenta plain plan planar plane planes planning plaque plate please plus pneumonia pneumothorax po
-    polar polarity polytrauma pons pool poor popliteal port portable portal portalvenous position positioned
-    positioning positive possible possibly post postcontrast posterior postgad postop postoperative power pre
-    precision precontrast pregad pregnancy pregnant premedicated premonitoring preop preoperative prepost prescan
-    presentation press prev previous primary primovist prior pro probable probably procedure processed progression
-    progressive prohance prone propeller prospective prostate prosthesis prosthetic proto protocol proton protrusion
-    proximal psif psir psma pt ptc ptv pulm pulmonary pv pyelogram q qa qc qflow qsm qualitative quality
-    quantification quantitative query question quick quite r radial radiation radiotherapy radius rads rage rao
-    rapid rate rather ratio raw rcc rd reaction ready real reason received recent recipient recommend recommended
-    recon recons reconstructed reconstruction recovery rectal rectum recurrence recurrent redo reduced ref reference
-    reflux reformat reformats reformatted regadenoson regression related relative remain remainder remains renal
-    rendering repeat repeated replacement report reread res research residual resolution resolve resolved
-    respiratory response rest restaging resting result results retake retro retrospective reverse reversed
-    reversible rf rfa rfmri rfov rheumatoid rib ribs right rl rle rm rml rmlo rod rods roi rois roll room rotation
-    rotator routine row rows rpt rs rsfmri rt rtdose rtplan rtstruct rule ruled runoff rvot s sacral sacrum sag
-    sagittal same sarcoma sat saturation save saved sax sbft sbref scale scan scanned scanning scanogram scans
-    scaphoid scapula scar scattered schwannoma scinti scintigraphy sclerosis scoliosis score scoring scout screen
-    screener screening screenshot screw screws scrotal scrotum se sec second secondary seconds secs sedated sedation
-    see seen seg segment segmentation segments seizure seizures sella semar send sense sent sepsis septic sequential
-    series sestamibi set several severe severely sfov shall sharp shift shim shimmed shimming shmolli short shot
-    should shoulder shoulders show shown shows sialogram side sigma sign signs sim simple simulation sinc since
-    single singleshot sinogram sinus sinuses sitting six size skull skyline sl slab slabs slaser slice slices slight
-    slightly small smaller smartprep smartscore smash smooth sms snapshot so sob sodium soft software some sono
-    sonography soon sp space spair spar special specimen spect spectct spectroscopy spgr spiculated spin spinal
-    spine spinecho spir spiral spirit spleen spondylolisthesis spondylosis spot spotmag sr ss ssd ssfp ssfse stable
-    stage staging standard standing star starmap stars start stat state static statistics status std steam stenoses
-    stenosis stent stents sternum still stir stomach stone stones stop straight strain stress stroke structure
-    structured structures study sub subacute subarachnoid subclavian subcortical subdural subscapularis subsequent
-    subtracted subtraction such suggest suggested suggests sum summary sunrise superior supine supp suppressed
-    suppression supraspinatus surface surgery surgical survey surview susc susceptibility suspected suspicion
-    suspicious suv suvbw suvlbm svs swallow swan swelling swi swimmers symmetric syn syncope synovitis synthetic t
-    ta table tace tag tagged tagging take taken tan tangential tap tapping task tau tavi tavr te teaching tear tears
-    technique tee teen teeth template templates temporal ten tendinopathy tendinosis tendon tendons tensor test
-    testbolus testes testicular testing testis tetrofosmin tfe tfl tha thalamus thallium than that the their them
-    then therapy there these they thick thickening thickness thigh thin thinslice third this thor thoracic thorax
-    those three threeplane thrive thrombosis thrombus through throughout thumb thus thyroid ti tibia tibial till
-    tilt tilted time times timing tips tir tirads tirf tirm tka tmj to today toe toes tof together tomo tomogram
-    tomosynthesis too tooth top topogram topup total toward towards tr tra trace tracew track tracker tracking
-    tractogram tractography training trans transabdominal transfer transferred translabial translucency transplant
-    transrectal transvaginal transverse trauma treat treatment tri trial tric tricks tricuspid trigger triggered
-    triggering trimester triplane triple true truefisp trufi trufisp trus tse tsense tte tube tumor tumors tumour
-    tunnel turbo tv twin twins twist two type ugi ulcer uld ulna ultra ultrafast ultralow ultrasound ultravist
-    umbilical unable unchanged uncompressed uncorrected under unenhanced unfiltered ungated uni unilateral unknown
-    unlikely unremarkable until up uploaded upon upper upright uptake ureter urinary urogram urography us use used
-    using usual uterine uterus v valve vcug vein veins velocity ven vena venbold venc venogram venous ventilation
-    ventricle ventricles verbal vertebral vertex vertical vertigo very via viability vibe view viewed views
-    visipaque vista visual vivo vla vol volume volumetric vomiting vq vr vrt w wall ward was water wb wbody weakness
-    week weeks weight weightbearing weighted weighting well were what when where which while white who whole
-    wholebody wholeheart why wide width will window windows wip with within without wl wo woman words working worse
-    worsening would wound wrist wrists wwo xa xccl xccm xenetix xr xray year years yes yesterday you zero zip zipped
-    zoom zoomit
+    about above abscess abscesses ac aca accel accelerated acceleration accident accreta acl acoustic acpc acq
+    acquire acquired acquisition across activity acute adc add additional addl adenoma adenomas adenopathy adenosine
+    adequate administered adnexa adrenal adrenals adult advanced advise advised after again against age agfa
+    agitated air airspace akinesis alcohol aliasing aligned alignment all allergic allergy allograft almost along
+    already also although alveolar amniotic amorphous amputated amputation amyloid amyloidosis an anal anatomy and
+    anechoic anemia anesthesia anesthetic aneurysm aneurysmal ang angio angiogram angiography angiomyolipoma angle
+    angles angulated animal anisotropic anisotropy ankle ankles annotation annotations annular annuloplasty annulus
+    ant antecubital anterior anterolateral anteroposterior anteroseptal anticoagulated anus anxious any ao aorta
+    aortic aortoiliac ap apex aphasia apical apices aplastic apparent appear appears appendectomy appendicitis
+    appendix application applicator appropriate approved approximately arc arch architectural are area arm arms
+    around array arrival art artefact artefacts artefakt arterial arteries artery arthritis arthrogram arthrography
+    arthroplasty arthrosis artifact artifacts as ascites asd asl asleep aspiration assault assess assessment asset
+    asthma asymmetric asymmetry at ataxia atelectasis atherosclerosis atherosclerotic atrium atrophy attenuated
+    attenuation auditory autoalign av avascular average averaged averages avg avgs avid avidity avulsion awake ax
+    axial axials axilla axillary axis axl b back bacterial baffle bag baker banding bandwidth barium barrier basal
+    base baseline bases basilar batch be beam beams because become bed bedridden bedside been before behind being
+    below beneath benign beside between beyond bffe bi bibasilar biceps bicuspid bilat bilateral bile biliary
+    biodistribution biophysical biopsy biphasic birads birthday bite black bladder blade blastic bleed bleeding
+    blind blip bloating block blocks blood blunted blunting blurred blurring bmd bodies body bodycoil bodymark bold
+    bolus bone bones bony boost border borders both bowel boy bpd bpm brachy brachytherapy brain brainlab brainstem
+    branchial bravo brca breast breasts breath breathheld breathhold breathing breech bright bronchial
+    bronchiectasis bronchus bruise bruker bssfp bulge bullseye burn bursa bursitis but buttock buttocks bval bvals
+    bvalue bvec bw bx by bypass c cad caipi caipirinha calc calcific calcification calcifications calcified calcium
+    calculated calculi calculus calf caliber calibration calibre callus calvarial calvarium can canal canceled
+    cancelled cancer cannot canon cap capture captured carcinoma carcinomatosis cardiac cardiomegaly cardiomyopathy
+    care caresmart carestream carina carotid carotids carpal carrier cartilage casl cat category catheter caud cauda
+    caudal cavernous cbct cbf cbv cc cck cd cecal cect cecum celiac cellulitis cement center centered central centre
+    cephalic cerebellar cerebellopontine cerebellum cervical cervicothoracic cervix ch chamber change changes
+    charcot checkerboard chemo chemotherapy chest chestabdpel chf chiasm child cho cholangiogram cholangiography
+    cholecystectomy cholecystitis choledocholithiasis cholelithiasis choline chondral chordae chronic cine
+    circumferential circumscribed cirrhosis cirrhotic ciss ckd clariscan class classification claustrophobic
+    clavicle clear clearly cleft clinical clinically clip clips close closed cluster clustered cm cmr coagulopathy
+    coarctation coarse coccygeal coccyx cochlea cognitive coil coiled coils colfa colitis collateral collaterals
+    collection collections collision colon colonography color colored colostomy colour coloured column columns
+    comatose comminuted comp compared comparison compatible complaint complaints complete complex complication
+    complications composed comprehensive compress compressed compresses compressible compression con concentric
+    concern conclusion conduit cone confused confusion congestion consent consideration considerations consistent
+    consolidation constipation consult cont contiguous contour contours contr contrast control controls contusion
+    conus cooperate cooperative copd copy cor cord cords core coronal coronaries coronary corrected correlate
+    correlation cortex cortical costophrenic couch cough could covid cow cr cran cranial craniocaudal craniocaudally
+    craniotomy creatinine crl crosstalk cs csai csense csi ct cta ctac ctc ctdi ctdivol cte ctp ctpa ctu ctv ctvs cu
+    cube cuff current currently curve curvilinear cusp cutaneous cv cview cyberknife cyst cystic cystogram
+    cystography cysts cytology dadc daily dap dark darkfluid dat data datscan day days db dbt dce deaf deauville
+    debris decline decubitus dedicated defect defects deg degenerative degraded degree degrees delay delayed
+    delirium dementia demo demonstrate demonstrated demonstrates demonstrating demonstration demyelinating
+    demyelination den dense densities densitometry density dental dependent depressed depth derived dess dev
+    deviation deviceless dexa diabetes diabetic diag diagnosis diagnostic diameter diaphragm diarrhea diastole
+    diastolic dicom did diff difference differential diffuse diffusion digit digits dilatation dilated dis disc
+    discectomy discharge discogram discs disease disk dislocation displaced dissection distal distance distended
+    distension distention distortion diverticula diverticulitis diverticulosis dixon dizziness dki dlp dm dmri do
+    document does done donor doppler dose dota dotanoc dotarem dotatate dotatoc double down dr drain drainage drains
+    draped drink dropout drug dsa dsc dsi dtpa dual duct ductal ducts due duodenal duodenum duplex during dvt dx dxa
+    dyn dynamic dynamics dyskinesis dyspnea dysuria eASL eThrive each eadc earlier early eat eccentric ecg echo
+    echocardiogram echoes echogenic echogenicity echotexture eclipse ectasia ectatic ed edema edv ef effaced
+    effacement effect effusion effusions efw egfr either ejection ekg elbow elbows electron elekta elevated
+    elevation elongated else emboli embolic embolism embolus embryo emergency emotion emphysema empty emptying
+    encroachment end endograft endoleak endometrial endometrioma endometrium endophytic endotracheal endovaginal
+    endplate endplates enema enhanced enhancement enhancing enteric enteritis enterography enterorrhaphy entire
+    entirely eovist epi epididymal epididymis epidural epigastric epiglottis epilepsy equi equilibrium equina er
+    ercp erect erosion erosions erosive esaote esophagitis esophagram esophagus esp esrd esv etl eval evaluate
+    evaluation evar evd even event ever every evidence evident ex exam examination example examples exchanged
+    excised excretory exophytic exp expiration expiratory exponential exposure ext extend extends extension external
+    extr extra extraarticular extraaxial extracranial extrahepatic extravasation extremely extremities extrusion
+    eyeball eyes f fa face faces facet facial factor fall family fascia fasciitis fashion fast faster fasting fat
+    fatsat fatsuppressed fatty favor favored fdg fdopa feature features feet fell female femoral femur fet fetal
+    fetus fever few ffdm ffe ffp ffs fgre fiber fibre fibroglandular fibroid fibroids fibrosis fibula fibular
+    fiducial fiducials field fieldmap fiesta file filling filter filtered find finding findings fine finger fingers
+    first fisp fissure fistula fistulas fistulogram five fixation fl flair flank flap flash flattened flavum flex
+    flexible flexion florbetapir flow fluid fluidsensitive fluoro fluoroscopy fmap fmri focal foci focus foetal
+    follicle follicles follow following follows followup followups foot for foraminal forearm forearms foreign
+    former found four fourd fov fps fraction fractional fractions fracture fractures frame frames free frog from
+    frontal fs fse fspgr fu fuji fujifilm full function functional fungal further fusion fx ga gad gadavist gado
+    gadolinium gadovist gallbladder gallstone gallstones gambling gammaknife ganglia gantry gas gastric gastritis
+    gastrostomy gated gating gbm gd ge genetic gestation gestational get gfr ghosting ghz gi girl given gland glands
+    glass glioblastoma glioma globe globes gls glu glucose go goiter goitre gonadal good gout grade gradient
+    gradientecho graf graft granuloma granulomas granulomatous graph grappa grasp gravid gray gre grey groin ground
+    growth gtv gtvs guidance guided gunshot gyral gyri gyrus habitus had haemorrhage half hamartoma hand hands happy
+    hard hardware hardwareremoval has haste have having haziness hazy hbp hbv hc hcv hdp hdr head headache headaches
+    headcoil healed healing healthy hearing heart heartbeat height heights held helical hello hemangioma hemangiomas
+    hematemesis hematoma hematuria hemi hemidiaphragm hemiparesis hemo hemoptysis hemorrhage hemorrhagic heparin
+    hepatic hepatitis hepatobiliary hepatomegaly her here hernia hernias herniated herniation heterogeneous
+    heterogeneously hfp hfs hiatal hida high higher highres hilar hip hippo hippocampal hippocampi hippocampus hips
+    hires his history hitachi hiv hla hold holds hologic homogeneous honeycombing horizontal horos hour hours how
+    however hr hrct hsg htn humerus hx hydration hydrocele hydrocephalus hydrogen hydronephrosis hydrosalpinx
+    hyperband hyperdense hyperechoic hyperinflated hyperinflation hyperintense hyperlipidemia hypermetabolic
+    hypertension hypertrophic hypertrophy hypervascular hypodense hypoechogenic hypoechoic hypointense hypokinesis
+    hypoperfusion hypoplastic hypovascular hysterectomy hysterosalpingogram hz iac iacs icd icu id ideal identified
+    if ild ileal ileitis ileostomy ileum ileus iliac ima image images imaginary imaging imar img imgs immobilization
+    immunocompromised immunotherapy impacted impaired impingement implant implantdisplaced implants import imported
+    impression improved imrt imv in inadequate inclination inclined include includes including incomplete
+    incontinence increase increased increment index indicated indication infant infarct infarction infarcts
+    infection inferior inferolateral inferoseptal infiltrate infiltrates infiltrating infiltration infiltrative
+    inflow info information informed infrahilar infrarenal infraspinatus infusion inguinal inhomogeneity
+    inhomogeneous initial injected injection injector injury inlet inoutphase inpatient inphase insp inspiration
+    inspiratory insufficiency insula intact intensities intensity interactive interleaved intermittent internal
+    interpolated interpreter interstitial interval intervention interventional into intraarticular intraaxial
+    intracranial intrahepatic intraparenchymal intravenous intraventricular intravoxel intubated intussusception inv
+    inversion inversions invert inverted investigational involution involutional iodine iohexol iomeron iopamidol ip
+    ipat iq ir irm irregular irreversible is ischaemia ischaemic ischemia ischemic iso iso3d isocenter isodense
+    isointense isotropic isovue it its itself iv ivim ivp ivu jaundice jaw jejunum jls joint jpeg judet just
+    juxtarenal keep kerma kernel key keyhole khz kidney kidneys kinking km knee knees known kodak konica kontrast
+    ksense kub kurtosis kv kvp label labels labral labrum lac laceration lacunar lad laminectomy language lao large
+    larger laryngeal larynx laser lasix last lat late later lateral lava lax layering lbm lca lcc lcl lcx ld ldr
+    lead leads leaflet leaflets least left leg legs length lesion lesions less leukemia leukoaraiosis level levels
+    lexiscan lfov lge li lidocaine lie ligament ligaments ligamentum lightspeed like likely limited linac line
+    linear lines lipoma lipomas liquids lirads little liver ll llq lm lmca lml lmlo lmp lobar lobe lobes lobulated
+    loc local localiser localizer loculated long longitudinal longitudinally loop loosening lordotic loss lossless
+    lossy low lowdose lower lowres lr lt lucencies lucency lumbar lumbosacral lumen luminal lump lumpectomy lung
+    lungrads lungs lupus luq lvedv lvef lvesv lvot lymph lymphadenopathy lymphangioma lymphogram lymphoma lytic ma
+    maa mac made mag magnevist magnification magnitude main maintained make male malignancy malignant malunion mammo
+    mammogram mammography man mandible manual many map mapping maps mar margin marginated margins marked marrow mas
+    mask mass masses mastectomy mastoid mastoiditis match matrix matter max maxilla maximum may mb mca mcl md mdc
+    mde mdixon mdp me mean measurable measures measuring medial mediastinal mediastinum medic mediolateral medium
+    medulla mega melanoma melena memory memprage meningioma meniscal meniscus merchant mesenteric mesentery mesh met
+    metabolic metabolically metastases metastasis metastatic mets mg mhz mibi microangiopathy mid midbrain middle
+    midline midthigh might migrated migration mild mildly mim min mindray minimum minip minolta minute minutes mip
+    mips mirada mitral mixed ml mlc mlo mm mobile mod moderate moderately modified moire molli monaco monitoring
+    monophasic month monthly months more morphology mortise mosaic most motion motor motsa mouth moved movie moving
+    mp mp2rage mpgr mpr mprage mprs mpvr mr mra mrcp mri mrm mrs mrt mrv ms mtt much mucosa mucosal muga multi
+    multiband multidetector multiecho multifocal multihance multinuclear multiplanar multiple multisequence
+    multishot multivane mural must mutation mva mvc mvct mwa mycobacterial myelogram myelography myo myocardial
+    myocarditis myocardium myositis naa nabh nac naf nap narrowed narrowing native nausea nav navigated navigator
+    navs ncct nd near nearly neck necrosis need needed needle needles negative neither neonatal neonate nephrectomy
+    nephrographic nephrostogram nephrostomy nerve nerves neuro neuroforaminal neuroma neutral neutropenia
+    neutropenic never new newborn nex next ngt nifti nipple nkda nm no nocturnal noddi node nodes nodular nodularity
+    nodule nodules nofilter nogad noise noisy non noncalcified noncompaction noncompressible nondilated nondisplaced
+    none nonenhanced nonenhancing nongated noninflamed nonionic nonobstructing nonspecific nonstress nontarget
+    nontender nontraumatic nonunion nonviable nor norm normal normalised normalized not note noted nothing now nsa
+    nt nuchal number numbness numerous o oar object obl oblique obliterated obscured obscures obscuring obstetric
+    obstructing obstruction obtained occipital occluded occlusion occlusive octreoscan octreotide odontoid oedema
+    oesophagus of off offcenter offset old oligohydramnios omar omental omentum omnipaque omniscan on once oncologic
+    oncology one only onset onto oop op opacification opacified opacities opacity open opinion opp opposed optic
+    optiray or oral orbit orbital orbits orif original osirix osseous ossicles osteoarthritis osteochondral
+    osteomyelitis osteonecrosis osteophyte osteoporosis other otherwise otitis our out outflow outlet outpatient
+    outphase output outside ovarian ovaries ovary over overlap overlapping overlay overlying overread oversampling
+    ovoid own pa pacemaker pacer pack paediatric pain palpable pancreas pancreatic pancreatitis panorex papillary
+    paraaortic paracentral paracoronal parallel paralysis paranasal parasagittal parathyroid parathyroids parenchyma
+    parenchymal paresis paresthesia parietal parotid part partial partially pasl patency patent pathology patient pc
+    pca pcasl pcl pd pda pdf pdff pdw pe peak ped pediatric peds pedunculated pel pelvic pelvis penis penumbra per
+    percent percentile percist perf perforation performed perfusion perfusions perianal pericardial pericarditis
+    pericholecystic perihilar perineal perineum periosteal peritoneal peritoneum periventricular perpendicular
+    persistent pet petct petmr petrous pfo pha phantom pharyngeal pharynx phase phasecontrast phased phases phasic
+    philips phosphorus photopenic physiologic pi picc pilot pineal pirads pit pitch pituitary placed placenta
+    placental plain plan planar plane planes planning plaque plaques plate pld please pleomorphic pleural plus
+    pneumonia pneumonitis pneumothorax po polar polarity polycystic polyhydramnios polyp polypoid polyps polytrauma
+    pons pool poor popliteal port portable portables portal portalvenous position positioned positioning positive
+    possible possibly post postcontrast posterior postgad postmonitoring postop postoperative power pre precision
+    precontrast prednisone pregad pregnancy pregnant premedicated premonitoring preop preoperative prep preparation
+    prepost prepped prescan presentation presented presenting presents preserved press prev previa previous primary
+    primovist prior pro probable probably procedure processed progression progressive prohance prolapse prominence
+    prominent prone propeller prospective prostate prostatectomy prostatic prosthesis prosthetic proteinaceous proto
+    protocol proton protrusion proximal prv prvs pseudoaneurysm pseudocyst psif psir psma psychosis pt ptc ptv ptvs
+    pulm pulmonary pulsatility punctate puncture punctures pv pyelogram q qa qc qflow qsm qualitative quality quant
+    quantification quantified quantitative query question quick quite r radial radiated radiating radiation
+    radicular radiculopathy radiotherapy radius rads rage rao rapid rate rather ratio raw raystation rca rcc rd
+    reaction ready real reason received recent recess recipient recist recommend recommended recon recons
+    reconstructed reconstruction recovery rectal rectum recurrence recurrent redo reduced ref reference reflecting
+    reflects reflux reformat reformats reformatted refractory regadenoson regression regurgitation relapse relapsed
+    related relative relcbf relcbv remain remainder remains remission removal remove removed renal renals rendering
+    renogram renography repeat repeated reperfusion replacement report represent represents required requires reread
+    res research resected resection residual resistive resolution resolve resolved respiratory response responsive
+    rest restage restaging resting restriction restrictive result results retake retention reticular reticulation
+    retraction retro retrocardiac retroperitoneal retroperitoneum retrospective reverse reversed reversible rf rfa
+    rfmri rfov rheumatoid rib ribs right risk rl rle rlq rm rml rmlo rod rods roi rois roll room rotated rotation
+    rotator routine row rows rpt rs rsfmri rt rtdose rtplan rtstruct rule ruled run runoff runs ruq rvot s sac
+    sacral sacrum sag sagittal salivary same sample sampled samples samsung sarcoid sarcoma sat satisfactory
+    saturation save saved sax sbft sbref sbrt scale scan scanned scanning scanogram scans scaphoid scapula scar
+    scattered schwannoma scinti scintigraphy sclerosis sclerotic scoliosis score scoring scout screen screener
+    screening screenshot screw screws scrotal scrotum se sec second secondary seconds secs sections sedated sedation
+    see seed seeds seen seg segment segmental segmentation segments seizure seizures sella sellar semar seminal send
+    senescent sense sent sepsis septal septated septation septations septic septum sequential sequestered
+    sequestration series sessile session sestamibi set setup several severe severely sfov shading shall sharp shift
+    shim shimmed shimming shmolli short shortness shot should shoulder shoulders show shown shows shunt shunting
+    sialogram side siemens sigma sigmoid sign signs silhouette sim simple simulation sinc since single singleshot
+    sinogram sinus sinuses sinusitis sitting six size skeletal skin skull skyline sl slab slabs slaser slice slices
+    slight slightly sludge sma small smaller smartprep smartscore smash smoker smoking smooth sms smv snapshot so
+    sob sodium soft software solids some sono sonography soon sp space spair spar special specific specimen spect
+    spectct spectral spectroscopy spermatocele spgr spiculated spike spikes spin spinal spine spinecho spir spiral
+    spirit spleen splenectomy splenic splenomegaly spondylolisthesis spondylosis spondylotic spot spotmag sprain sr
+    srs ss ssd ssfp ssfse stab stable stage staging standard standing staples star starmap stars start stat state
+    static statistics status stay std steam steatosis stenoses stenosis stenotic stent stents sterile sternotomy
+    sternum steroids still stir stomach stone stones stop straight strain stress stretcher stricture strictures
+    stroke strong structure structured structures study sub subacute subarachnoid subarticular subclavian
+    subcortical subcutaneous subdural subject subluxation subluxed submandibular submucosal subscapularis
+    subsegmental subsequent subtracted subtraction such sudden suggest suggested suggests sulcal sulci sum summary
+    sunrise superior supine supp suppressed suppression supraclavicular suprarenal suprasellar supraspinatus surface
+    surgery surgical surveillance survey surview survivor susc susceptibility suspected suspicion suspicious sutures
+    suv suvbw suvlbm svs swallow swan swelling swi swimmers symmetric symptom symptoms syn syncope syndrome
+    synovitis synthetic systole systolic t ta table tablet tablets tace tag tagged tagging take taken tan tandem
+    tangential tap tapping tapse target task tau tavi tavr tb te teaching tear tears technique tee teen teeth
+    template templates temporal ten tender tenderness tendinopathy tendinosis tendon tendons tensor terminal
+    territory test testbolus testes testicular testing testis tetralogy tetrofosmin tfe tfl tha thalamus thallium
+    than that the thecal their them then therapy there these they thick thickened thickening thickness thigh thin
+    thinslice third this thor thoracic thoracolumbar thorax those three threeplane thrive thrombectomy
+    thrombocytopenia thrombolysis thrombosis thrombotic thrombus through throughout thumb thus thyroglossal thyroid
+    thyroidectomy thyroiditis ti tibia tibial till tilt tilted time timepoint times timing tingling tip tips tir
+    tirads tirf tirm tissue tka tmj tnm to today toe toes tof together tolerated tomo tomogram tomosynthesis
+    tomotherapy tongue tonsil tonsillar tonsils too tooth top topogram topup torsion tortuosity tortuous toshiba
+    total toward towards tr tra trabecular trace tracew trachea tracheal tracheostomy track tracker tracking tract
+    tractogram tractography training trans transabdominal transfer transferred translabial translucency transmural
+    transplant transplanted transposition transrectal transvaginal transverse transversely trapping trauma treat
+    treatment tremor tri trial tric tricks tricuspid trigger triggered triggering trileaflet trimester triphasic
+    triplane triple true truefisp trufi trufisp truncation trus tse tsense tte tube tuberculosis tuberous tubes
+    tumor tumors tumour tunnel turbo tv twin twins twist two tympanic type ugi ulcer ulcerated uld ulna ultra
+    ultrafast ultralow ultrasound ultravist umbilical unable unchanged uncompressed unconscious uncooperative
+    uncorrected uncovertebral under undersampling undescended unenhanced uneventful unfiltered unfolded ungated uni
+    unilateral union unknown unlikely unremarkable until up uploaded upon upper upright uptake ureter urinary
+    urogram urography us use used using usual uterine uterus v vac valve varian variant varices varicocele
+    vascularity vasculature vcug vehicle vein veins velocity ven vena venbold venc venogram venous ventilated
+    ventilation ventral ventricle ventricles ventriculomegaly verbal verification versus vertebra vertebrae
+    vertebral vertebrobasilar vertex vertical vertigo very vesicle vesicles vessel vestibular via viability viable
+    vibe view viewed views viral visipaque visit vista visual visualised visualized vivo vla vmat vocal void voids
+    vol volume volumetric volunteer volunteers volvulus vomiting vp vq vr vrt vsd w walk wall ward warfarin
+    warranted was water watershed waveform waveforms wb wbody weakness wedge week weekly weeks weight weightbearing
+    weighted weighting well were what wheelchair wheezing when where which while white who whole wholebody
+    wholeheart why wide widened widening width will window windows wingboard wip wires with within without wl wo
+    woman words working worse worsened worsening would wound wrap wraparound wrist wrists wwo xa xccl xccm xenetix
+    xr xray year yearly years yes yesterday yolk you zebra zero zip zipped zoom zoomit
 """
 
 GERMAN = """
-    ab abbruch abdomen aber abgebrochen abklaerung abstand achse aktuell akut akute alle allem allen aller allergie
-    alles als also alter am ambulant an angio angulation ant aorta ap arm artefakt artefakte arterie arteriell
-    arterielle arterien atem atemanhalt atemgetriggert atmung auch auf aufklaerung aufnahme aufnahmen auge augen aus
-    ausgangsbefund ausgedehnt ausschluss auswertung axiale axialer bandscheibe bandscheiben bandscheibenvorfall
-    bauch bauchlage bauchspeicheldruese bds becken beckenuebersicht befund befundung beginn bei beide beiden beider
-    beides beidseits beim bein beine belastung bereits beschwerden bestrahlung beurteilung bewegung
-    bewegungsartefakte bild bilder bildgebung biopsie bis bitte blase blut blutung bronchialkarzinom brust brustkorb
-    brustwirbelsaeule bws bzw ca da dabei damit danach dann darm darstellung das dass daumen dem den der des
-    diagnose diagnostik dickdarm die dies diese diesem diesen dieser dieses diffusion doch drei dringend druese dsa
-    duenn duennschicht dunkel durch durchleuchtung ebene ebenen eierstock ein eine einem einen einer eines eingabe
-    einlage ellenbogen empfohlen entzuendlich entzuendung er erbeten erguss erneut erst erste ersten
-    erstuntersuchung es etwas evtl fehlend ferse fett fettgesaettigt fettsaettigung filter finger flau fleck fleckig
-    fluessigkeit follow fortgeschritten fragestellung fraktur frei freie frontal fruehphase fuer fuesse fuss galle
-    gallenblase gallenwege ganzkoerper gebaermutter gefaess gefaesse gegen gegenueber gehirn gelenk gelenke gering
-    geringe geringer geringgradig geschwulst gesicht gewebe gewicht ggf gips gleich groesse grosshirn gut
-    haemoptysen haende hals halsschlagader halswirbelsaeule hand handgelenk harnblase hat hatte haut hell herd herde
-    herz hier hinter hirn hirnblutung hirnstamm hoch hoden hoechst hohe hueft huefte hueften hueftep hueftgelenk hws
-    ich ihm ihr im in incl indikation infiltrat inkl innen innenohr ins insgesamt insult intravenoes ischaemie isg
-    ist iv ja je jedoch jetzt kalk kann karzinom kehlkopf keilbein kein keine keinem keinen keiner keinerlei kiefer
-    kind kleine kleinen kleiner kleines kleinhirn km kmgabe knie kniegelenk knietep knochen knochenfenster
-    knochenmark knoechel knorpel koerper kollektion konsil kontrast kontrastmittel kontrolle kopf koronar
-    koronarangiographie koronare kranial kreuz kreuzband kurze kvs laenge laesion laesionen lage lagerung leber
-    leicht leichte leichter leiste lendenwirbelsaeule letzte li liegen linke linken linker linkes links linsen
-    liquor lokalisation luft lunge lungen lungenembolie lungenfenster lungenrundherd luxation lws lymphknoten
-    lymphom magen magnet mamma mammae mammographie mark materialentfernung mehr mehrere mehrfach messung
-    metallentfernung metastase metastasen milz mit mitte mittel mittelfuss mittelhand mittlere mrct mrt muskel nach
-    nachkontrolle nachweis nachweisbar nacken narkose nase nasen nasennebenhoehlen nativ native nb neben nebenniere
-    neg nein nerv neu neue neuer neurocranium neurokranium nicht nichts niere nieren nierenarterien nnh noch normale
-    notfall nuechtern nun nur ob oben oberarm oberbauch obere oberen oberer oberes oberflaeche oberschenkel oder
-    oedem offen ohne ohr ohren op operation orbita organ osg osteosynthese ovar patient patienten patientin pfanne
-    phase phasen pleura pleuraerguss plexus pos postoperativ praeoperativ pro prostata protokoll pruefung pta
-    querschnitt raucher raumforderung re rechte rechten rechter rechtes rechts reposition rippe rippen roe roentgen
-    rohdaten rotation ruecken rueckenlage rueckenmark rueckfuss ruhe rundherd schaedel schaedelbasis schicht
-    schichtdicke schichten schilddruese schlagader schlaganfall schlecht schluessel schmerz schmerzen schnitt
-    schnitte schon schraeg schraegaufnahme schulter schultergelenk schwanger schwangerschaft schwellung sehne sehnen
-    sehr seit seite seitenlage seitl seitlich seitliche sequenz serie serien sich sie sind sitzen so sog soll
-    sonographie sowie spaetphase speiche speicheldruese spinalkanal sprunggelenk spule spulen staging stark
-    stationaer stehen stehend strahlengang strahlentherapie struktur studie stumm sturz subkutan teil teils tep test
-    testmessung thorax throx transversal trotz tumor tumornachsorge tumorsuche ueber uebersicht uebersichtsaufnahme
-    ultraschall um umgebung unauffaellig und unfall unklar unruhig unten unter unterarm unterbauch untere unterer
-    unteres unterkiefer unterschenkel untersuchung untersuchungen unveraendert unvollstaendig usg usw va vd vene
-    venen venenthrombose venoes venoese verdacht verdickung vergleich vergroessert verkalkung verkalkungen verlauf
-    verlaufskontrolle verlegung verletzung versorgung vier vollstaendig vom von vor voraufnahme vorfuss vorher vorn
-    vorne voruntersuchung wachstum wasser wegen weichteil weichteile weichteilfenster weiter weitere wenig wenn
-    werden wie wiederholung wirbel wirbelfraktur wirbelkoerper wirbelsaeule wird ws wurde za zaehne zahn zehe zehen
-    zeichen zeit zentral zervikal zielaufnahme zn zu zum zur zurueck zusaetzlich zustand zwei zwerchfell zwischen
-    zyste zysten zz
+    ab abbruch abdomen abdominelle aber abgebrochen abklaerung abnahme abnehmend abriss abstand abszess
+    achillessehne achse adnexe aeussere aeusserer aktuell akustikusneurinom akut akute akuter akutes alle allem
+    allen aller allergie alles als also alter am ambulant ambulanz an anamnese aneurysma angaben angefertigt angio
+    angulation anreichernd anreicherung ant antikoagulation aorta aortenaneurysma ap appendizitis appliziert
+    arbeitsunfall arm artefakt artefakte arterie arteriell arterielle arterien arthrose atem atemanhalt
+    atemgetriggert atemnot atmung auch auf aufgenommen aufgetreten aufgetretene aufgeweitet aufklaerung aufnahme
+    aufnahmen aufwachraum auge augen aus ausatmung ausgangsbefund ausgedehnt ausschluss aussenband aussenmeniskus
+    auswertung axiale axialer axillaer bandruptur bandscheibe bandscheiben bandscheibenprotrusion
+    bandscheibenvorfall bauch bauchaorta bauchlage bauchschmerzen bauchspeicheldruese bds beatmet becken
+    beckenuebersicht befund befundung beginn begrenzt bei beide beiden beider beides beidseits beim bein beine
+    beinvenen bekannt bekannte bekanntem bekannten bekannter bekanntes belastung belastungsschmerz benigne bereits
+    beschwerdebild beschwerden bestaetigt bestimmung bestrahlung beurteilbar beurteilbarkeit beurteilung bewegung
+    bewegungsartefakte bewegungseinschraenkung bewegungsschmerz bewusstlos bild bilder bildgebung biopsie bis
+    bissverletzung bitte bizepssehne blase blasentumor blockade blut bluterguss blutung blutungen boesartig
+    bronchialkarzinom bruch brueche brust brustkorb brustschmerz brustschmerzen brustwirbelsaeule bwk bws bypass bzw
+    ca carotis cerebral cerebrale cholezystitis cholezystolithiasis coronal coronar coxarthrose da dabei damit
+    danach dann darm darstellung das dass daumen degenerativ degenerative degenerativer dem demarkiert demarkierter
+    den der des diagnose diagnostik dickdarm die dies diese diesem diesen dieser dieses diffus diffusion dissektion
+    distorsion diszitis divertikel divertikulitis doch doppelschraeg draht drainage drei dringend druckschmerz
+    druckschmerzhaft druese dsa duenn duenne duennschicht duennschichtig dunkel duralsack durch durchfall
+    durchgefuehrt durchleuchtung ebene ebenen eierstock ein einatmung eine einem einen einer eines eingabe
+    eingelesen eingeschraenkt eingeschraenkte einlage eiter ellenbogen empfehlung empfohlen empyem endgueltig
+    endometrium endoprothese entzuendlich entzuendung epidural epilepsie er erbeten erbrechen ergaenzend ergaenzende
+    ergaenzung erguss erneut erst erste ersten erstuntersuchung erweitert es etwas evtl exspiration extern externe
+    fehlend fernmetastase fernmetastasen ferse fett fettgesaettigt fettleber fettsaettigung fieber filter finger
+    fistel flau fleck fleckfoermig fleckig fluessigkeit follow foramenstenose fortgeschritten fragestellung fraktur
+    frau frei freie fremdaufnahmen fremdbefund fremdkoerper frisch frische frischen frischer frisches frontal
+    fruehphase fuer fuesse fuss galle gallenblase gallensteine gallenwege ganzkoerper gebaermutter gefaess gefaesse
+    gefuehlsstoerung gegen gegenueber gehirn gekippt gelenk gelenke gering geringe geringer geringgradig geschwulst
+    gesicht gestaut gestern gewebe gewicht ggf gips glatt glatte gleich gleichbleibend glioblastom gliose gliosen
+    gonarthrose gravidität groesse groessenkonstant grosshirn gut gutartig haematom haemoptysen haende hals
+    halsschlagader halswirbelsaeule hand handgelenk harnblase harnleiter harnleiterstein harnstau hat hatte haut
+    hell hepatisch hepatische herd herde herdfoermig herz herzgroesse herzinfarkt herzinsuffizienz herzschatten
+    herzschrittmacher heute hier hilaer hili hiliaere hilus hinter hinweis hinweise hinweisend hirn hirnblutung
+    hirndruck hirnmetastasen hirnoedem hirnstamm hirntumor hoch hoden hoechst hohe homogen hueft huefte hueften
+    hueftep hueftgelenk hueftgelenkersatz husten hwk hws hyperdens hypodens hypophysenadenom ich ihm ihr ileus im
+    implantiert importiert in incl indikation infarkt infiltrat infiltrate infiltration infiltrativ inguinal
+    inhomogen inkl innen innenband innenmeniskus innenohr innere innerer ins insgesamt inspiration instabilitaet
+    insult intensiv intensivstation intravenoes intravenoeser ischaemie isg isodens ist iv ja jaehrig jaehrige
+    jaehrigen jaehriger jahr jahre jahren je jedoch jetzt kalk kann kardial kardiale karotis karzinom katheter
+    kehlkopf keilbein kein keine keinem keinen keiner keinerlei kelche kiefer kind klammer klammern klappe
+    klappenersatz kleine kleinen kleiner kleines kleinhirn klinik klinisch klinische km kmgabe knie knieendoprothese
+    kniegelenk knietep knochen knochenfenster knochenmark knoechel knorpel koerper kollaps kollektion kolonkarzinom
+    komplettruptur komplikationslos konkrement konkremente konsil konsolidierung konstant konstante kontrast
+    kontrastiert kontrastierung kontrastmittel kontrastmittelgabe kontrastmittels kontrolle kooperation kopf
+    kopfschmerzen kor koronar koronarangiographie koronare krampfanfall kranial kreuz kreuzband kurze kvs laehmung
+    laenge laengs laesion laesionen lage lagekontrolle lagerung lauenstein leber leberherd leberherde
+    lebermetastasen leberparenchym lebervenen leberzirrhose leicht leichte leichter leiste lendenwirbelsaeule letzte
+    leukaemie li liegen liegend liegende liegender linke linken linker linkes links linksseitenlage linsen liquor
+    lockerung lokalisation luft luftanhalten luftnot lunge lungen lungenembolie lungenfenster lungenkarzinom
+    lungenrundherd luxation lwk lws lymphadenopathie lymphknoten lymphom maennlich magen magenkarzinom magensonde
+    magnet maligne mamma mammae mammakarzinom mammographie mann marcumar mark marklagerlaesionen materialentfernung
+    mediastinal mediastinale mediastinum medikation mehr mehranreicherung mehranreicherungen mehrere mehrfach
+    melanom meningeom meniskus meniskusriss messung metallentfernung metastase metastasen mikroangiopathie milchglas
+    milchglastruebung milz milzgroesse milzruptur minderanreicherung minute minuten mit mitgebracht mitte mittel
+    mittelfuss mittelhand mittellappen mittellinie mittellinienverlagerung mittlere monat monate monaten morgen mrct
+    mrt muskel myelom myelon nach nachbefundung nachkontrolle nachtrag nachweis nachweisbar nacken naegel nagel
+    narkose nase nasen nasennebenhoehlen nativ native nb neben nebenniere nebennieren neg nein nerv neu neue neuer
+    neugeborenes neurocranium neuroforamen neuroforamina neurokranium nicht nichts niere nieren nierenarterien
+    nierenbecken nierenbeckenkelchsystem nierenstein nierensteine nierenzellkarzinom nnh noch nodulaer normale
+    normalgross notaufnahme notfall notfallmaessig notfallmaessige nuechtern nun nur ob oben oberarm oberbauch obere
+    oberen oberer oberes oberflaeche oberlappen oberschenkel oder oedem offen ohne ohr ohren op operation operiert
+    operiertem orbita organ osg oss ossaer ossaere ossaerer osteochondrose osteosynthese ovar ovarien
+    pankreaskarzinom pankreatitis paracoronar parasagittal parenchym patellasehne patient patienten patientin
+    pelvine pfanne pfortader phase phasen phlegmone plaque plaques plasmozytom platte pleura pleuraerguss plexus
+    pneumonie pneumonisch pneumonische pneumonisches polytrauma port portalvenoes pos postop postoperativ praeop
+    praeoperativ prellung pro progredient progrediente prostata prostatakarzinom prostatavergroesserung protokoll
+    protrusion pruefung pta pulmonal pulmonalarterien pulmonale pulmonalen pulmonaler pulmonalgefaesse pulmonalis
+    pulmonalisangiographie pyelonephritis quadrizeps quer querschnitt randwinkel raucher raumforderung re rechte
+    rechten rechter rechtes rechts rechtsseitenlage regelrecht regelrechte regelrechter regredient regrediente
+    rekonstruiert rekonstruierte rekonstruktion rekonstruktionen rektumkarzinom renal reposition restharn
+    restharnbestimmung retikulaer retroperitoneal rindenzyste rindenzysten rippe rippen riss roe roentgen roetung
+    rohdaten rotation rotatorenmanschette rueckbildung ruecken rueckenlage rueckenmark rueckenschmerzen rueckfuss
+    ruhe ruheschmerz rundherd ruptur saeugling sag sagittal sarkom schaedel schaedelbasis scharf schicht
+    schichtdicke schichten schilddruese schlagader schlaganfall schlecht schluessel schmerz schmerzen schmerzhaft
+    schnitt schnitte schnittverletzung schockraum schon schraeg schraegaufnahme schraube schrauben schrittmacher
+    schulter schultergelenk schwanger schwangerschaft schwangerschaftswoche schwellung schwellungen schwindel
+    sediert sedierung sehne sehnen sehr sehstoerung seit seite seitenlage seitl seitlich seitliche sekunden sequenz
+    sequenzen sequester serie serien sich sie signal signalanhebung signalarm signalreich signalveraenderung
+    signalveraenderungen sind sitzen skelett skelettal so sog solitaer solitaere solitaerer soll sonde sonographie
+    sowie spaetphase speiche speicheldruese sperre spinalkanal spondylarthrose spondylodiszitis spondylose
+    sportunfall sprunggelenk spule spulen ssw staging stark stationaer stauung stauungszeichen steatose stehen
+    stehend stenose stent strahlengang strahlentherapie streifig streifige struktur studie stumm stunde stunden
+    sturz sturzereignis subarachnoidal subdural subduralhaematom subileus subkutan suprapubisch suspekt suspekte
+    synkope tage tagen technik technisch teil teilruptur teils tep test testmessung thorax throx tra transversal
+    trauma trotz tumor tumornachsorge tumorsuche uebelkeit ueber ueberlagert ueberlagerung uebersicht
+    uebersichtsaufnahme ueberwaermung ultraschall um umgebung umverteilung unauffaellig und unfall unklar
+    unkooperativ unruhig unscharf unten unter unterarm unterbauch unterbrochen untere unterer unteres unterkiefer
+    unterlappen unterschenkel untersuchung untersuchungen untersuchungstechnik unveraendert unvollstaendig usg usw
+    uterus va vd vene venen venenthrombose venoes venoese ventrikel ventrikelsystem verabreicht veraenderung
+    veraenderungen verbreitert verbreiterung verdacht verdaechtig verdaechtige verdickung verdraengt vergleich
+    vergroessert vergroesserung verkalkung verkalkungen verkehrsunfall verlagert verlauf verlaufskontrolle
+    verlaufsuntersuchung verlegung verletzung verschluss verschmaelert verschmaelerung versorgung verstauchung
+    vertebralis vertraeglich verwackelt vier vollstaendig vom von vor voraufnahme vorbekannt vorbekannte vorfuss
+    vorgeschichte vorher vorlaeufig vorn vorne voruntersuchung wachstum wandverdickung wasser wegen weiblich
+    weichteil weichteile weichteilfenster weiter weitere wenig wenn werden wie wiederholt wiederholung winkelerguss
+    wirbel wirbelfraktur wirbelkoerper wirbelsaeule wird woche wochen ws wunde wurde za zaehne zahn zehe zehen
+    zeichen zeit zentral zerebral zerebrale zerrung zervikal zervikale zielaufnahme zn zu zum zunahme zunehmend zur
+    zurueck zusaetzlich zustand zvk zwei zwerchfell zwerchfellhochstand zwerchfellkuppe zwischen zyste zysten
+    zystitis zz
 """
 
 FRENCH = """
-    a abces abdomen abdominal abdominale abdomino ai aigu aigue anevrisme angle anomalie anterieur anterieure aorte
-    aortique appareil artere arteres arteriel arterielle arthrographie arthroscanner articulaire aspect atteinte au
-    aucun aucune aussi autre autres aux avant avec axe axiale bassin bien bilan bilaterale biliaire bouche bras cage
-    calcul cancer caractere cardiaque carotide carpe cavite ce centre cerebral cerebrale cerveau cervical cervicale
-    ces cette cheville chez clavicule coeur colique colonne comme comparaison compte condyle contraste contre
-    controle corps cote cotes cou coude coupe coupes crane crise crural cuisse dans de debout decubitus dent dents
-    depuis des deux diffus diffuse diffusion digestif disque doigt doigts dorsal dorsale dorso dossier douleur
-    douleurs doute droit droite droits du duree echo echographie elle emboles embolie en enfant entorse entre
-    epaississement epanchement epaule epaules epilepsie est estomac et etait etat ete etre etude examen externe face
-    faciale faible femorale femur fesse fievre foie fonction foyer foyers fracture gado ganglion ganglions gauche
-    gauches genou genoux glande grand grande gros grossesse hanche hanches haut haute hemorragie hepatique hernie
-    hypersignal hypodense hypophyse hyposignal il iliaque image images infarctus infection inferieur inferieure
-    injecte injectee injectes injection injections interne intestin irm jambe jour jours la le leger legere les
-    lesion lesions leur ligament lombaire lombalgie lombo lui machoire main mains mais mammaire mammographie masse
-    maxillaire medullaire membre membres meme metastase metastases metatarse modere moderee moelle moins mois moyen
-    muscle muscles ne nerf nez nodule nodules non nous nouveau nouvelle nuque obstruction oedeme oeil oeuf oreille
-    oreilles organe os osseuse osseux ou ovaire pancreas par parenchyme paroi pas patella patient patiente pelvien
-    pelvienne pelvis peritoine petit petite petits peu phase pied pieds plus poignet portale pouce poumon poumons
-    pour premier presence profil prostate prothese pulmonaire pulmonaires quatre que qui rachidien rachidienne
-    rachis radio radiographie rate recherche rectum rein reins renal renale renseignements resultat resume rocher
-    rochers rotule rupture sacrum sang sans scanner scintigraphie se sein seins selle semaine semaines sequence
-    sequences serie ses si signe sinus son sont sous spleniques squelette stable standard stenose suite suivi
-    superieur superieure sur surrenale surveillance synthese systeme tardif tardive tdm technique temps tendon
-    testicule tete thoracique thoracoabdominal thorax thrombose thyroide tibia tissu tissus tous tout toute toutes
-    trachee traumatisme tres trois tumeur tumeurs ulcere un une urinaire uterus vaisseaux valvulaire veine veines
-    veineux ventre vers vertebral vertebrale vertebre vertebres vesicule vessie voie voies volume
+    a abces abdomen abdominal abdominale abdomino absence accident acquisition adenomegalie adenomegalies
+    adenopathie adenopathies adresse adressee age agee aggravation ai aigu aigue allergie amaigrissement
+    amelioration amenorrhee ancien ancienne anechogene aneurysmal aneurysmale anevrisme angiome angle anomalie
+    antecedent antecedents anterieur anterieure aorte aortique aortiques aortoiliaque appareil apparition
+    appendicite apres artere arteres arteriel arterielle arthrographie arthropathie arthroscanner arthrose
+    articulaire aspect asthenie atelectasie atherome athrome atrophie atteinte au aucun aucune augmentation augmente
+    aussi autre autres aux avant avc avec axe axiale axiales axillaire bassin benigne benin bien bilan bilaterale
+    biliaire biopsie blanche bloc boiterie bouche bras bronchectasies cage calcification calcifications calcifie
+    calcifiee calcul calculs canal cancer caractere cardiaque cardiopathie carotide carotidien carotidienne
+    carotidiens carpe catheter cave cavite ce centre cephalee cephalees cerebral cerebrale cerveau cervelet cervical
+    cervicale cervicalgie cervicaux ces cette charge cheville chez chimiotherapie chirurgie chute cirrhose clairance
+    clavicule cliche cliches clinique cliniques coccyx coeur colique colite colonne comme comparaison compte
+    conclusion condensation condensations condyle confirme confirmer connu connue connus consolidation consolide
+    consolidee continuite contraste contre controle controler coronale coronales corps correcte cote cotes cou
+    couche coude coupe coupes crane creatinine crise croise crural cruralgie cuisse dans de debout dechirure
+    decubitus demyelinisation dent dents deplace deplacee deplacement depoli depuis des deux diabete diaphyse
+    diarrhee diffus diffuse diffusion digestif dilatation diminue diminution discale discopathie disparition disque
+    dissection distal distale diverticules diverticulite doigt doigts dorsal dorsale dorsalgie dorsaux dorso dossier
+    douleur douleurs douloureuse douloureux doute drain drainage droit droite droits du duree dynamique dynamiques
+    dyspnee echo echographie elargissement elle emboles embolie emphyseme en enceinte endometre endovaginale enfant
+    engagement entier entiere entorse entre environ epaisse epaissi epaississement epanchement epanchements epaule
+    epaules epilepsie epiphyse est estomac et etait etat ete etre etude evocateur evocatrice evolution examen
+    externe extra extremite face faciale faible febrile femme femorale femur fesse fibrose fievre fievreux fin fine
+    fines fins foetal foetale foetus foie fonction foraminal foyer foyers fracture frontale fumeur gado gadolinium
+    ganglion ganglionnaire ganglionnaires ganglions gauche gauches genou genoux glande gonalgie gonflement grand
+    grande grele grise gros grossesse gynecologique hanche hanches haut haute helicoidale hemoptysie hemorragie
+    hemorragique hepatique hepatiques hepatomegalie hernie heterogene hilaire hilaires hippocampe hippocampes
+    histoire homme homogene hta hydronephrose hyperechogene hypersignal hypertrophie hypodense hypoechogene
+    hypophyse hyposignal il iliaque iliaques image images impotence inchange inchangee incidence incidences
+    indication infarctus infectieuse infectieux infection inferieur inferieure infiltrat inflammatoire
+    inflammatoires infra injecte injectee injectees injectes injection injections insuffisance inter interne
+    intestin intra iode iodee iodees irm ischemie ischemique ischemiques jambe jour jours jugulaire kyste kystes la
+    lateral laterale le leger legere les lesion lesions leur ligament ligamentaire ligne lit lithiase lithiases
+    lithiasique lombaire lombaires lombalgie lombo lui luxation machoire main mains mais malaise maligne malin
+    mammaire mammaires mammographie masse materiel maxillaire medial mediale mediane mediastin mediastinal
+    mediastinale medullaire membre membres meme meniscale menisque mesenterique mesurant mesure metaphyse metastase
+    metastases metastatique metastatiques metatarse micronodule micronodules modere moderee moelle moins mois motif
+    moyen muscle muscles myome myomes ne nerf nez nodulaire nodulaires nodule nodules non normal normale normales
+    normaux notion nourrisson nous nouveau nouvelle nuque oblique obstetricale obstruction occlusif occlusion oedeme
+    oeil oeuf opacite opacites operatoire opere operee oreille oreilles organe os osseuse osseux osteosynthese ou
+    ovaire ovarien ovarienne ovariens pancreas pancreatique pancreatite par parenchymateuse parenchymateux
+    parenchyme paroi pas patella patient patiente patients pelvi pelvien pelvienne pelvis peritoine persistance
+    persistant persistante perte petit petite petits peu phase pied pieds pincement plaque plaques pleural pleurale
+    plus pneumopathie pneumothorax poids poignet ponction portale posterieur postoperatoire pouce poumon poumons
+    pour premier preoperatoire presence primitif primitive prise produit profil progression prostate prostatique
+    prothese protheses protocole proximal proximale pubien pubienne pulmonaire pulmonaires qualite quatre que qui
+    rachidien rachidienne rachis radial radiale radio radiographie radiotherapie rate reanimation recent recente
+    recherche recidive rectum reevaluation regression rehaussement rein reins remission renal renale reno
+    renseignements restriction resultat resultats resume rocher rochers rotule rupture sa sacre sacree sacro sacrum
+    sagittale sagittales sang sans scanner scaphoide sciatique scintigraphie sclerose se secondaire secondairement
+    secondaires sein seins selle semaine semaines seminales sequence sequences serie ses si sigmoidite signal signe
+    signes sinus solution son sonde sont sous splenique spleniques splenomegalie squelette stable standard steatose
+    stenose stenoses substance suite suivi superieur superieure supra sur surrenale surveillance sus suspect
+    suspecte suspects synthese systeme tabac tabagisme taille tardif tardive tassement tdm technique temps tendon
+    tentoriel tentorielle testicule tete thoracique thoracoabdominal thorax thrombose thrombus thyroide thyroidien
+    thyroidienne tibia tissu tissus tous tout toute toutes toux trachee trait trauma traumatique traumatisme tres
+    trois tronc troncs tumeur tumeurs tumoral tumorale tumoraux tuméfaction ulcere un une urgence urgences urinaire
+    urinaires uterus vaisseaux valvulaire vasculaire vascularisation veine veines veineux ventre ventriculaire
+    ventricules verre vers vertebral vertebrale vertebre vertebres vertige vertiges vesical vesicale vesicule vessie
+    vis visible visibles visualise visualisee voie voies volume vomissements
 """
 
 SPANISH = """
-    a abdome abdomen abdominal abdominopelvico absceso aguda agudo al algo alta angulo ante antebrazo anterior antes
-    aorta arteria arterial arterias axial axila bajo bazo bien bilateral boca brazo cabeza cada cadera caderas cara
-    cardiaca cardiaco carotida cavidad cerebral cerebro cervical cervicales clavicula codo colon columna como
-    comparacion compatible completa completo con contra contraste control corazon coronal coronario corte cortes
-    craneal craneo crural cual cuando cuello cuerpo de dedo dedos del derecha derecho derrame desde despues dia dias
-    difusa difusao difusion difuso disco dolor dorsal dos dosis durante e ecografia edema el ella embarazo embolia
-    en encefalo enfermedad entre era es escanografia escapula esofago espalda esta este esteatosis estomago estos
-    estudio estudios examen externa externo extremidad fascia fase femur fiebre figado fosa fractura fue ganglio
-    ganglios glandula grande ha hallazgos hasta hay hepatica hepatico hernia higado hiperdensa hipodensa hombro
-    hombros hueso huesos imagen imagenes impresion infarto inferior inferiores inicio injerto interno intestino
-    inyeccion izquierda izquierdo la las lateral le lesao lesion lesiones leve lo los lumbar lumbares lumbosacra
-    lumbosacro macizo mama mamas mamografia mandibula mano manos mas masa mayor mediastino medio medula menor menos
-    mes meses metastasis miembro miembros mientras mismo moderada moderado muneca musculo muslo muy nada nariz
-    nervio ni no nodulo nodulos normal nuevo o oblicua oblicuo observa ocular oido ojo ojos organo osea oseo otra
-    otras otro otros ovario paciente pancreas para pared patologica pelvica pelvico pelvis perfusion pero pie pierna
-    pies pleural poco por portal posible posterior presencia primer primera prostata protocolo pulgar pulmon
-    pulmonar pulmones que quiste quistes radiografia radiologico recto resonancia rinon rinones rm rmn rodilla
-    rodillas rotura rx sacro sagital sangre se segun segunda senal seno senos ser serie si silla simple simples sin
-    sincon sinusitis sobre solo son sospecha su superior superiores sus tac tambien tc tecnica tejido tendon tibia
-    tiene tiroides tobillo tobillos toda todas todo todos tomografia toracica toracico torax torsion tras
-    tratamiento traumatismo tres trombosis tuberculosis tumor tumoral ulcera un una unas uno unos urgente urografia
-    utero vaso vasos vejiga vena venosa venoso ventriculo vertebra vertebral vertebras vesicula via vias volumen y
-    ya
+    a abdome abdomen abdominal abdominopelvico absceso accidente adenopatias administracion afectacion aguda agudo
+    agudos al algo alta aneurisma anexial anexos angulo ante antebrazo anterior antes antigua antiguo aorta apendice
+    apendicitis arteria arterial arterias articulacion articular articulares artritis artrosis asas ascitis
+    atelectasia axial axila axilares bajo basales bases bazo benigna benigno bien bilateral blanca blandas boca
+    bordes brazo bronquiectasias bursitis cabeza cada cadera caderas caida calculos callo cama campos canal cancer
+    cara carcinoma cardiaca cardiaco cardiomediastinica cardiomegalia carotida cavidad cefalea cerebeloso cerebral
+    cerebro cervical cervicales cervicalgia cervicodorsal ciatica ciego cirrosis cirugia cisura clavicula clavo
+    clinica clinico clinicos codo colecistitis colelitiasis colon columna como comparacion comparado comparar
+    compatible compatibles completa completo con conclusion condral condropatia conocida conocido consolidacion
+    consolidada consolidado contornos contra contrastada contraste contrastes control controles contusion corazon
+    coronal coronario corte cortes coxalgia craneal craneo cronica cronico crural cruzado cuadro cual cuando cuello
+    cuerpo cuerpos de dedo dedos definidos del delgado densidad densitometria derecha derecho derrame derrames
+    descartar desde desgarro desplazada desplazado despues dia diagnostico dias difusa difusao difusion difuso
+    discal discales disco discopatia diseccion disnea diverticulitis diverticulos dolor dorsal dorsales dorsolumbar
+    dos dosis durante e ecocardiograma ecografia edema eeii eess el ella embarazada embarazo embolia en encefalico
+    encefalo endovenoso enfermedad enfisema entero entre era es escanografia escapula escoliosis escrotal esguince
+    esofago espalda espondilolistesis espondilosis esta estable estadiaje estadificacion este esteatosis estenosis
+    estomago estos estudio estudios evidencia evidencian examen extension externa externo extrahepatica extremidad
+    facetaria facetarias fascia fase fases femur fetal fibrosis fiebre figado fijacion fisura fisuras foraminal fosa
+    fractura fracturas fue gadolinio ganglio ganglionar ganglios gestacion ginecologica glandula golpe gonalgia
+    grande granuloma grave gris ha hallazgo hallazgos hasta hay hemisferio hemisferios hemoptisis hemorragia
+    hepatica hepatico hernia hernias heterogenea heterogeneo hidronefrosis higado hiliar hiliares hiperdensa
+    hipodensa hombro hombros homogenea homogeneo hueso huesos ictus identifica identifican imagen imagenes impresion
+    infarto infartos inferior inferiores infiltracion infiltrado infratentorial inicial iniciales inicio injerto
+    interno intestinales intestino intrahepatica intravenoso inyeccion isquemia isquemico izquierda izquierdo la las
+    lateral le lesao lesion lesiones leve libre ligamento ligamentos linea linfoma liquido litiasico litiasis lo
+    lobulo lobulos los lumbalgia lumbar lumbares lumbosacra lumbosacro luxacion macizo maligna maligno mama mamaria
+    mamas mamografia mandibula manguito mano manos mareo mas masa material mayor media mediastinales mediastino
+    medio medula medular menisco meniscos menor menos mes mesenterio meses metastasico metastasis mieloma miembro
+    miembros mientras mismo moderada moderado morfologia muestra muestran multifase muneca munon musculo
+    musculoesqueletico muslo muy nada nariz nauseas nervio neumonia neumotorax ni no nodulo nodulos normal nuevo o
+    oblicua oblicuo observa observan obstetrica obstruccion ocular oido ojo ojos opacidad operada operado organo
+    osea oseo osteoporosis osteosintesis otra otras otro otros ovario paciente pancreas pancreatitis para parcial
+    pared parenquima parenquimatosa partes patologica patologicas patologico patologicos pelviana pelvica pelvico
+    pelvis perfusion peritoneal pero pie pierna pies placa planta platillos pleura pleural pleurales poco por portal
+    portatil posible posterior postoperatorio precoz preoperatorio presencia previa previo previos primaria primario
+    primer primera probable progresion prostata prostatico protesis protocolo protrusion proyeccion proyecciones
+    pulgar pulmon pulmonar pulmones que quimioterapia quiste quistes quistica quisticas radiografia radiologico
+    radioterapia raices raiz realiza realizada realizado recidiva reciente recto recurrencia resonancia respuesta
+    retroperitoneal rinon rinones riñon rm rmn rodilla rodillas rotador rotura rx sacro sagital sangre se secundaria
+    secundario seguimiento segun segunda semanas senal seno senos ser serie severa severo si sigma silla silueta
+    simple simples sin sincon sinusitis sobre solida solidas solo son sospecha sospechosa sospechoso su sugestiva
+    sugestivo sugiere superior superiores supraespinoso suprarrenal suprarrenales supratentorial sus sustancia tac
+    tamano tambien tardia tc tecnica tejido teleradiografia tendinopatia tendinosis tendon tep testicular tibia
+    tiene tiroides tobillo tobillos toda todas todo todos tomografia toracica toracico torax tornillo tornillos
+    torsion tos transvaginal tras tratamiento traumatismo tres trombo tromboembolismo trombosis tronco tuberculosis
+    tumor tumoral tumorales uci ulcera ultrasonido un una unas uno unos ureter ureteral urgencias urgente urografia
+    uterino utero vascular vasculares vaso vasos vejiga vena venosa venoso ventriculo ventriculos vertebra vertebral
+    vertebrales vertebras vertice vertices vertigo vesicales vesicula via vias visualiza visualizan volumen vomitos
+    y ya yodado
 """
 
 ITALIAN = """
-    a acuta acuto ad addome addominale ai al alla alle alta alto anca anche angio anteriore aorta arteria arterie
-    arteriosa arterioso articolazione arto assiale bacino basso bilaterale braccio bronco cardiaca cardiaco caviglia
-    cavita cerebrale cervello cervicale che chi ci ciste cisti col collo colonna come completa completo con
-    confronto contro controllo coronale coronarica corpo coscia costa costale coste cranio crociato cui cuore cute
-    da dal dalla dei del della delle dello destra destro di diffusa diffusione diffuso dita dito dolore dopo dorsale
-    due e ecografia ed edema embolia emorragia encefalo epatica epatico ernia esame esiti esterno faccia fase fegato
-    femore ferita frattura fratture gamba ghiandola ginocchia ginocchio gli gomito grande i il immagini in infarto
-    inferiore interno la le lesione lesioni lieve linfonodi linfonodo lingua lo lombare lombosacrale loro ma
-    mammaria mammella mandibola mani mano mascella massa mdc mdcm mediastino mezzo midollo milza minimo moderato
-    morfologia muscolo naso ne nei nel nella nelle nervo noduli nodulo non normale nuovo o obliqua occhio ogni omero
-    ora orecchio ossa osso ovaio pancreas parete paziente pelvi per petto piede piedi piu poi polmonare polmone
-    polmoni polso portale posteriore prima prostata quadro quale questa questo rachide radice radiografia renale
-    rene reni rettale ricerca riscontro risonanza rm rotula sacrale sagittale sangue scheletro se segno sella seni
-    seno senza sequenza sia sinistra sinistro sono sopra sospetta sospetto sotto spalla spalle stomaco studio su sua
-    sul sulla suo superiore surrene tac tardiva tardivo tc tempo tendine tessuti testa tiroide torace toracica
-    toracico tra trauma tre tumore tutto un una uno utero vasi vena vene venosa venoso ventricolo versamento vescica
-    vie
+    a acuta acuto ad addensamento addome addominale addomino ai al alla alle alta alterazione alterazioni alto anca
+    anche aneurisma angio annessi anteriore aorta appendicite apprezza apprezzano area aree arteria arterie
+    arteriosa arterioso arti articolare articolari articolazione arto artrosi ascella assiale bacino basso bianca
+    bilaterale biliari braccio bronco caduta calcoli calibro canale cardiaca cardiaco caviglia cavita cefalea
+    cerebrale cervello cervicale che chemioterapia chi ci cieco ciste cisti clinico col colecisti colecistico collo
+    colonna come completa completo con conclusioni condropatia confronto contrasto contro controlli controllo
+    coronale coronarica corpo coscia costa costale coste cranio crociato cronica cronico cuffia cui cuore cute da
+    dal dalla dei del della delle dello densita destra destro di diagnostico diffusa diffusione diffuso digiuno
+    dimensioni dinamica dinamico discale dischi disco dispnea dissezione distorsione dita dito diverticoli documenta
+    documentano dolore dopo dorsale due duodeno e ecografia ed edema embolia emorragia encefalica encefalo endovena
+    enfisema epatica epatico ernia esame eseguita eseguito esiti esofago esterno evidente evidenti evidenza faccia
+    fase fasi fegato femore ferita fetale fibrosi focale focali foraminali frattura fratture gamba ghiandola
+    ginocchi ginocchia ginocchio gli gomito grande gravidanza i ictus idronefrosi il ilare ilari ileo immagine
+    immagini in incidente infarto inferiore inferiori interno intervento intraepatiche invariata invariato ipofisi
+    ischemia la le legamenti legamento legamentosa lesione lesioni letto lieve limiti linea linfoadenopatie linfoma
+    linfonodale linfonodali linfonodi linfonodo lingua litiasi lo lombalgia lombare lombosacrale loro lussazione ma
+    mammaria mammario mammella mammografia mandibola mani mano mascella massa mdc mdcm mediana mediane mediastinici
+    mediastinico mediastino meniscale menisco metastasi mezzi mezzo midollare midollo milza minimo mirata moderato
+    morfologia morfologica morfologico multiple multipli muscolo naso ne nei nel nella nelle neoplasia neoplastico
+    nervo noduli nodulo non norma normale nota noto nuovo o obliqua occhio occlusione ogni omero opacita operata
+    operato ora orbite orecchio ossa osso ostetrica ovaio pancreas pancreatico pancreatite parenchima parenchimale
+    parenchimali parete paziente pelvi pelvica per perfusione pesate petto piede piedi piu placca pleurici pleurico
+    pneumotorace poi polmonare polmonari polmone polmoni polmonite polso portale posteriore precedente precedenti
+    pregressa pregresso prima primitiva proiezione proiezioni prostata prostatica protesi protrusione quadro quale
+    quesito questa questo rachide radice radicolare radiografia radioterapia recente recenti recidiva regolare
+    regolari renale renali rene reni reperti reperto rettale ricerca rileva rilevano ripetitive riscontro
+    risoluzione risonanza rm rotatori rottura rotula sacrale sagittale sangue scheletro sciatica scrotale se
+    secondaria secondarie segnale segno sella seni seno senza sequenza sequenze settimane sia sigma significativa
+    significative sinistra sinistro somministrazione sono sopra sospetta sospetti sospetto sostanza sotto spalla
+    spalle spongioso stabile stadiazione stenosi stomaco struttura strutture studio su sua sul sulla suo superiore
+    superiori surrenali surrene surreni tac tardiva tardive tardivo tc tecnica tempo tendine tendinea tendinopatia
+    tessuti testa testicolare tiroide tiroidea torace toracica toracico toraco tosse tra trauma tre trombosi
+    tumorale tumore tutto un una uno urgenza uterino utero vasi vena vene venosa venoso ventricolare ventricolari
+    ventricolo versamenti versamento vertebrale vertebrali vertigini vescica vescicale vie vite viti vomito
 """
 
 DUTCH = """
@@ -334,34 +545,40 @@ DUTCH = """
 VENDOR = """
     aahead aahip aaknee aascout aashoulder aaspine abdbecken abdpelvis abi aca achieva acom acr admire adni advanced
     aera aice aidr airis airrecon airreconDL alpha altea ambition amu angio angiodsa apres aquilion architect arms
-    artera artist asir asirv ata avant avanto axialtra axmpr b0map b1map ba balance bestdiast bestsyst bh bhaste
-    bilat biograph biplane bmode bodyfs boneplus brainlab brilliance bsrem btfe btfebh bvfa caipi calc carbon
-    carbond cbct cbf cbv cca cem cerebro ceus chest1view chestabd chestabdpel chestplus cholangio cia clear
-    clearview cmrr colfa collab comb combi combined conebeam contraste contrastus cormpr coronalmpr cosmic cpr
-    creator cspine ctspine cube cubeflair curved cw cx dadc ddr ddwi dect deepresolve definition deformable detail
-    difusion dis2d dis3d disco discovery dish dixonvibe dl dosereport dosereports drb dregadc drive dualenergy dwibs
-    dynact dynamics dynava dyndist dyndistcalc e3d ebt eca echelon edge edv eia elan elasto elastography elition enh
-    eob epfid epispin epse espree examprotocol excite explorer facor fasting fasttwist fastview fatimg ffse fgret
-    fid fidnav fiestac flash flexlava fluorosave force freeze freezeit frfse fsexl fwip gad gadavist gado gadoterate
-    gads galan gapped gated gaussian gdo gradwarp grecho harmony harp haste hasteir hasteirm hastethick headneck
-    hepato hirescor hnc horizon ica icobrain idose imr imt ingenia ingenuity inspace intera iodine iodinemap ipa
-    iqcine iqon irad irmpr isotropical isovoxel ivc ivus jim k keV kev kiq kombi kvue la lad lava lcx lima lmca loc
-    locz loh lok longi lspine lsspine lumina lungplus lv lvf mag magimages magn magnetom mapit mazor mca mcrib mct
-    mddw measipat merge mffe mipimages mipsw mix mixed mline mmode moco mono monoe monoenergetic monoplus mosaic mpa
-    mprr mrac msense mtt mvista mvxd naeotom navi navigation nd neckchest neuroquant neuroreader nomoco noncalcium
-    norm oasis obl olea om op10 opt optima orian orion osc osem osl pan panview patientprotocol pca pcd pcom pda pdt
-    perfusionmaps perip periph peripheral petra pfa phaimages photon pi pilot pioneer plv portale pos postfilter
-    postprandial prandial preclinical premier prescan preset prisma promo promoted protocolsummary psf psv pta pw
-    qclear qtse quick quickface ra rapid rapidai rare rca realtime reg rest retrogating revolution rfmap ri rima
-    roadmap rosa rotational rt runoffs rv rvf safire sagittalmpr sagmpr sans sats sax2 scoutap scoutdualtopo
-    scoutlat scoutsag scoutview secretin seq sfa sharpir shearwave signa silent silenz sinc skyra smartscore smooth
-    sola somatom space spaceflair spairhr spc spectral spie ssde ssfe ssh sshot sshtse stack standardlung starvi
-    starvibe stealth stealthstation stepping sub subs survey svc svg swann swe swiimages swiphase sygno symbia
-    symphony syngo t1map t2map t2prep t2starmap tap tardivo tbsrch tbx tcd tdi tfi tgrase tgse thickmip thickslab
-    thorabd thoraxabdomen thxabd tim tirmdark titan tlspine tmax tofu tr tra transv tratra triggerd trio
-    truefidelity truetracking trunc truncated tse3d tspine ttc ttp tvi twistvibe uhr uih ultrahigh ultrashort umr
-    unilat uric ute va vantage vaso veo verio vfa vibrant vida views viewsense virtual vision vista vmi vnc voyager
-    vpfx vpfxs vrtthin waterimg wb wmoco wo2 xperct zeff zte
+    artera artist asir asirv ata avant avanto ave avec axialtra axmpr b0map b1map ba balance bestdiast bestsyst bh
+    bhaste bilat biograph biplane bliss bmode bodyfs boneplus brainlab brainview brilliance bsrem btfe btfebh bvfa
+    caipi calc carbon carbond cbct cbf cbv cca cem cerebro ceus chest1view chestabd chestabdpel chestplus cholangio
+    cia clear clearview cmrr colfa collab comb combi combined conebeam contraste contrastus cormpr coronalmpr cosmic
+    cpr creator cspine cst ctspine cube cubeflair curved cw cx dadc dc1 dcx ddr ddwi dect deepresolve definition
+    deformable detail difusion dis2d dis3d disco discovery dish dix dixonf dixonvibe dixonw dl dosereport
+    dosereports drb dregadc drive dtiqa dualenergy dwibs dynact dynamics dynava dyndist dyndistcalc e3d ebt eca
+    echelon eco edge edv efgre efgre3d eia elan elasto elastography elition enh eob epfid epispin epse espree
+    ethriveart examprotocol excite explorer f facesap facor fastcard fasting fasttwist fastview fatimg fatonly
+    fatquant fcard fcine ffse fgret fid fidnav fiestac flash flexcoil flexlava fluorosave force fp freeze freezeit
+    frfse fsexl fwip gad gadavist gado gadoterate gads galan gapped gated gaussian gdo gradwarp grecho harmony harp
+    haste hasteir hasteirm hastethick hbv hbvd headneck hepato hirescor hnc horizon ica icobrain ideal2 idose imr
+    imt in1 ingenia ingenuity inop inphased inspace intera iodine iodinemap ipa ipatx iqcine iqon irad irfse irfspgr
+    irmpr isotropical isotropicvoxel isovoxel ivc ivus jim k keV kev kiq kombi kvue la lad lava lcad lcx lima lmca
+    loc locz loh lok longi lspine lsspine lumina lungplus lv lvf mag magimages magn magnetom mapit mazor mb2 mbbold
+    mbep mbh mbhaste mca mcc mcrib mct mddw mdixonquant measipat merge mffe mipimages mipsw mix mixed mline mmode
+    moco mono monoe monoenergetic monoplus mosaic mpa mpage mprcor mprnorm mprr mprsag mprtra mrac mrac1 msense mst
+    mtt mtv mvista mvxd mvxdfs naeotom navi navigation nd ndc neckchest nerveview nerveviewing neuroquant
+    neuroreader nodis nomoco noncalcium nordic norm oasis obl obli olea om op op10 opp1 opt optima orian orion osc
+    osem osl out1 outphased pan panview patientprotocol pca pca3d pcam pcasl3d pcd pcom pda pdt perfusionmaps perip
+    periph peripheral petra pfa phaimages photon pi pilot pioneer pip pitu plv pop portale pos posdisp postfilter
+    postprandial prandial preclinical premier prescan preset prisma promo promoted proset protocolsummary psf psv
+    pta pw qclear qflowpca qtse quantbh quick quickface ra rapid rapidai rare rca realtime reg rest retrogating
+    revolution rfmap ri rima roadmap rosa rotational rt rtbold rthaste rtr runoffs rv rvf safire sagittalmpr sagmpr
+    sans sats sax2 scoutap scoutdualtopo scoutlat scoutsag scoutview secretin semac semacvat seq ser sfa sharpir
+    shearwave signa silent silenz sinc skyra smartscore smooth sola somatom space spaceflair spairhr spat spc spcir
+    spectral spie spiralasl spo ssde ssfe ssh sshot sshtse stack standardlung starvi starvibe stealth stealthstation
+    stepping stirlong sub subs survey svc svg swann swe swiimages swiphase sygno symbia symphony syngo t1map t2map
+    t2prep t2starmap tagc tap tardivo tbsrch tbx tcd tdi tfi tgrase tgse tgseasl thickmip thickslab thorabd
+    thoraxabdomen thxabd tim tirmdark titan tlspine tmax tofu tr tra tra2 transv tratra triggerd trio truefidelity
+    truetracking trunc truncated tse3d tseflair tsefs tseir tser tspine ttc ttp tvi twistvibe uhr uih ultrahigh
+    ultrashort umr unilat uric ute va vantage vaso veasl veo verio vfa vibrant vida views viewsense virtual vision
+    vista vmi vnc voyager vpfx vpfxs vrtthin w waterimg wateronly wats wave wavecaipi wb whip wmoco wo2 wp xperct
+    zeff zte
 """
 
 # Parts of words that are written together.
@@ -393,14 +610,17 @@ ELEMENTS = """
 # Tokens with digits whose parts are no words.
 CODES = """
     0d 13c 15t 16ns 18f 19f 1d 1h 1p5t 1v 23na 2ch 2chamber 2d 2dflair 2dtof 2dyn 2v 31p 3ch 3chamber 3d 3dffe
-    3dflair 3dmprage 3dspgr 3dt1 3dt2 3dtfe 3dtof 3dtse 3t 3v 4b 4ch 4chamber 4d 4v 5ch 5d 5v 68ga 6v 7t 99mtc a1c
-    ax2d ax3d b0 b0map b1 b1map c11 c1c2 c2p c3d ciss3d cm2 cm3 co2 cor3d cu64 cv2d cview2d d33f de3d dir12 dir30
-    dir32 dir6 dir64 dis2d dis3d ep2d ep3d epfid2d epi2d epi3d epse2d f18 ffdm2d fgre3d fi2d fi3d fl2d fl3d fl3d1
-    fsfse2d fspgr3d g2 ga68 gre2d gre3d h1 h2d h2o h3d haste2d her2 hu i123 i131 i2 in111 inv1 inv2 iso05 k2 l5s1
-    lu177 md5 me2d me3d mip3d ml2 mm2 mm3 mp2rage mp3rage mra3d n13 n2o nr2 o15 o2 p53 pc2d pc3d pd2 q3d qfl2d r2s
-    r2star rb82 rl2 rm2d s2d s3d s3dm sag3d sct2 se2d spc2d spc3d swi3d t1c t1ce t1fs t1gd t1map t1r t1rho t1t2 t1w
-    t1wi t2fs t2map t2rho t2s t2star t2starw t2w t2wi tc99m te1 te2 tfi2d tfl2d tfl3d tfl3d1 tgse3d tir2d tir2d1
-    tir3d tl201 tof2d tof3d tra3d trufi2d trufi3d tse2d tse3d u2 uni2 v3d vrt3d vti2d wb3d x2 x3 zr89
+    3dflair 3dmprage 3dspgr 3dt1 3dt2 3dtfe 3dtof 3dtse 3t 3tesla 3v 4b 4ch 4chamber 4d 4v 5ch 5d 5v 68ga 6v 7t
+    99mtc a1c ax2d ax3d b0 b0map b1 b1map c11 c1c2 c2p c3d ciss3d cm0 cm2 cm3 cn0 co2 cor3d ct1 ct2 ct3 ct4 ctnm
+    cu64 cv2d cview2d d33f de3d dir12 dir30 dir32 dir6 dir64 dis2d dis3d dix2 eco1 eco2 eco3 eco4 eco5 eco6 ep2d
+    ep3d epfid2d epi2d epi3d epse2d f18 f8 fa15 ffdm2d fgre3d fi2d fi3d fl2d fl3d fl3d1 fsfse2d fspgr3d g2 ga67 ga68
+    gre2d gre3d h1 h2d h2o h3d haste2d he3 her2 hu i123 i125 i131 i2 in1 in111 in3 inv1 inv2 iso05 k2 kr81m l5s1
+    lu177 m0 m1 mbep2d mbep3d md5 me2d me3d mip3d ml2 mm2 mm3 mp2rage mp3rage mra3d n0 n1 n13 n2 n2o na23 nr2 o15 o2
+    opp2 out1 p31 p53 pc2d pc3d pd2 pip1 pm0 pn0 pn1 pop1 pt1 pt2 pt3 pt4 q30 q3d qfl2d r2s r2star ra223 rb82 rl2
+    rm2d s2d s3d s3dm sag3d sct2 se2d semac8 spat2 spat3 spc2d spc3d sr89 swi3d t1c t1ce t1fs t1gd t1map t1r t1rho
+    t1t2 t1w t1wi t2fs t2gre t2map t2rho t2s t2star t2starw t2w t2wi tc99m te1 te2 tfi2d tfl2d tfl3d tfl3d1 tgse3d
+    tir2d tir2d1 tir3d tl201 tof2d tof3d tra3d trufi2d trufi3d tse2d tse3d u2 uni2 v3d vrt3d vti2d wb3d x2 x3 xe129
+    xe133 y90 ypt0 zr89
 """
 
 # Units after a number, and letters that stand before one.
@@ -423,27 +643,28 @@ PREFIXES = """
 
 # Terms of the standard's vocabulary that are also names of people; they stay beside nothing that was taken for a name.
 AMBIGUOUS = """
-    alex angel ann anna april art august bach baker bass bauch baum beck becker bein bell berg best bianchi bill
-    bird bishop black blanc blanco blatt blau block blue boden bolt bond book bose bowl braun brown bruch brun bruno
-    brust buck bueno bund burns bush butler calvo cannon carol casa case cash chance church clay clear coil cole
-    conti cook cooper cope costa cox crane cross cruz cube cuello cup dale dan day dean del delgado depth dick diego
-    diller don dose dove drew duke earl east edge engel ernst eve faith falk fall feld ferrari field finger fink
-    fish fisher flood flora flow force ford forest foster fox frank free freeman frey friend frost fuchs fuss gabel
-    gallo gamba geiger gene german gold good gore grace grand grant grau gray greco green greif grey gros gross
-    gruen guy haas hall halm hand hans harm hart haut heart hell henry herd herz hill hirsch hoch hof holz hope horn
-    house hunt ida ill iris jack jan jay jean jim joint joy jung junge kaiser kay keil kern key kind king klein knie
-    knight knob koch kopf korn kraft kranz krebs kugel kuhn kurz land lane lang lange large laser law lay lee leg
-    legrand leist leone leroy li licht lieb lily linden lindner lip long longo lord love low luna lung magnus man
-    mancini mann mano manuel march marina marino mark mars mason max may mays meier miles milk mill moody moon moor
-    moore more moreno morgen moss muskel nagel neck nick noble noir nova nuss ohr olive oliver page park parker paul
-    penn peter petit pfeil pie piper plain pole pool pope port power price prince pro rauch ray reed reich reid rein
-    reiter rey rice rich ring rios ritter rob robin rock roe rojo roll rosa rose ross rossi rot roth rousseau roux
-    roy rubio ruby ruck rule russo sand sands santos sara sauer scala schaft schwarz seele seiler self sharp short
-    silver singer sinus skin small smart smith snow sole sommer son song sorge span sparks spear spring stahl star
-    stark steel stein stern stiel stock stone storm strand strong stumpf sturm summer sun swan tag taylor teich
-    temple testa thin thomas thon tief tim toby tom tony trace trial tucker turner unger van vance vein vert vetter
-    victor vidal violet vogel vorn wade wagner walker wall ward wasser waters webb weber weich weiss west white will
-    winter wirt wise wolf wood woods worth wright wu wunder yen yi young zahn zeh zorn
+    alex angel ann anna april art august bach baker bass bauch bauer baum beck becker bein bell berg best bianchi
+    bill bird bishop black blanc blanco blatt blau block blue boden bolt bond book bose bowl braun brown bruch brun
+    bruno brust buck bueno bund burns bush butler calvo cannon carol casa case cash chance church clay clear cobb
+    coil cole conti cook cooper cope corona costa cox crane cross cruz cube cuello cup dale dan day dean del delgado
+    depth dick diego diller dixon don dose dove drew duke dunn earl east edge engel ernst eve faith falk fall feld
+    ferrari field finger fink fish fisher flood flora flow force ford forest foster fox frank free freeman frey
+    friend frost fuchs fuss gabel gallo gamba geiger gene german gold good gore grace graf grand grant grau gray
+    greco green greif grey gros gross gruen guy haas hall halm hand hans harm hart haut heart hell henry herd herz
+    hill hirsch hoch hof holz hope horn horner house hunt ida ill iris jack jan jay jean jim joint joy jung junge
+    kaiser kay keil kern key kiefer kind king klein knie knight knob koch kopf korn kraft kranz krebs kugel kuhn
+    kurz land lane lang lange large laser law lay lee leg legrand leist leone leroy li licht lieb lily linden
+    lindner lip long longo lord love low luna lung magnus man mancini mann mano manuel march marina marino mark mars
+    mason max may mays meier miles milk mill moody moon moor moore more moreno morgen moss muskel nagel neck nick
+    noble noir nova nuss ohr olive oliver page park parker paul penn peter petit petra pfeil pia pie piper plain
+    pole pool pope port power price prince pro rauch ray reed reich reid rein reiter rey rice rich ring rios ritter
+    rob robin rock roe rojo roll rosa rose ross rossi rot roth rousseau roux roy rubio ruby ruck rule russo sand
+    sands sanger santos sara sauer scala schaft scharf schwarz seele seiler self sharp short silver singer sinus
+    skin small smart smith snow sole sommer son song sorge span sparks spear spring stahl star stark steel stein
+    stern stiel stock stone storm strand strong stumpf sturm summer sun swan tag taylor teich temple testa thin
+    thomas thon tief till tim toby tom tony trace trial tucker turner unger ute van vance vein vert vetter victor
+    vidal violet vogel vorn wade wagner walker wall ward wasser waters webb weber weich weiss west white will winter
+    wirbel wirt wise wolf wood woods worth wright wu wunder yen yi young zahn zeh zorn
 """
 
 # Names without another meaning in this field: what code meanings and lists may hold of them is left out.
@@ -480,10 +701,10 @@ NAMES = """
     philip philippe pierquin pierre pirie pittsburgh prussian rachel rafert rainer ralf ralph ramirez ramos rastelli
     rebecca reiner rempen renate rene rhese ricci richard richardson richter rizzo robert robertson robinson
     rodriguez roger roland rolf roman romano romanowsky romero ronald rosen rosenberg rousseau rudolf ruiz runge
-    ryan sabbagha sabine samantha samuel sanchez sandra sano sara sarah schafer schiff schmid schmidt schmitt
-    schmitz schneider scholz schonberg schroder schulz schulze schwartz scott sebastian senning serrano settegast
-    sharon shepard shinozuka shirley siegfried silvia simon simpson singh smirnov sophie staunig stecher stefan
-    stephanie stephen steven stryker suarez sudan sun susan sussman sven swann swanson tarrant taussig teresa
+    ryan sabbagha sabine saenger samantha samuel sanchez sandra sanger sano sara sarah schafer schiff schmid schmidt
+    schmitt schmitz schneider scholz schonberg schroder schulz schulze schwartz scott sebastian senning serrano
+    settegast sharon shepard shinozuka shirley siegfried silvia simon simpson singh smirnov sophie staunig stecher
+    stefan stephanie stephen steven stryker suarez sudan sun susan sussman sven swann swanson tarrant taussig teresa
     theiler theodor thomas timothy titterington tobias todaro tokyo torres tran tyler udo ulrich ulrike ursula uwe
     valdini vazquez victoria vincent virginia volker wagner walter wang werner wigby wilhelm williams willis winston
     wolfgang wu wynne yang yarkoni yilmaz zachary zanelli zhang zhao zhou zimmermann zobel
@@ -504,23 +725,24 @@ USEFUL = "dr center centre state lane drive service station ward place sr ms mr 
 
 # Names of diseases, signs and methods that hardly anybody bears.
 EPONYMS = """
-    achilles agatston alzheimer alzheimers arnold bankart bechterew behcet bochdalek bosniak chiari cobb couinaud
-    crohn crohns cushing dandy doppler dupuytren ellison ewing fallot fleischner foley fontan fourier galen gaucher
-    gauss gaussian gleason golgi graaf grashey haglund hashimoto heberden hill hirschsprung hodgkin hodgkins holter
-    horner hounsfield huntington judet kaposi kienbock kohler krukenberg kupffer langerhans legg lewy lisfranc
-    marfan meckel menetrier meniere menieres merkel mirizzi moebius mondor morgagni morton moya moyamoya osgood
-    paget pancoast parkinson parkinsonian parkinsons patlak perthes peyronie pick pott purkinje rathke raynaud
-    riedel rokitansky romberg sachs salter schatzki scheuermann schlatter schmorl schuller schwannoma segond sjogren
-    spigelian stenvers sylvian takayasu takotsubo tarlov tofts towne trendelenburg valsalva virchow waldenstrom
-    wallenberg warthin waters wegener wenckebach wernicke whipple willis wilms zenker zollinger
+    achilles agatston alzheimer alzheimers arnold bankart bechterew behcet bochdalek bosniak chiari couinaud crohn
+    crohns cushing doppler dupuytren ellison ewing fallot fleischner foley fontan fourier galen gaucher gauss
+    gaussian gleason golgi graaf grashey haglund hashimoto heberden hirschsprung hodgkin hodgkins holter hounsfield
+    judet kaposi kienbock krukenberg kupffer langerhans lisfranc marfan menetrier meniere menieres mirizzi moebius
+    moya moyamoya osgood paget pancoast parkinson parkinsonian parkinsons patlak perthes peyronie purkinje rathke
+    raynaud rokitansky romberg schatzki scheuermann schlatter schmorl schwannoma sjogren spigelian stenvers sylvian
+    takayasu takotsubo tarlov tofts trendelenburg valsalva waldenstrom wallenberg warthin wegener wenckebach
+    wernicke whipple wilms zollinger
 """
 # Names that stay only beside a word of CONTEXT: Wilson disease, Baker cyst, Cobb angle, law view.
 IN_CONTEXT = """
-    addison alport baker bennett bernard blalock boehler boehlers bohler bright brodie bruce caldwell carney caroli
-    charcot colles conn cooper down dunn ebstein evans garth glenn goodpasture graves hansen harris hill hirsch
-    hoffa holt hunt hunter hurler jefferson jones kennedy klein law lewis maisonneuve marshall martin meyer
-    monteggia norwood oram osler pick pott rastelli reed richter ross sachs senning shepherd simpson smith stafne
-    stark stein stewart sturge swanson swyer taussig townes turner waters weber wilson wolf wright wyburn young
+    addison alport baker bennett bernard blalock body boehler boehlers bohler bright brodie bruce caldwell carney
+    caroli charcot cobb colles conn cooper dandy down dunn ebstein evans garth glenn goodpasture graf graves hansen
+    harris hernia hill hip hirsch hoffa holt horner hunt hunter huntington hurler impingement jefferson jones
+    kennedy klein kohler law legg lemniscus lewis lewy maisonneuve marshall martin meckel merkel meyer mondor
+    monteggia morgagni morton norwood notch oram osler pick polygon pott rastelli reed richter riedel ross sachs
+    salter schuller segond senning shepherd simpson smith stafne stark stein stewart sturge swanson swyer taussig
+    towne townes turner virchow waters weber willis wilson wolf wright wyburn young zenker
 """
 CONTEXT = """
     angle anomaly aufnahme balloon bodies body catheter circle classification contracture criteria cyst cysts
@@ -543,6 +765,7 @@ def main() -> None:
         "EPONYMS": _folded_all(IN_CONTEXT.split()),
         "CONTEXT": _folded_all(CONTEXT.split()),
         "ELEMENTS": _folded_all(ELEMENTS.split()) | {_one_letter(word) for word in _folded_all(ELEMENTS.split())},
+        "GENERIC": _folded_all(PLACES.split()),
         "TERMS": set(TERMS.split()),
     }
     target.write_text(HEADER + "".join(_block(name, found) for name, found in sets.items()), encoding="utf-8")
@@ -553,6 +776,7 @@ def words() -> set[str]:
     ours = (ENGLISH, GERMAN, FRENCH, SPANISH, ITALIAN, DUTCH, VENDOR, CONTEXT, TERMS)
     lists = _folded_all(word for text in ours for word in text.split() if word.isalpha())
     lists |= {_one_letter(word) for word in _folded_all(GERMAN.split())}
+    lists |= {unit for unit in _folded_all(UNITS.split()) if unit.isalpha() and len(unit) > _LEAST}
     names = (_folded_all(NAMES.split()) - lists) | _authors() | {"hadlock"}
     places = _folded_all(PLACES.split()) - _folded_all(USEFUL.split())
     in_context = _folded_all(IN_CONTEXT.split()) - lists

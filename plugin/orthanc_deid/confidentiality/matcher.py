@@ -6,7 +6,8 @@
   are the whole text. Scripts without blanks are searched inside words.
 - Ids of 6 characters and more and phone numbers are found inside longer words and through blanks and hyphens; a
   shorter number is none where letters touch it (`b1000`).
-- Places count as a whole phrase of at least 2 words or 6 characters that holds a word outside the clinical vocabulary.
+- Places count as a whole phrase of at least 2 words or 6 characters with a word that is neither of the
+  clinic nor a kind of place.
 - Birth dates are found in their usual notations, UIDs as whole dotted numbers.
 """
 
@@ -27,6 +28,7 @@ INSIDE = 6  # characters from which an id is found inside a longer word
 _UID = re.compile(r"(?<![0-9])[0-9]+(?:\.[0-9]+){2,}")
 _WORD = re.compile(r"[0-9]+|[A-Za-z]+|[^\W_A-Za-z0-9]+")
 _ALNUM = re.compile(r"[^\W_]+")
+_HYPHENS = re.compile("[-\u2010-\u2015]")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _NO_BLANKS = re.compile("[\u0e00-\u0fff\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7ff\uf900-\ufaff]")
 _PUNCTUATION = " \t\r\n\x00.,;:!?()[]{}<>'\"^=_/-"
@@ -99,7 +101,7 @@ def words(plain: str) -> list[Word]:
 def split(word: Word, plain: str) -> Iterator[Word]:
     """Take a word apart where camel case joins several."""
     text = plain[word.start : word.end]
-    if text.islower() or text.isupper() or not text.isascii():
+    if text.islower() or text.isupper() or not (text.isascii() and text.isalpha()):
         yield word
         return
     for match in _CAMEL.finditer(text):
@@ -119,8 +121,7 @@ class Matcher:
     def __init__(self, known: Identifiers) -> None:
         self.whole = _whole(known)
         self.runs = _runs(known)
-        self.id_runs = {tuple(_ALNUM.findall(folded(text))): "id" for text in known.ids if SHORT <= len(text) < INSIDE}
-        self.id_runs.pop((), None)
+        self.id_runs = dict.fromkeys(_id_runs(known.ids), "id")
         self.first, self.first_of_ids = _by_first(self.runs), _by_first(self.id_runs)
         self.joined = _joined(known)
         self.inside = {folded(name): "name" for name in known.names if _NO_BLANKS.search(folded(name))}
@@ -204,12 +205,16 @@ _APART = re.compile(r"[\W_]+")
 
 def _to_its_ends(span: Span, plain: str) -> Span:
     """Take the whole of the words in which something begins and ends."""
+    phone = span.kind == "contact"
     start, end = span.start, span.end
-    while start and plain[start - 1].isalnum():
+    while start and (plain[start - 1] in _OF_PHONES if phone else plain[start - 1].isalnum()):
         start -= 1
-    while end < len(plain) and plain[end].isalnum():
+    while end < len(plain) and (plain[end] in _OF_PHONES if phone else plain[end].isalnum()):
         end += 1
     return Span(start, end, span.kind)
+
+
+_OF_PHONES = frozenset(" +()/.-0123456789")
 
 
 def _everywhere(lower: str, wanted: dict[str, str]) -> Iterator[Span]:
@@ -241,10 +246,18 @@ def _runs(known: Identifiers) -> dict[Run, str]:
     return found
 
 
+def _id_runs(ids: frozenset[str]) -> Iterator[Run]:
+    for text in ids:
+        run = tuple(_ALNUM.findall(folded(text)))
+        if run and SHORT <= len(text) < INSIDE:
+            yield run
+            yield ("".join(run),)
+
+
 def _is_said(run: Run, text: str, kind: str) -> bool:
     if kind == "place":
         enough = len(run) > 1 or len(run[0]) >= INSIDE
-        return enough and any(not word.isdigit() and not vocabulary.is_clinical(word) for word in _plain_words(text))
+        return enough and any(not word.isdigit() and vocabulary.is_telling(word) for word in _plain_words(text))
     return len(text) >= SHORT and any(len(word) > 1 for word in run)
 
 
@@ -255,6 +268,7 @@ def _plain_words(text: str) -> list[str]:
 def _orders(name: str) -> Iterator[Run]:
     """Answer a name's words in its order, and those of its parts turned round and any two of them."""
     yield from runs(name)
+    yield from (run for part in name.split() for half in _HYPHENS.split(part) for run in runs(half))
     parts = [tuple(w.key for w in words(bare(part)[0])) for part in name.split()]
     if not 1 < len(parts) <= _LONGEST_NAME:
         return

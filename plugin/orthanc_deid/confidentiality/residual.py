@@ -132,7 +132,7 @@ class _KnownBytes:
 
 def _rarest(run: tuple[str, ...]) -> str:
     """Answer the word of a run that is most of its own: clinical ones are in every file."""
-    return max(run, key=lambda word: (not vocabulary.is_clinical(word), len(word)))
+    return max(run, key=lambda word: (vocabulary.is_telling(word), len(word)))
 
 
 def _meets(known: frozenset[bytes], found: Iterable[bytes]) -> bool:

@@ -90,7 +90,8 @@ class Cleaner:
         cleaned = self._without_short(_patterned(cleaned))
         if self._mode is Mode.VOCABULARY:
             cleaned = self._vocabulary.cleaned(cleaned)
-        return self._without_known(dates.put_back(cleaned))
+        cleaned = dates.put_back(cleaned)
+        return self._without_known(text if cleaned == text else tidy(cleaned))
 
     def _without_known(self, text: str) -> str:
         for _ in range(_ROUNDS):
@@ -294,15 +295,15 @@ def _any(text: str) -> str:
 
 
 _CUE = _any(
-    """mrn acc accession accno acc-?no acc-?nr patid patnr patient-?id pat-?id pat-?nr fall-?nr fallnummer case-?no nhs
-    ssn svnr ahv nip ipp nhc dni nif codice ref-?nr ref order-?no auftrag auftragsnr id-?nr id nr no num number matricule
-    n° # study-?id"""
+    """mrn acc accession accno acc-?no acc-?nr patid patnr patient-?id pat-?id pat-?nr fall-?nr fallnummer case-?no
+    nhs ssn svnr ahv nip ipp nhc dni nif codice ref-?nr ref order-?no auftrag auftragsnr id-?nr id nr no num number
+    matricule n° # study-?id"""
 )
 _CALL = _any(
-    "tel phone ph fon telefon telefono tél téléphone teléfono mobile mobil handy cell fax pager call ext bleep durchwahl"
+    "tel phone ph fon telefon telefono tél téléphone teléfono mobile mobil handy cell fax pager call ext durchwahl"
 )
 _STREET = r"(?:stra(?:ß|ss)e|str\.?|gasse|weg|platz|allee|damm|ufer|ring|chaussee)"
-_ROAD = _any("street st road rd avenue ave blvd boulevard lane ln drive court ct way square sq highway hwy terrace")
+_ROAD = _any("street st road rd avenue ave blvd boulevard lane ln drive court way square sq highway hwy terrace")
 _RUE = _any("rue avenue av boulevard bd place chemin allée allee impasse quai cours route")
 _CALLE = _any("calle c/ avenida avda av plaza paseo ronda via viale piazza corso largo rua")
 _OF = r"(?:(?:de|du|des|del|la|las|le|les|los|di|da|dei|delle|do|d['\u2019]|l['\u2019])\s{0,2}){0,3}"
@@ -325,23 +326,40 @@ _REMOVED = tuple(
         r"(?<![\w.,])\(?0\d{1,5}\)?[ /.-]{1,3}\d[\d ./-]{3,16}\d(?!\w)",
         r"(?<![\w.,])\(\d{2,5}\)[ -]{0,2}\d[\d ./-]{3,16}\d(?!\w)",
         r"(?<![\w.,-])\d{3}[-.]\d{3}[-.]\d{4}(?![\w-])",
-        rf"(?i)(?<!\w)[^\W\d_]{{2,30}}[ -]?{_STREET}\s{{0,2}}\d{{1,4}}\s?[a-z]?(?!\w)",
-        rf"(?i)(?<![\w.])\d{{1,5}}\s{{1,2}}(?:[^\W\d_][\w'\u2019-]{{0,20}}\.?\s{{1,2}}){{1,3}}{_ROAD}(?!\w)\.?",
-        rf"(?i)(?<![\w.])\d{{1,4}},?\s{{1,2}}(?:bis\s)?{_RUE}\s{{1,2}}{_OF}[^\W\d_]{{2,30}}"
-        r"(?:[ -](?-i:[A-ZÀ-Ý])[^\W\d_]{1,30}){0,3}",
-        rf"(?i)(?<!\w){_CALLE}\.?\s{{0,2}}{_OF}(?-i:[A-ZÀ-Ý])[^\W\d_]{{1,30}}"
-        r"(?:\s[^\W\d_]{2,30}){0,2},?\s{0,2}(?:n[º°o.]?\s?)?\d{1,4}(?!\w)",
+        (
+            rf"(?i)(?<![\w.])\d{{1,4}},?\s{{1,2}}(?:bis\s)?{_RUE}\s{{1,2}}{_OF}[^\W\d_]{{2,30}}"
+            r"(?:[ -](?-i:[A-ZÀ-Ý][a-zà-ÿ]{1,30})){0,3}"
+        ),
+        (
+            rf"(?i)(?<!\w){_CALLE}\.?\s{{0,2}}{_OF}(?-i:[A-ZÀ-Ý])[^\W\d_]{{1,30}}"
+            r"(?:\s[^\W\d_]{2,30}){0,2},?\s{0,2}(?:n[º°o.]?\s?)?\d{1,4}(?!\w)"
+        ),
         r"(?<![\w.,])(?:[A-Z]{1,2}[- ])?\d{5}(?:-\d{4})?,?\s[A-ZÄÖÜ][^\W\d_]{2,30}",  # postal code and town
+    )
+)
+_REMOVED_LAST = tuple(
+    re.compile(pattern)
+    for pattern in (
         rf"(?<![\w.,])\d{{5,}}(?!\w|[.,]\d|\s?{_UNITS}(?!\w))",
-        r"(?<![^\W_])[A-Za-z]{1,8}[-_/ ]\d{5,}(?![\d.])",
         r"(?<![^\W_])[^\W_]{65,}",  # no word is that long
     )
 )
+# What goes unless its words are of the clinic: "Monitoring 10", "5 mm square", "CT 12345".
+_STREETS = (
+    re.compile(rf"(?i)(?<!\w)(?P<words>[^\W\d_]{{2,30}}?[ -]?{_STREET})\s{{0,2}}\d{{1,4}}\s?[a-z]?(?!\w)"),
+    re.compile(
+        r"(?i)(?<![\w.])\d{1,5}\s{1,2}"
+        rf"(?P<words>(?:[^\W\d_][\w'\u2019-]{{0,20}}\.?\s{{1,2}}){{1,3}}?){_ROAD}(?!\w)\.?"
+    ),
+)
+_NUMBERED = re.compile(rf"(?<![^\W_])([A-Za-z]{{1,8}})([-_/ ])\d{{5,}}(?!\d|[.,]\d|\s?{_UNITS}(?!\w))")
 _AGES = tuple(
     re.compile(pattern)
     for pattern in (
-        r"(?i)(?<![\w.,])(?P<age>\d{2,3})(?=[\s-]{0,2}(?:y[\s./-]?o|years?|yrs?|y"
-        r"|jahre?n?|j(?:ä|ae)hr\w{0,6}|j|ans|años|anos|anni)(?!\w))",
+        (
+            r"(?i)(?<![\w.,])(?P<age>\d{2,3})(?=[\s-]{0,2}(?:y[\s./-]?o|years?|yrs?|y"
+            r"|jahre?n?|j(?:ä|ae)hr\w{0,6}|j|ans|años|anos|anni)(?!\w))"
+        ),
         r"(?i)(?<!\w)(?:aged?|alter|âge|edad|et(?:à|a)|alter von|age of)[\s:=]{1,3}(?P<age>\d{2,3})(?![\w.])",
         r"(?<![\w.,-])(?P<age>\d{2,3})(?=[MFW](?!\w)|\s(?:male|female|M|F)(?!\w))",
         r"(?i)(?<![\w.])(?P<age>\d{3})(?=y(?!\w))",
@@ -349,6 +367,7 @@ _AGES = tuple(
 )
 _MANY_DIGITS = re.compile(r"(?<![^\W_])(?=[^\W_]{6,64}(?![^\W_]))(?:[^\W\d_]{0,8}\d){5,64}[^\W_]{0,20}")
 _STEPS = re.compile(r"(?<![\w.,])(?:\d{1,4}[ -]){2,5}\d{1,4}(?![\w.,])")
+_CLINIC = Vocabulary()
 _SIZES = frozenset({64, 96, 128, 192, 256, 320, 384, 448, 512, 768, 1024})
 
 
@@ -357,12 +376,22 @@ def _patterned(text: str) -> str:
     before = text
     for pattern in _REMOVED:
         text = pattern.sub(" ", text)
+    for pattern in _STREETS:
+        text = pattern.sub(_unless_clinical, text)
+    text = _NUMBERED.sub(lambda match: match[1] if match[2] == " " and is_clinical(match[1]) else " ", text)
+    for pattern in _REMOVED_LAST:
+        text = pattern.sub(" ", text)
     for pattern in _AGES:
         text = pattern.sub(_age, text)
     text = _STEPS.sub(lambda match: match[0] if _is_steps(match[0]) else " ", text)
     text = _MANY_DIGITS.sub(lambda match: match[0] if _is_measure(match[0]) else " ", text)
     spans = [*_persons(text), *_houses(text)]
     return _cut(text, spans) if spans else text if text == before else tidy(text)
+
+
+def _unless_clinical(match: re.Match[str]) -> str:
+    words = _LETTERS.findall(match["words"])
+    return match[0] if all(_CLINIC.kept(word) == word for word in words) else " "
 
 
 def _age(match: re.Match[str]) -> str:
@@ -377,24 +406,33 @@ def _is_steps(text: str) -> bool:
     return few or all(number % 10 == 0 or number in _SIZES for number in numbers)
 
 
+_MATRIX = re.compile(r"(?i)\d{1,4}(?:x\d{1,4}){1,3}")
+
+
 def _is_measure(token: str) -> bool:
     """Tell whether a token of letters and many digits is made of short numbers: t1fl3dfs15fa."""
+    if _MATRIX.fullmatch(token):
+        return True
     numbers = re.findall(r"\d+", token)
     return max(map(len, numbers)) < len("12345") and len(numbers) > sum(map(len, numbers)) / 2.5
 
 
 # --- persons and houses ---------------------------------------------------------------------------------------------
 
-_TITLES = frozenset(
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_TITLES = _set(
     """dr dra drs doctor docteur dottore dottoressa dott prof professor mr mrs ms miss mister herr herrn frau mme mlle
     monsieur madame mademoiselle senor senora srta sra sig signor signora signore m sr oberarzt chefarzt schwester
-    pfleger nurse sister pd priv doz""".split()
+    pfleger nurse sister pd priv doz"""
 )
 _DOTTED = frozenset({"m", "sr", "ms", "sig", "sra", "pd", "drs"})  # titles only with a dot, in capitals
 _BETWEEN = frozenset({"med", "dent", "vet", "rer", "nat", "habil", "univ", "hc", "h", "c", "ing", "dipl", "phil", "et"})
-_PARTICLES = frozenset(
-    "von van der den de la le du di del della da al el bin ibn ben zu zum zur st mc mac o d san".split()
-)
+_PARTICLES = _set("von van der den de la le du di del della da al el bin ibn ben zu zum zur st mc mac o d san")
+_NO_NAMES = _TITLES | _BETWEEN
 _CUES = re.compile(
     r"(?i)(?<!\w)(?:(?:patient(?:'s)?|pat|pt|full|last|first|family|given)?\s?(?:name|nom|nombre|cognome|nome|nachname"
     r"|vorname|pr[ée]nom|surname|apellidos?)|patient(?:in|e)?|pat|pt|operator|tech(?:nologist)?|mtra?|untersucher(?:in)?"
@@ -407,7 +445,8 @@ _CUES = re.compile(
 )
 _NAME = re.compile(r"[\s.,]{0,3}([^\W\d_]+(?:['\u2019-][^\W\d_]+){0,3})")
 _TITLE = re.compile(r"(?<![^\W_])([^\W\d_]{1,12})(\.?)(?=[\s.]|$)")
-_MOST_NAMES = 4
+_MOST_NAMES, _MOST_WORDS = 4, 12
+_ENDS_OF_NAMES = (":", ";", "(")
 
 
 def _persons(text: str) -> Iterator[Span]:
@@ -431,20 +470,23 @@ def _names_end(text: str, at: int, *, certain: bool) -> int:
     `certain`: the first word is a name even where it is also one of the clinic.
     """
     end, names = at, 0
-    while names < _MOST_NAMES and (match := _NAME.match(text, at)):
-        word = match[1]
-        plain = folded(word)
-        at = match.end()
-        if plain in _TITLES | _BETWEEN | _PARTICLES and not names:
-            continue
-        if plain in _PARTICLES:
+    for _ in range(_MOST_WORDS):
+        match = _NAME.match(text, at)
+        if not match or names == _MOST_NAMES:
+            break
+        word, plain, at = match[1], folded(match[1]), match.end()
+        if (not names and (plain in _NO_NAMES or _is_initial(word, text, at))) or plain in _PARTICLES:
             continue
         if not _is_named(word, first=not names, certain=certain):
             break
         end, names = at, names + 1
-        if text[at : at + 1] in ":;(" and text[at : at + 1]:
+        if text[at : at + 1] in _ENDS_OF_NAMES:
             break
     return end
+
+
+def _is_initial(word: str, text: str, end: int) -> bool:
+    return len(word) == 1 and word.isupper() and text[end : end + 1] == "."
 
 
 def _is_named(word: str, *, first: bool, certain: bool) -> bool:
@@ -464,7 +506,7 @@ _HOUSE = re.compile(
 )
 _HOUSE_WORD = re.compile(r"[\s,]{1,2}([^\W\d_][\w'\u2019-]{0,30}\.?)")
 _BEFORE_HOUSE = re.compile(r"([^\W\d_][^\W_]{0,30}(?:['\u2019-][^\W_]{1,30})?\.?)[\s-]{1,2}$")
-_HOUSE_LINKS = _PARTICLES | frozenset("of des dell dello am im in fur for and und sankt santa general medical".split())
+_HOUSE_LINKS = _PARTICLES | _set("of des dell dello am im in fur for and und sankt santa general medical")
 _WIDEST = 64  # characters
 
 

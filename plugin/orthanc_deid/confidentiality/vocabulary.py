@@ -17,8 +17,10 @@ _LEAST = 2  # letters of a word; a single one is an initial where a name stands 
 _LONGEST_NUMBER = 4  # digits
 _LONGEST_FRACTION = 6
 _MOST_DIGITS = 6  # in a token of letters and digits
+_LETTER_UNITS = "mstglhdywxjv"  # the other single letters stand behind small numbers only: 4b, 20f
 _PART = 4  # letters of each part of a compound word
-_STEM = 5  # letters before an ending
+_STEM, _LONG_STEM = 5, 6  # letters before an ending of the plural, and before another
+_PLURALS = ("s", "es", "e", "en")
 _ENDINGS = ("s", "es", "e", "n", "en", "er", "em", "a", "o", "al", "ed", "ing", "ly")
 _LINKS = ("", "s", "n", "en", "es", "o", "er")
 _LONGEST_COMPOUND = 40
@@ -26,11 +28,10 @@ _CONTEXT_REACH = 2  # tokens between an eponym and what it names
 
 _TOKEN = re.compile(r"(?:(?<![^\W_])\d+(?:[.,]\d+)+(?![^\W_]))|[^\W_]+|[\ue000-\uf8ff]+")
 _PARTS = re.compile(r"\d+|[^\W\d_]+")
-_CAMEL = re.compile(r"[^\W\d_a-z]+(?![a-z])|[^\W\d_a-z]?[a-z]+|[^\W\d_]")
 _KERNEL = re.compile(r"(?:[bdhijqrsu]|[bhqu][lprv]|s[acp]|fc|fl|ha)\d{1,3}[a-z]{0,2}")
 _NUMBER_WITH_UNIT = re.compile(r"(\d{1,6}(?:[.,]\d{1,6})?)([^\W\d_]{1,9})")
 # What may stand between tokens: other characters say nothing that is needed, or are letters of no language.
-_NO_SEPARATOR = re.compile(r"[^\s!-/:-@\[-`{-~°µ·×±≤≥<>–—…²³½¼¾²]+")
+_NO_SEPARATOR = re.compile(r"[^\s!-/:-@\[-`{-~°µ·\u00d7±≤≥\u2013\u2014…²³½¼¾]+")
 _BRACKETS = re.compile(r"\(\s*\)|\[\s*\]|\{\s*\}|<\s*>")
 _BLANKS = re.compile(r"[ \t]{2,}")
 _EDGES = " \t_-,;:/^|=&"
@@ -58,6 +59,11 @@ def is_clinical(word: str) -> bool:
 def is_defined_term(text: str) -> bool:
     """Tell whether a coded value is a defined term of the standard, as HEAD is for Body Part Examined."""
     return text.strip().upper() in _set("TERMS")
+
+
+def is_telling(word: str) -> bool:
+    """Tell whether a word of a place says which place it is: none of the clinic, nor hospital, street, department."""
+    return not is_clinical(word) and folded(word) not in _set("GENERIC")
 
 
 def is_ambiguous(word: str) -> bool:
@@ -115,7 +121,7 @@ class Vocabulary:
     def _kept_letters(self, token: str) -> str:
         if self.is_word(token):
             return token
-        parts = _CAMEL.findall(token)
+        parts = list(_camel(token))
         if len(parts) < _LEAST:
             return ""
         kept = [part if len(part) >= _LEAST and self.is_word(part) else "" for part in parts]
@@ -140,7 +146,7 @@ class Vocabulary:
             return _is_small(part)
         after_number, before_number = index > 0, index + 1 < len(parts)
         if after_number and part in _set("UNITS"):
-            return True
+            return len(part) > 1 or part in _LETTER_UNITS or len(parts[index - 1]) < len("000")
         if before_number and part in _set("PREFIXES"):
             return len(part) > 1 or part in "btxve" or len(parts[index + 1]) < len("000")
         return len(part) >= _LEAST and (self.is_word(part) or bool(self._kept_letters(_cased(part, token))))
@@ -152,10 +158,25 @@ def _drop_names(tokens: list[_Token]) -> None:
         if not token.kept and folded(token.text) in _set("EPONYMS") and _in_context(tokens, index):
             token.kept = token.text
     gone = [not token.kept and token.text[0].isalpha() for token in tokens]
-    for index, token in enumerate(tokens):
-        beside = (index > 0 and gone[index - 1]) or (index + 1 < len(tokens) and gone[index + 1])
-        if beside and (_is_initial(token.text) or folded(token.text) in _set("AMBIGUOUS")):
-            token.kept = ""
+    for order in (range(len(tokens)), range(len(tokens) - 1, -1, -1)):
+        for index in order:
+            beside = (index > 0 and gone[index - 1]) or (index + 1 < len(tokens) and gone[index + 1])
+            text = tokens[index].text
+            if beside and (_is_initial(text) or folded(text) in _set("AMBIGUOUS")):
+                tokens[index].kept = ""
+                gone[index] = _is_initial(text)
+
+
+def _camel(token: str) -> Iterator[str]:
+    """Take letters apart before each capital that begins a word: kneeMRI, MRIKnee."""
+    start = 0
+    for at in range(1, len(token)):
+        after_small = token[at].isupper() and not token[at - 1].isupper()
+        if after_small or (token[at].islower() and at - start > 1 and token[at - 1].isupper()):
+            cut = at if after_small else at - 1
+            yield token[start:cut]
+            start = cut
+    yield token[start:]
 
 
 def _cased(part: str, token: str) -> str:
@@ -179,8 +200,17 @@ def _is_small(number: str) -> bool:
 
 @lru_cache(maxsize=16384)
 def _is_form(plain: str) -> bool:
-    stems = (plain[: -len(end)] for end in _ENDINGS if plain.endswith(end) and len(plain) - len(end) >= _STEM)
-    return any(_is_word(stem) and stem not in _set("AMBIGUOUS") for stem in stems)
+    every, ambiguous = _set("WORDS"), _set("AMBIGUOUS")
+    for end in _ENDINGS:
+        stem = plain.removesuffix(end)
+        if (
+            stem != plain
+            and len(stem) >= (_STEM if end in _PLURALS else _LONG_STEM)
+            and stem in every
+            and stem not in ambiguous
+        ):
+            return True
+    return False
 
 
 @lru_cache(maxsize=16384)
@@ -273,5 +303,25 @@ def _nearer(first: str, second: str) -> str:
 
 def tidy(text: str) -> str:
     """Take away what a removed word leaves: empty brackets, blanks in a row, separators at the ends."""
-    text = _BLANKS.sub(" ", _BRACKETS.sub(" ", text))
-    return text.strip(_EDGES).rstrip("([{<" + _EDGES).lstrip(")]}>" + _EDGES)
+    text = _BLANKS.sub(" ", _balanced(_BRACKETS.sub(" ", text)))
+    return text.strip(_EDGES)
+
+
+def _balanced(text: str) -> str:
+    """Take away each bracket whose other half went."""
+    lone: set[int] = set()
+    opened: list[int] = []
+    for at, character in enumerate(text):
+        if character in _OPENING:
+            opened.append(at)
+        elif character in _CLOSING:
+            if opened and _CLOSING[character] == text[opened[-1]]:
+                opened.pop()
+            else:
+                lone.add(at)
+    lone.update(opened)
+    return "".join(character for at, character in enumerate(text) if at not in lone) if lone else text
+
+
+_OPENING = frozenset("([{")
+_CLOSING = {")": "(", "]": "[", "}": "{"}

@@ -5,6 +5,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Imp
 
 from objects import image, written
 from orthanc_deid.confidentiality.identifiers import Identifiers
+from orthanc_deid.confidentiality.matcher import matcher
 from orthanc_deid.confidentiality.residual import Finding, search
 from orthanc_deid.errors import Rejected
 
@@ -58,6 +59,68 @@ def test_an_identifier_is_found(values: dict[str, object], kind: str | None) -> 
     found = search(written(ds), KNOWN)
     tag = ds[next(iter(values))].tag
     assert found == ([Finding(f"({tag.group:04X},{tag.element:04X})", kind)] if kind else found)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("at University Hospital Nordhausen", "place"),
+        ("UNIVERSITY HOSPITAL  NORDHAUSEN", "place"),
+        ("Nordhausen", None),
+        ("Department of Radiology", None),
+        ("in Sonneberg", "place"),
+        ("03631-5550123", "contact"),
+        ("tel +49 3631 555 0123", "contact"),
+        ("j.mueller@nordpost.example", "contact"),
+        ("MuellerHead", "name"),
+        ("Mueller2", "name"),
+        ("T1_Mueller", "name"),
+        ("Wei^Li", "name"),
+        ("Eva Liu", "name"),
+        ("LiuEva", "name"),
+        ("Müller-Head", "name"),
+        ("77 345-12", "id"),
+        ("17 April 1963", "birth date"),
+        ("b1000", None),
+    ],
+)
+def test_places_contacts_and_names_in_any_form_are_found(text: str, kind: str | None) -> None:
+    known = Identifiers(
+        names=frozenset({"Müller", "Li Wei", "Liu Eva"}),
+        ids=frozenset({"7734512", "1000"}),
+        dates=frozenset({"19630417"}),
+        places=frozenset({"University Hospital Nordhausen", "Department of Radiology", "Sonneberg", "Ulm"}),
+        contacts=frozenset({"+49 3631 5550123", "j.mueller@nordpost.example"}),
+    )
+    assert [finding.kind for finding in search(written(clean(StudyDescription=text)), known)] == [kind] * bool(kind)
+
+
+@pytest.mark.parametrize("name", ["Head", "HEAD"])
+def test_a_defined_term_in_a_code_names_nobody(name: str) -> None:
+    known = Identifiers(names=frozenset({name, "Xyzzy"}))
+    assert search(written(clean(BodyPartExamined="HEAD")), known) == []
+    assert [f.kind for f in search(written(clean(BodyPartExamined="XYZZY")), known)] == ["name"]
+    assert [f.kind for f in search(written(clean(StudyDescription="CT Head")), known)] == ["name"]
+
+
+def test_the_standards_name_of_what_was_done_is_no_name_of_a_patient() -> None:
+    ds, item = clean(), Dataset()
+    item.CodeValue, item.CodingSchemeDesignator = "113100", "DCM"
+    item.CodeMeaning = "Basic Application Confidentiality Profile"
+    ds.DeidentificationMethodCodeSequence = [item]
+    known = Identifiers(names=frozenset({"Bašić"}))
+    assert search(written(ds), known) == []
+    item.CodeMeaning = "of Basic"
+    assert len(search(written(ds), known)) == 1
+
+
+@pytest.mark.parametrize("charset", ["ISO_IR 100", "ISO_IR 192"])
+@pytest.mark.parametrize("text", ["MÜLLER", "müller", "Mueller", "MuellerX", "xMÜLLER Y", "_Müller_"])
+def test_the_fast_look_misses_nothing_that_the_full_search_finds(charset: str, text: str) -> None:
+    known = Identifiers(names=frozenset({"Müller"}))
+    data = written(clean(SpecificCharacterSet=charset, StudyDescription=text))
+    full = matcher(known).kind(text)
+    assert bool(search(data, known)) == bool(full)
 
 
 @pytest.mark.parametrize(
