@@ -38,6 +38,7 @@ def deidentify(data: bytes, profile: Profile, pseudonyms: Pseudonyms, known: Ide
         It is no DICOM file, has no PatientID or UID, cannot be cleaned, or something known is left in it.
     """
     ds = encode.decode(data)
+    del data
     patient = patient_of(ds)
     uid = new_uid(profile, pseudonyms)
     uids = {old: uid(old) for old in (_text(ds, level) for level in LEVELS)}
@@ -47,6 +48,7 @@ def deidentify(data: bytes, profile: Profile, pseudonyms: Pseudonyms, known: Ide
     notes: Counter[str] = Counter()
     rewrite(ds, profile, pseudonyms, patient, version=version, known=known, notes=notes)
     output = encode.encode(ds)
+    del ds  # as large as the file
     findings = residual.search(output, known)
     if findings:
         raise Rejected(f"identity left: {findings[0].kind} in {findings[0].tag}")

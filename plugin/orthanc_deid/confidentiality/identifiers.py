@@ -7,11 +7,12 @@ from typing import Any
 
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, tag_for_keyword
-from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
+from pydicom.dataelem import DataElement, RawDataElement
 
 from orthanc_deid.errors import Rejected
 
-from .attributes import BIRTH_DATES, CLASS_UIDS
+from . import elements
+from .attributes import BIRTH_DATES, CLASS_UIDS, ONE_VALUE, TEXTS
 from .pseudonyms import WELL_KNOWN
 
 # Set of Identifiers -> the attributes whose values belong into it; names are every PN, uids every UI.
@@ -146,30 +147,39 @@ def _counts(text: str) -> bool:
 def _values(ds: Dataset) -> Iterator[tuple[int, str, str]]:
     for tag, raw in list(ds.items()):
         # Converting a value is the expensive part: only kinds that are collected, and UN that may be one of them.
-        if not ((raw.VR or _dictionary_vr(tag)) in _LOOKED_AT or tag in _FIELD_OF):
+        vr, number = raw.VR, int(tag)
+        if not ((vr or _dictionary_vr(number)) in _LOOKED_AT or number in _FIELD_OF):
+            continue
+        if vr in _PLAIN and isinstance(raw, RawDataElement) and _is_ascii(raw.value):
+            whole = str(raw.value or b"", "ascii")
+            texts = [whole] if vr in ONE_VALUE else whole.split("\\")
+            yield from ((number, vr, text) for value in texts if (text := _trimmed(value)))
             continue
         elem = _converted(ds, raw)
         if elem.VR == "SQ":
-            ds[tag] = elem  # parsed once, for the pass too
+            elements.put(ds, elem)  # parsed once, for the pass too
             for item in elem.value:
                 yield from _values(item)
-                if tag in CODED_PLACES and (meaning := _trimmed(item.get("CodeMeaning"))):
-                    yield tag, "LO", meaning
-        elif elem.VR in ("PN", "UI") or tag in _FIELD_OF:
+                if number in CODED_PLACES and (meaning := _trimmed(item.get("CodeMeaning"))):
+                    yield number, "LO", meaning
+        elif elem.VR in ("PN", "UI") or number in _FIELD_OF:
             for value in elem.value if elem.VM > 1 else [elem.value]:
                 if text := _trimmed(value):
-                    yield tag, str(elem.VR), text
+                    yield number, str(elem.VR), text
 
 
 _LOOKED_AT = frozenset({"SQ", "PN", "UI", "UN"})
+_PLAIN = TEXTS | ONE_VALUE | {"AE", "CS", "DA", "PN", "UI"}  # VRs that nobody needs to convert where they are ASCII
+
+
+def _is_ascii(value: bytes | None) -> bool:
+    return not value or (value.isascii() and b"\x1b" not in value)
 
 
 def _converted(ds: Dataset, raw: DataElement | RawDataElement) -> DataElement:
     """Convert a value and leave the raw one in the dataset: the pass works on bytes."""
-    if isinstance(raw, DataElement):
-        return raw
     try:
-        return convert_raw_data_element(raw, encoding=ds.original_character_set, ds=ds)
+        return elements.converted(ds, raw)
     except Exception:  # noqa: BLE001  # pydicom raises many kinds for broken values, and quotes them
         raise Rejected(f"({raw.tag.group:04X},{raw.tag.element:04X}) cannot be read") from None
 

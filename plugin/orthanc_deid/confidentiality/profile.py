@@ -112,7 +112,7 @@ class Profile(_Model):
     pixels: Pixels = Field(default=Pixels(), description="what is done about pixels")
     documents: Literal["replace", "clean", "quarantine"] = Field(
         default="replace",
-        description="encapsulated PDF and CDA: an empty document instead, a new one of the cleaned text, or refuse them",
+        description="encapsulated PDF and CDA: an empty document instead, a new one of cleaned text, or refuse them",
     )
     refused: Literal["study", "instance"] = Field(
         default="study", description="one instance that cannot be de-identified: stops its study, or only itself"

@@ -19,14 +19,13 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from io import BytesIO
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.dataelem import DataElement
 
 from orthanc_deid.errors import Rejected
 
-from . import vocabulary
+from . import encode, vocabulary
 from .attributes import BIRTH_DATES, NUMBERS
 from .identifiers import Identifiers
 from .matcher import INSIDE, Matcher, folded, key, matcher, notations
@@ -59,11 +58,12 @@ def search(data: bytes, known: Identifiers) -> list[Finding]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a library's warning may hold a value
-        if not _known_bytes(known).may_be_in(data):
+        # The UIDs differ from instance to instance, all else is the study's: its preparation is remembered.
+        if not _known_bytes(known.without("uids")).may_be_in(data, known.uids):
             return []
         wanted = matcher(known)
         try:
-            ds = dcmread(BytesIO(data), force=False)
+            ds = encode.decode(data)
             found = list(_search(ds, wanted, ""))
             return found + list(_search(ds.file_meta, wanted, ""))
         except Exception as error:  # noqa: BLE001  # pydicom raises many kinds; none may pass as "nothing found"
@@ -79,7 +79,6 @@ class _KnownBytes:
     """The fast look: whether anything known may stand in the bytes of a file before its pixels."""
 
     def __init__(self, known: Matcher) -> None:
-        self.uids = frozenset(uid.encode("ascii", "replace") for uid in known.uids)
         self.words = sorted(
             {_rarest(run).encode() for run in (*known.runs, *known.id_runs)} | {text.encode() for text in known.inside}
         )
@@ -92,12 +91,13 @@ class _KnownBytes:
         texts = (*known.whole, *known.inside)
         self.always = any(mark in text for text in texts for mark in "\u00fe\u00ff")
 
-    def may_be_in(self, data: bytes) -> bool:
+    def may_be_in(self, data: bytes, uids: frozenset[str]) -> bool:
         """Answer False only where a full search would find nothing."""
         if self.always or any(syntax in data[:_META] for syntax in _PARSED_SYNTAXES):
             return True
         head = data[: _pixels_at(data)]
-        if _OTHER_CHARSET.search(head) or _meets(self.uids, _UID.findall(head)):
+        old = frozenset(uid.encode("ascii", "replace") for uid in uids)
+        if _OTHER_CHARSET.search(head) or _meets(old, _UID.findall(head)):
             return True
         lower = head.lower()
         found = set(_BYTE_WORD.findall(lower))

@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
-from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
-from pydicom.tag import BaseTag
+from pydicom.dataelem import DataElement
 
 from orthanc_deid.errors import Rejected
 
-from . import actions, attributes, charsets, method, private_blocks, texts
+from . import actions, attributes, charsets, elements, method, private_blocks, texts
 from .actions import Element, Handler, Run
 from .identifiers import Identifiers
 from .options import Option
@@ -132,9 +131,10 @@ class _Pass(Run):
         outer, self.encodings = self.encodings, charsets.declared(ds, inherited)
         find = self.handlers.get
         private: list[tuple[int, Element]] = []
-        for tag, elem in list(ds.items()):
+        for key, elem in list(ds.items()):
             if only_sequences and elem.VR not in ("SQ", None):
                 continue
+            tag = int(key)  # pydicom's tags are slow to compare
             if tag >> 16 & 1:
                 private.append((tag, elem))
                 continue
@@ -142,23 +142,23 @@ class _Pass(Run):
             handler = handler or find(tag) or self._repeating(tag)
             new = handler(self, ds, elem) if handler else None
             if new is None:
-                del ds[tag]
+                del ds[key]
             elif new is not elem:
-                ds[tag] = new
+                elements.put(ds, new)
         if private:
             self._private(ds, private, only_sequences=only_sequences)
         if self.depth and not self.spoiled:
-            self.spoiled = any(tag in ds for tag in _SPOILED)
+            self.spoiled = not _SPOILED.isdisjoint(ds.keys())
         self.encodings = outer
 
     def _private(self, ds: Dataset, found: list[tuple[int, Element]], *, only_sequences: bool) -> None:
         known = private_blocks.creators(ds) if only_sequences else []
         stay = private_blocks.kept(self, self.plan, ds, [*known, *found]) if self.plan.keeps_private else {}
-        for tag, _elem in found:
+        for tag, elem in found:
             if tag not in stay:
-                del ds[tag]
-        for tag, elem in stay.items():
-            ds[BaseTag(tag)] = elem
+                del ds[elem.tag]
+        for elem in stay.values():
+            elements.put(ds, elem)
 
     def _on_path(self, tag: int) -> Handler | None:
         """Answer what a rule with a path says of a tag; the longest path wins."""
@@ -208,7 +208,7 @@ class _Pass(Run):
 
     def put(self, ds: Dataset, tag: int, vr: str, value: bytes) -> None:
         """Set an element of bytes."""
-        ds[BaseTag(tag)] = self.raw(tag, vr, value)
+        elements.put(ds, self.raw(tag, vr, value))
 
 
 def _dates(profile: Profile) -> str:
@@ -231,10 +231,8 @@ def _handlers(found: Plan) -> Mapping[int, Handler]:
 
 def _sequence(ds: Dataset, elem: Element) -> DataElement | None:
     try:
-        if isinstance(elem, RawDataElement) and elem.VR == "SQ":
-            converted = convert_raw_data_element(elem, encoding=None, ds=ds)  # its VR was found out by us
-        else:
-            converted = ds[elem.tag]
+        # A VR of an element in our hands may have been found out by us: the dataset does not know it.
+        converted = elements.converted(ds, elem) if elem.VR == "SQ" else ds[elem.tag]
         return converted if converted.VR == "SQ" and all(len(item) >= 0 for item in converted.value) else None
     except RecursionError:
         raise
