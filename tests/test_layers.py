@@ -41,6 +41,7 @@ MAY_IMPORT = {
     "engine": {"database", "pipeline"},
     "destinations": {"errors", "orthanc_rest", "settings"},
     "processes": {"errors", "log"},
+    "folder": {"confidentiality", "errors", "processes"},
 }
 
 
