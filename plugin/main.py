@@ -9,6 +9,7 @@ import os
 import secrets
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -29,6 +30,7 @@ ORIGINS = ("UNKNOWN", "DICOM_PROTOCOL", "REST_API", "PLUGIN", "LUA", "WEB_DAV")
 def attach(module: Orthanc) -> None:
     """Register everything; an exception stops Orthanc's start."""
     log.set_up("plugin")
+    warnings.simplefilter("ignore")  # a library's warning may hold a value, and stderr is Orthanc's log
     environment = dict(os.environ) | {"PYTHONPATH": str(PLUGIN)}
     python = environment.get("ORTHANC_DEID_PYTHON") or str(PLUGIN.parent / ".venv" / "bin" / "python")
     rules = door_rules(python, environment)

@@ -163,6 +163,16 @@ def test_the_sender_sees_a_failure_when_the_quarantine_cannot_be_written(server:
     assert server.instances() == []
 
 
+def test_values_that_break_the_rules_of_their_vr_are_not_in_the_log(server: OrthancServer) -> None:
+    uid = f"{ROOT}.9.1\0".encode()
+    broken = ct_instance(Person(9)).replace(uid, b"1.2.Zyxwvut009.MRN-770009\0".rjust(len(uid), b"1"))
+    assert broken.count(b"Zyxwvut009.MRN") == 2
+    assert server.upload(broken).status_code == 200
+    assert server.upload(broken.replace(b"20200615", b"Xanadu09")).status_code == 200
+    server.stop()
+    assert holding(server, ("Zyxwvut", "MRN-", "Xanadu")) == {}
+
+
 def test_without_a_key_orthanc_does_not_start_and_nothing_is_stored(new_orthanc: NewOrthanc, tmp_path: Path) -> None:
     server = new_orthanc(script=MAIN, deid=DEID)
     (server.home / "key").unlink()
