@@ -103,7 +103,7 @@ def decodable(run: Run, elem: Element) -> Element:
 def text(run: Run, elem: Element) -> Element:
     """Keep a text that a machine wrote, without what is known of the study; UIDs in it are mapped."""
     value = elem.value
-    if not isinstance(elem, RawDataElement) or not value:
+    if not isinstance(elem, RawDataElement) or not value or not value.strip(_BLANK):
         return elem
     vr = vr_of(elem)
     new = run.texts.screened(value, vr, run.encodings)
@@ -114,7 +114,7 @@ def text(run: Run, elem: Element) -> Element:
 
 def _left(run: Run, elem: Element, new: bytes) -> Element:
     """Put what is left of a text; a dummy where nothing is, as the object may require a value."""
-    nothing = not new.strip(b" \\\x00")
+    nothing = not new.strip(_BLANK)
     return run.with_value(elem, dummies.value(elem.tag, vr_of(elem)) or b"" if nothing else new)
 
 
@@ -138,7 +138,7 @@ def plain(run: Run, elem: Element) -> Element | None:
         return elem
     if value.rstrip(b"\x00").translate(None, _PRINTABLE):
         return None
-    if elem.VR in ("AE", "CS"):
+    if elem.VR in ("AE", "CS") and value.strip(_BLANK):
         new = run.texts.screened(value, str(elem.VR), run.encodings)
         return elem if new == value else _left(run, elem, new)
     return elem
@@ -325,6 +325,7 @@ def handler(decision: Decision) -> Handler:
     return HANDLERS[decision.action]
 
 
+_BLANK = b" \\\x00"
 _CLEANED = TEXTS | {"AE", "CS"}
 _PRINTABLE = bytes(range(0x20, 0x7F))
 _UID_CHARACTERS = frozenset("0123456789.\\\x00 ")
