@@ -101,9 +101,9 @@ ENGLISH = """
     correlation cortex cortical costophrenic couch cough could covid cow cr cran cranial craniocaudal craniocaudally
     craniotomy creatinine crl crosstalk cs csai csense csi ct cta ctac ctc ctdi ctdivol cte ctp ctpa ctu ctv ctvs cu
     cube cuff current currently curve curvilinear cusp cutaneous cv cview cyberknife cyst cystic cystogram
-    cystography cysts cytology dadc daily dap dark darkfluid dat data datscan day days db dbt dce deaf deauville
-    debris decline decubitus dedicated defect defects deg degenerative degraded degree degrees delay delayed
-    delirium dementia demo demonstrate demonstrated demonstrates demonstrating demonstration demyelinating
+    cystography cystourethrogram cysts cytology dadc daily dap dark darkfluid dat data datscan day days db dbt dce
+    deaf deauville debris decline decubitus dedicated defect defects deg degenerative degraded degree degrees delay
+    delayed delirium dementia demo demonstrate demonstrated demonstrates demonstrating demonstration demyelinating
     demyelination den dense densities densitometry density dental dependent depressed depth derived dess dev
     deviation deviceless dexa diabetes diabetic diag diagnosis diagnostic diameter diaphragm diarrhea diastole
     diastolic dicom did diff difference differential diffuse diffusion digit digits dilatation dilated dis disc
@@ -112,171 +112,172 @@ ENGLISH = """
     document does done donor doppler dose dota dotanoc dotarem dotatate dotatoc double down dr drain drainage drains
     draped drink dropout drug dsa dsc dsi dtpa dual duct ductal ducts due duodenal duodenum duplex during dvt dx dxa
     dyn dynamic dynamics dyskinesis dyspnea dysuria eASL eThrive each eadc earlier early eat eccentric ecg echo
-    echocardiogram echoes echogenic echogenicity echotexture eclipse ectasia ectatic ed edema edv ef effaced
-    effacement effect effusion effusions efw egfr either ejection ekg elbow elbows electron elekta elevated
-    elevation elongated else emboli embolic embolism embolus embryo emergency emotion emphysema empty emptying
-    encroachment end endograft endoleak endometrial endometrioma endometrium endophytic endotracheal endovaginal
-    endplate endplates enema enhanced enhancement enhancing enteric enteritis enterography enterorrhaphy entire
-    entirely eovist epi epididymal epididymis epidural epigastric epiglottis epilepsy equi equilibrium equina er
-    ercp erect erosion erosions erosive esaote esophagitis esophagram esophagus esp esrd esv etl eval evaluate
-    evaluation evar evd even event ever every evidence evident ex exam examination example examples exchanged
-    excised excretory exophytic exp expiration expiratory exponential exposure ext extend extends extension external
-    extr extra extraarticular extraaxial extracranial extrahepatic extravasation extremely extremities extrusion
-    eyeball eyes f fa face faces facet facial factor fall family fascia fasciitis fashion fast faster fasting fat
-    fatsat fatsuppressed fatty favor favored fdg fdopa feature features feet fell female femoral femur fet fetal
-    fetus fever few ffdm ffe ffp ffs fgre fiber fibre fibroglandular fibroid fibroids fibrosis fibula fibular
-    fiducial fiducials field fieldmap fiesta file filling filter filtered find finding findings fine finger fingers
-    first fisp fissure fistula fistulas fistulogram five fixation fl flair flank flap flash flattened flavum flex
-    flexible flexion florbetapir flow fluid fluidsensitive fluoro fluoroscopy fmap fmri focal foci focus foetal
-    follicle follicles follow following follows followup followups foot for foraminal forearm forearms foreign
-    former found four fourd fov fps fraction fractional fractions fracture fractures frame frames free frog from
-    frontal fs fse fspgr fu fuji fujifilm full function functional fungal further fusion fx ga gad gadavist gado
-    gadolinium gadovist gallbladder gallstone gallstones gambling gammaknife ganglia gantry gas gastric gastritis
-    gastrostomy gated gating gbm gd ge genetic gestation gestational get gfr ghosting ghz gi girl given gland glands
-    glass glioblastoma glioma globe globes gls glu glucose go goiter goitre gonadal good gout grade gradient
-    gradientecho graf graft granuloma granulomas granulomatous graph grappa grasp gravid gray gre grey groin ground
-    growth gtv gtvs guidance guided gunshot gyral gyri gyrus habitus had haemorrhage half hamartoma hand hands happy
-    hard hardware hardwareremoval has haste have having haziness hazy hbp hbv hc hcv hdp hdr head headache headaches
-    headcoil healed healing healthy hearing heart heartbeat height heights held helical hello hemangioma hemangiomas
-    hematemesis hematoma hematuria hemi hemidiaphragm hemiparesis hemo hemoptysis hemorrhage hemorrhagic heparin
-    hepatic hepatitis hepatobiliary hepatomegaly her here hernia hernias herniated herniation heterogeneous
-    heterogeneously hfp hfs hiatal hida high higher highres hilar hip hippo hippocampal hippocampi hippocampus hips
-    hires his history hitachi hiv hla hold holds hologic homogeneous honeycombing horizontal horos hour hours how
-    however hr hrct hsg htn humerus hx hydration hydrocele hydrocephalus hydrogen hydronephrosis hydrosalpinx
-    hyperband hyperdense hyperechoic hyperinflated hyperinflation hyperintense hyperlipidemia hypermetabolic
-    hypertension hypertrophic hypertrophy hypervascular hypodense hypoechogenic hypoechoic hypointense hypokinesis
-    hypoperfusion hypoplastic hypovascular hysterectomy hysterosalpingogram hz iac iacs icd icu id ideal identified
-    if ild ileal ileitis ileostomy ileum ileus iliac ima image images imaginary imaging imar img imgs immobilization
-    immunocompromised immunotherapy impacted impaired impingement implant implantdisplaced implants import imported
-    impression improved imrt imv in inadequate inclination inclined include includes including incomplete
-    incontinence increase increased increment index indicated indication infant infarct infarction infarcts
-    infection inferior inferolateral inferoseptal infiltrate infiltrates infiltrating infiltration infiltrative
-    inflow info information informed infrahilar infrarenal infraspinatus infusion inguinal inhomogeneity
-    inhomogeneous initial injected injection injector injury inlet inoutphase inpatient inphase insp inspiration
-    inspiratory insufficiency insula intact intensities intensity interactive interleaved intermittent internal
-    interpolated interpreter interstitial interval intervention interventional into intraarticular intraaxial
-    intracranial intrahepatic intraparenchymal intravenous intraventricular intravoxel intubated intussusception inv
-    inversion inversions invert inverted investigational involution involutional iodine iohexol iomeron iopamidol ip
-    ipat iq ir irm irregular irreversible is ischaemia ischaemic ischemia ischemic iso iso3d isocenter isodense
-    isointense isotropic isovue it its itself iv ivim ivp ivu jaundice jaw jejunum jls joint jpeg judet just
-    juxtarenal keep kerma kernel key keyhole khz kidney kidneys kinking km knee knees known kodak konica kontrast
-    ksense kub kurtosis kv kvp label labels labral labrum lac laceration lacunar lad laminectomy language lao large
-    larger laryngeal larynx laser lasix last lat late later lateral lava lax layering lbm lca lcc lcl lcx ld ldr
-    lead leads leaflet leaflets least left leg legs length lesion lesions less leukemia leukoaraiosis level levels
-    lexiscan lfov lge li lidocaine lie ligament ligaments ligamentum lightspeed like likely limited linac line
-    linear lines lipoma lipomas liquids lirads little liver ll llq lm lmca lml lmlo lmp lobar lobe lobes lobulated
-    loc local localiser localizer loculated long longitudinal longitudinally loop loosening lordotic loss lossless
-    lossy low lowdose lower lowres lr lt lucencies lucency lumbar lumbosacral lumen luminal lump lumpectomy lung
-    lungrads lungs lupus luq lvedv lvef lvesv lvot lymph lymphadenopathy lymphangioma lymphogram lymphoma lytic ma
-    maa mac made mag magnevist magnification magnitude main maintained make male malignancy malignant malunion mammo
-    mammogram mammography man mandible manual many map mapping maps mar margin marginated margins marked marrow mas
-    mask mass masses mastectomy mastoid mastoiditis match matrix matter max maxilla maximum may mb mca mcl md mdc
-    mde mdixon mdp me mean measurable measures measuring medial mediastinal mediastinum medic mediolateral medium
-    medulla mega melanoma melena memory memprage meningioma meniscal meniscus merchant mesenteric mesentery mesh met
-    metabolic metabolically metastases metastasis metastatic mets mg mhz mibi microangiopathy mid midbrain middle
-    midline midthigh might migrated migration mild mildly mim min mindray minimum minip minolta minute minutes mip
-    mips mirada mitral mixed ml mlc mlo mm mobile mod moderate moderately modified moire molli monaco monitoring
-    monophasic month monthly months more morphology mortise mosaic most motion motor motsa mouth moved movie moving
-    mp mp2rage mpgr mpr mprage mprs mpvr mr mra mrcp mri mrm mrs mrt mrv ms mtt much mucosa mucosal muga multi
-    multiband multidetector multiecho multifocal multihance multinuclear multiplanar multiple multisequence
-    multishot multivane mural must mutation mva mvc mvct mwa mycobacterial myelogram myelography myo myocardial
-    myocarditis myocardium myositis naa nabh nac naf nap narrowed narrowing native nausea nav navigated navigator
-    navs ncct nd near nearly neck necrosis need needed needle needles negative neither neonatal neonate nephrectomy
-    nephrographic nephrostogram nephrostomy nerve nerves neuro neuroforaminal neuroma neutral neutropenia
-    neutropenic never new newborn nex next ngt nifti nipple nkda nm no nocturnal noddi node nodes nodular nodularity
-    nodule nodules nofilter nogad noise noisy non noncalcified noncompaction noncompressible nondilated nondisplaced
-    none nonenhanced nonenhancing nongated noninflamed nonionic nonobstructing nonspecific nonstress nontarget
-    nontender nontraumatic nonunion nonviable nor norm normal normalised normalized not note noted nothing now nsa
-    nt nuchal number numbness numerous o oar object obl oblique obliterated obscured obscures obscuring obstetric
-    obstructing obstruction obtained occipital occluded occlusion occlusive octreoscan octreotide odontoid oedema
-    oesophagus of off offcenter offset old oligohydramnios omar omental omentum omnipaque omniscan on once oncologic
-    oncology one only onset onto oop op opacification opacified opacities opacity open opinion opp opposed optic
-    optiray or oral orbit orbital orbits orif original osirix osseous ossicles osteoarthritis osteochondral
-    osteomyelitis osteonecrosis osteophyte osteoporosis other otherwise otitis our out outflow outlet outpatient
-    outphase output outside ovarian ovaries ovary over overlap overlapping overlay overlying overread oversampling
-    ovoid own pa pacemaker pacer pack paediatric pain palpable pancreas pancreatic pancreatitis panorex papillary
-    paraaortic paracentral paracoronal parallel paralysis paranasal parasagittal parathyroid parathyroids parenchyma
-    parenchymal paresis paresthesia parietal parotid part partial partially pasl patency patent pathology patient pc
-    pca pcasl pcl pd pda pdf pdff pdw pe peak ped pediatric peds pedunculated pel pelvic pelvis penis penumbra per
-    percent percentile percist perf perforation performed perfusion perfusions perianal pericardial pericarditis
-    pericholecystic perihilar perineal perineum periosteal peritoneal peritoneum periventricular perpendicular
-    persistent pet petct petmr petrous pfo pha phantom pharyngeal pharynx phase phasecontrast phased phases phasic
-    philips phosphorus photopenic physiologic pi picc pilot pineal pirads pit pitch pituitary placed placenta
-    placental plain plan planar plane planes planning plaque plaques plate pld please pleomorphic pleural plus
-    pneumonia pneumonitis pneumothorax po polar polarity polycystic polyhydramnios polyp polypoid polyps polytrauma
-    pons pool poor popliteal port portable portables portal portalvenous position positioned positioning positive
-    possible possibly post postcontrast posterior postgad postmonitoring postop postoperative power pre precision
-    precontrast prednisone pregad pregnancy pregnant premedicated premonitoring preop preoperative prep preparation
-    prepost prepped prescan presentation presented presenting presents preserved press prev previa previous primary
-    primovist prior pro probable probably procedure processed progression progressive prohance prolapse prominence
-    prominent prone propeller prospective prostate prostatectomy prostatic prosthesis prosthetic proteinaceous proto
-    protocol proton protrusion proximal prv prvs pseudoaneurysm pseudocyst psif psir psma psychosis pt ptc ptv ptvs
-    pulm pulmonary pulsatility punctate puncture punctures pv pyelogram q qa qc qflow qsm qualitative quality quant
-    quantification quantified quantitative query question quick quite r radial radiated radiating radiation
-    radicular radiculopathy radiotherapy radius rads rage rao rapid rate rather ratio raw raystation rca rcc rd
-    reaction ready real reason received recent recess recipient recist recommend recommended recon recons
-    reconstructed reconstruction recovery rectal rectum recurrence recurrent redo reduced ref reference reflecting
-    reflects reflux reformat reformats reformatted refractory regadenoson regression regurgitation relapse relapsed
-    related relative relcbf relcbv remain remainder remains remission removal remove removed renal renals rendering
-    renogram renography repeat repeated reperfusion replacement report represent represents required requires reread
-    res research resected resection residual resistive resolution resolve resolved respiratory response responsive
-    rest restage restaging resting restriction restrictive result results retake retention reticular reticulation
-    retraction retro retrocardiac retroperitoneal retroperitoneum retrospective reverse reversed reversible rf rfa
-    rfmri rfov rheumatoid rib ribs right risk rl rle rlq rm rml rmlo rod rods roi rois roll room rotated rotation
-    rotator routine row rows rpt rs rsfmri rt rtdose rtplan rtstruct rule ruled run runoff runs ruq rvot s sac
-    sacral sacrum sag sagittal salivary same sample sampled samples samsung sarcoid sarcoma sat satisfactory
-    saturation save saved sax sbft sbref sbrt scale scan scanned scanning scanogram scans scaphoid scapula scar
-    scattered schwannoma scinti scintigraphy sclerosis sclerotic scoliosis score scoring scout screen screener
-    screening screenshot screw screws scrotal scrotum se sec second secondary seconds secs sections sedated sedation
-    see seed seeds seen seg segment segmental segmentation segments seizure seizures sella sellar semar seminal send
-    senescent sense sent sepsis septal septated septation septations septic septum sequential sequestered
-    sequestration series sessile session sestamibi set setup several severe severely sfov shading shall sharp shift
-    shim shimmed shimming shmolli short shortness shot should shoulder shoulders show shown shows shunt shunting
-    sialogram side siemens sigma sigmoid sign signs silhouette sim simple simulation sinc since single singleshot
-    sinogram sinus sinuses sinusitis sitting six size skeletal skin skull skyline sl slab slabs slaser slice slices
-    slight slightly sludge sma small smaller smartprep smartscore smash smoker smoking smooth sms smv snapshot so
-    sob sodium soft software solids some sono sonography soon sp space spair spar special specific specimen spect
-    spectct spectral spectroscopy spermatocele spgr spiculated spike spikes spin spinal spine spinecho spir spiral
-    spirit spleen splenectomy splenic splenomegaly spondylolisthesis spondylosis spondylotic spot spotmag sprain sr
-    srs ss ssd ssfp ssfse stab stable stage staging standard standing staples star starmap stars start stat state
-    static statistics status stay std steam steatosis stenoses stenosis stenotic stent stents sterile sternotomy
-    sternum steroids still stir stomach stone stones stop straight strain stress stretcher stricture strictures
-    stroke strong structure structured structures study sub subacute subarachnoid subarticular subclavian
-    subcortical subcutaneous subdural subject subluxation subluxed submandibular submucosal subscapularis
-    subsegmental subsequent subtracted subtraction such sudden suggest suggested suggests sulcal sulci sum summary
-    sunrise superior supine supp suppressed suppression supraclavicular suprarenal suprasellar supraspinatus surface
-    surgery surgical surveillance survey surview survivor susc susceptibility suspected suspicion suspicious sutures
-    suv suvbw suvlbm svs swallow swan swelling swi swimmers symmetric symptom symptoms syn syncope syndrome
-    synovitis synthetic systole systolic t ta table tablet tablets tace tag tagged tagging take taken tan tandem
-    tangential tap tapping tapse target task tau tavi tavr tb te teaching tear tears technique tee teen teeth
-    template templates temporal ten tender tenderness tendinopathy tendinosis tendon tendons tensor terminal
-    territory test testbolus testes testicular testing testis tetralogy tetrofosmin tfe tfl tha thalamus thallium
-    than that the thecal their them then therapy there these they thick thickened thickening thickness thigh thin
-    thinslice third this thor thoracic thoracolumbar thorax those three threeplane thrive thrombectomy
-    thrombocytopenia thrombolysis thrombosis thrombotic thrombus through throughout thumb thus thyroglossal thyroid
-    thyroidectomy thyroiditis ti tibia tibial till tilt tilted time timepoint times timing tingling tip tips tir
-    tirads tirf tirm tissue tka tmj tnm to today toe toes tof together tolerated tomo tomogram tomosynthesis
-    tomotherapy tongue tonsil tonsillar tonsils too tooth top topogram topup torsion tortuosity tortuous toshiba
-    total toward towards tr tra trabecular trace tracew trachea tracheal tracheostomy track tracker tracking tract
-    tractogram tractography training trans transabdominal transfer transferred translabial translucency transmural
-    transplant transplanted transposition transrectal transvaginal transverse transversely trapping trauma treat
-    treatment tremor tri trial tric tricks tricuspid trigger triggered triggering trileaflet trimester triphasic
-    triplane triple true truefisp trufi trufisp truncation trus tse tsense tte tube tuberculosis tuberous tubes
-    tumor tumors tumour tunnel turbo tv twin twins twist two tympanic type ugi ulcer ulcerated uld ulna ultra
-    ultrafast ultralow ultrasound ultravist umbilical unable unchanged uncompressed unconscious uncooperative
-    uncorrected uncovertebral under undersampling undescended unenhanced uneventful unfiltered unfolded ungated uni
-    unilateral union unknown unlikely unremarkable until up uploaded upon upper upright uptake ureter urinary
-    urogram urography us use used using usual uterine uterus v vac valve varian variant varices varicocele
-    vascularity vasculature vcug vehicle vein veins velocity ven vena venbold venc venogram venous ventilated
-    ventilation ventral ventricle ventricles ventriculomegaly verbal verification versus vertebra vertebrae
-    vertebral vertebrobasilar vertex vertical vertigo very vesicle vesicles vessel vestibular via viability viable
-    vibe view viewed views viral visipaque visit vista visual visualised visualized vivo vla vmat vocal void voids
-    vol volume volumetric volunteer volunteers volvulus vomiting vp vq vr vrt vsd w walk wall ward warfarin
-    warranted was water watershed waveform waveforms wb wbody weakness wedge week weekly weeks weight weightbearing
-    weighted weighting well were what wheelchair wheezing when where which while white who whole wholebody
-    wholeheart why wide widened widening width will window windows wingboard wip wires with within without wl wo
-    woman words working worse worsened worsening would wound wrap wraparound wrist wrists wwo xa xccl xccm xenetix
-    xr xray year yearly years yes yesterday yolk you zebra zero zip zipped zoom zoomit
+    echocardiogram echocardiography echoes echogenic echogenicity echotexture eclipse ectasia ectatic ed edema edv
+    ef effaced effacement effect effusion effusions efw egfr either ejection ekg elbow elbows electrocardiogram
+    electron elekta elevated elevation elongated else emboli embolic embolism embolus embryo emergency emotion
+    emphysema empty emptying encroachment end endograft endoleak endometrial endometrioma endometrium endophytic
+    endotracheal endovaginal endplate endplates enema enhanced enhancement enhancing enteric enteritis enterography
+    enterorrhaphy entire entirely eovist epi epididymal epididymis epidural epigastric epiglottis epilepsy equi
+    equilibrium equina er ercp erect erosion erosions erosive esaote esophagitis esophagram esophagus esp esrd esv
+    etl eto ett eval evaluate evaluation evar evd even event ever every evidence evident ex exam examination example
+    examples exams exchanged excised excretory exophytic exp expiration expiratory exponential exposure ext extend
+    extends extension external extr extra extraarticular extraaxial extracranial extrahepatic extravasation
+    extremely extremities extrusion eyeball eyes f fa face faces facet facial factor fall family fascia fasciitis
+    fashion fast faster fasting fat fatsat fatsuppressed fatty favor favored fdg fdopa feature features feet fell
+    female femoral femur fet fetal fetus fever few ffdm ffe ffp ffs fgre fiber fibre fibroglandular fibroid fibroids
+    fibrosis fibula fibular fiducial fiducials field fieldmap fiesta file filling filter filtered find finding
+    findings fine finger fingers first fisp fissure fistula fistulas fistulogram five fixation fl flair flank flap
+    flash flattened flavum flex flexible flexion florbetapir flow fluid fluidsensitive fluoro fluoroscopy fmap fmri
+    focal foci focus foetal follicle follicles follow following follows followup followups foot for foraminal
+    forearm forearms foreign former found four fourd fov fps fraction fractional fractions fracture fractures frame
+    frames free frog from frontal fs fse fspgr fu fuji fujifilm full function functional fungal further fusion fx ga
+    gad gadavist gado gadolinium gadovist gallbladder gallstone gallstones gambling gammaknife ganglia gantry gas
+    gastric gastritis gastrostomy gated gating gbm gd ge genetic gestation gestational get gfr ghosting ghz gi girl
+    given gland glands glass glioblastoma glioma globe globes gls glu glucose go goiter goitre gonadal good gout
+    grade gradient gradientecho graf graft granuloma granulomas granulomatous graph grappa grasp gravid gray gre
+    grey groin ground growth gtv gtvs guidance guided gunshot gyral gyri gyrus habitus had haemorrhage half
+    hamartoma hand hands happy hard hardware hardwareremoval has haste have having haziness hazy hbp hbv hc hcv hdp
+    hdr head headache headaches headcoil healed healing healthy hearing heart heartbeat height heights held helical
+    hello hemangioma hemangiomas hematemesis hematoma hematuria hemi hemidiaphragm hemiparesis hemo hemoptysis
+    hemorrhage hemorrhagic heparin hepatic hepatitis hepatobiliary hepatomegaly her here hernia hernias herniated
+    herniation heterogeneous heterogeneously hfp hfs hiatal hida high higher highres hilar hip hippo hippocampal
+    hippocampi hippocampus hips hires his history hitachi hiv hla hold holds hologic homogeneous honeycombing
+    horizontal horos hour hours how however hr hrct hsg htn humerus hx hydration hydrocele hydrocephalus hydrogen
+    hydronephrosis hydrosalpinx hyperband hyperdense hyperechoic hyperinflated hyperinflation hyperintense
+    hyperlipidemia hypermetabolic hypertension hypertrophic hypertrophy hypervascular hypodense hypoechogenic
+    hypoechoic hypointense hypokinesis hypoperfusion hypoplastic hypovascular hysterectomy hysterosalpingogram hz
+    iac iacs icd icu id ideal identified if ild ileal ileitis ileostomy ileum ileus iliac ima image images imaginary
+    imaging imar img imgs immobilization immunocompromised immunotherapy impacted impaired impingement implant
+    implantdisplaced implants import imported impression improved imrt imv in inadequate inclination inclined
+    include includes including incomplete incontinence increase increased increment index indicated indication
+    infant infarct infarction infarcts infection inferior inferolateral inferoseptal infiltrate infiltrates
+    infiltrating infiltration infiltrative inflow info information informed infrahilar infrarenal infraspinatus
+    infusion inguinal inhomogeneity inhomogeneous initial injected injection injector injury inlet inoutphase
+    inpatient inphase insp inspiration inspiratory insufficiency insula intact intensities intensity interactive
+    interleaved intermittent internal interpolated interpreter interstitial interval intervention interventional
+    into intraarticular intraaxial intracranial intrahepatic intraparenchymal intravenous intraventricular
+    intravoxel intubated intussusception inv inversion inversions invert inverted investigational involution
+    involutional iodine iohexol iomeron iopamidol ip ipat iq ir irm irregular irreversible is ischaemia ischaemic
+    ischemia ischemic iso iso3d isocenter isodense isointense isotropic isovue it its itself iv ivim ivp ivu
+    jaundice jaw jejunum jls joint jpeg judet just juxtarenal keep kerma kernel key keyhole khz kidney kidneys
+    kinking km knee knees known kodak konica kontrast ksense kub kurtosis kv kvp label labels labral labrum lac
+    laceration lacunar lad laminectomy language lao large larger laryngeal larynx laser lasix last lat late later
+    lateral lava lax layering lbm lca lcc lcl lcx ld ldr lead leads leaflet leaflets least left leg legs length
+    lesion lesions less leukemia leukoaraiosis level levels lexiscan lfov lge li lidocaine lie ligament ligaments
+    ligamentum lightspeed like likely limited linac line linear lines lipoma lipomas liquids lirads little liver ll
+    llq lm lmca lml lmlo lmp lobar lobe lobes lobulated loc local localiser localizer loculated long longitudinal
+    longitudinally loop loosening lordotic loss lossless lossy low lowdose lower lowres lr lt lucencies lucency
+    lumbar lumbosacral lumen luminal lump lumpectomy lung lungrads lungs lupus luq lvedv lvef lvesv lvot lymph
+    lymphadenopathy lymphangioma lymphogram lymphoma lytic ma maa mac made mag magnevist magnification magnitude
+    main maintained make male malignancy malignant malunion mammo mammogram mammography man mandible manual many map
+    mapping maps mar margin marginated margins marked marrow mas mask mass masses mastectomy mastoid mastoiditis
+    match matrix matter max maxilla maximum may mb mca mcl md mdc mde mdixon mdp me mean measurable measures
+    measuring medial mediastinal mediastinum medic mediolateral medium medulla mega melanoma melena memory memprage
+    meningioma meniscal meniscus merchant mesenteric mesentery mesh met metabolic metabolically metastases
+    metastasis metastatic mets mg mhz mibi microangiopathy mid midbrain middle midline midthigh might migrated
+    migration mild mildly mim min mindray minimum minip minolta minute minutes mip mips mirada mitral mixed ml mlc
+    mlo mm mobile mod moderate moderately modified moire molli monaco monitoring monophasic month monthly months
+    more morphology mortise mosaic most motion motor motsa mouth moved movie moving mp mp2rage mpgr mpr mprage mprs
+    mpvr mr mra mrcp mri mrm mrs mrt mrv ms mtt much mucosa mucosal muga multi multiband multidetector multiecho
+    multifocal multihance multinuclear multiplanar multiple multisequence multishot multivane mural must mutation
+    mva mvc mvct mwa mycobacterial myelogram myelography myo myocardial myocarditis myocardium myositis naa nabh nac
+    naf nap narrowed narrowing native nausea nav navigated navigator navs ncct nd near nearly neck necrosis need
+    needed needle needles negative neither neonatal neonate nephrectomy nephrographic nephrostogram nephrostomy
+    nerve nerves neuro neuroforaminal neuroma neutral neutropenia neutropenic never new newborn nex next ngt nifti
+    nipple nkda nm no nocturnal noddi node nodes nodular nodularity nodule nodules nofilter nogad noise noisy non
+    noncalcified noncompaction noncompressible nondilated nondisplaced none nonenhanced nonenhancing nongated
+    noninflamed nonionic nonobstructing nonspecific nonstress nontarget nontender nontraumatic nonunion nonviable
+    nor norm normal normalised normalized not note noted nothing now nsa nt nuchal number numbness numerous o oar
+    object obl oblique obliterated obscured obscures obscuring obstetric obstructing obstruction obtained occipital
+    occluded occlusion occlusive octreoscan octreotide odontoid oedema oesophagus of off offcenter offset old
+    oligohydramnios omar omental omentum omnipaque omniscan on once oncologic oncology one only onset onto oop op
+    opacification opacified opacities opacity open opinion opp opposed optic optiray or oral orbit orbital orbits
+    orif original orl osirix osseous ossicles osteoarthritis osteochondral osteomyelitis osteonecrosis osteophyte
+    osteoporosis other otherwise otitis our out outflow outlet outpatient outphase output outside ovarian ovaries
+    ovary over overlap overlapping overlay overlying overread oversampling ovoid own pa pacemaker pacer pack
+    paediatric pain palpable pancreas pancreatic pancreatitis panorex papillary paraaortic paracentral paracoronal
+    parallel paralysis paranasal parasagittal parathyroid parathyroids parenchyma parenchymal paresis paresthesia
+    parietal parotid part partial partially pasl patency patent pathology patient pc pca pcasl pcl pd pda pdf pdff
+    pdw pe peak ped pediatric peds pedunculated pel pelvic pelvis penis penumbra per percent percentile percist perf
+    perforation performed perfusion perfusions perianal pericardial pericarditis pericholecystic perihilar perineal
+    perineum periosteal peritoneal peritoneum periventricular perpendicular persistent pet petct petmr petrous pfo
+    pha phantom pharyngeal pharynx phase phasecontrast phased phases phasic philips phosphorus photopenic
+    physiologic pi picc pilot pineal pirads pit pitch pituitary placed placenta placental plain plan planar plane
+    planes planning plaque plaques plate pld please pleomorphic pleural plus pneumonia pneumonitis pneumothorax po
+    polar polarity polycystic polyhydramnios polyp polypoid polyps polytrauma pons pool poor popliteal port portable
+    portables portal portalvenous position positioned positioning positive possible possibly post postcontrast
+    posterior postgad postmonitoring postop postoperative power pre precision precontrast prednisone pregad
+    pregnancy pregnant premedicated premonitoring preop preoperative prep preparation prepost prepped prescan
+    presentation presented presenting presents preserved press prev previa previous primary primovist prior pro
+    probable probably procedure processed progression progressive prohance prolapse prominence prominent prone
+    propeller prospective prostate prostatectomy prostatic prosthesis prosthetic proteinaceous proto protocol proton
+    protrusion proximal prv prvs pseudoaneurysm pseudocyst psif psir psma psychosis pt ptc ptv ptvs pulm pulmonary
+    pulsatility punctate puncture punctures pv pyelogram q qa qc qflow qsm qualitative quality quant quantification
+    quantified quantitative query question quick quite r radial radiated radiating radiation radicular radiculopathy
+    radiotherapy radius rads rage rao rapid rate rather ratio raw raystation rca rcc rd reaction ready real reason
+    received recent recess recipient recist recommend recommended recon recons reconstructed reconstruction recovery
+    rectal rectum recurrence recurrent redo reduced ref reference reflecting reflects reflux reformat reformats
+    reformatted refractory regadenoson regression regurgitation relapse relapsed related relative relcbf relcbv
+    remain remainder remains remission removal remove removed renal renals rendering renogram renography repeat
+    repeated reperfusion replacement report represent represents required requires reread res research resected
+    resection residual resistive resolution resolve resolved respiratory response responsive rest restage restaging
+    resting restriction restrictive result results retake retention reticular reticulation retraction retro
+    retrocardiac retroperitoneal retroperitoneum retrospective reverse reversed reversible rf rfa rfmri rfov
+    rheumatoid rib ribs right risk rl rle rlq rm rml rmlo rod rods roi rois roll room rotated rotation rotator
+    routine row rows rpt rs rsfmri rt rtdose rtplan rtstruct rule ruled run runoff runs ruq rvot s sac sacral sacrum
+    sag sagittal salivary same sample sampled samples samsung sarcoid sarcoma sat satisfactory saturation save saved
+    sax sbft sbref sbrt scale scan scanned scanning scanogram scans scaphoid scapula scar scattered schwannoma
+    scinti scintigraphy sclerosis sclerotic scoliosis score scoring scout screen screener screening screenshot screw
+    screws scrotal scrotum se sec second secondary seconds secs sections sedated sedation see seed seeds seen seg
+    segment segmental segmentation segments seizure seizures sella sellar semar seminal send senescent sense sent
+    sepsis septal septated septation septations septic septum sequential sequestered sequestration series sessile
+    session sestamibi set setup several severe severely sfov shading shall sharp shift shim shimmed shimming shmolli
+    short shortness shot should shoulder shoulders show shown shows shunt shunting sialogram side siemens sigma
+    sigmoid sign signs silhouette sim simple simulation sinc since single singleshot sinogram sinus sinuses
+    sinusitis sitting six size skeletal skin skull skyline sl slab slabs slaser slice slices slight slightly sludge
+    sma small smaller smartprep smartscore smash smoker smoking smooth sms smv snapshot so sob sodium soft software
+    solids some sono sonography soon sp space spair spar special specific specimen spect spectct spectral
+    spectroscopy spermatocele spgr spiculated spike spikes spin spinal spine spinecho spir spiral spirit spleen
+    splenectomy splenic splenomegaly spondylolisthesis spondylosis spondylotic spot spotmag sprain sr srs ss ssd
+    ssfp ssfse stab stable stage staging standard standing staples star starmap stars start stat state static
+    statistics status stay std steam steatosis stenoses stenosis stenotic stent stents sterile sternotomy sternum
+    steroids still stir stomach stone stones stop straight strain stress stretcher stricture strictures stroke
+    strong structure structured structures study sub subacute subarachnoid subarticular subclavian subcortical
+    subcutaneous subdural subject subluxation subluxed submandibular submucosal subscapularis subsegmental
+    subsequent subtracted subtraction such sudden suggest suggested suggests sulcal sulci sum summary sunrise
+    superior supine supp suppressed suppression supraclavicular suprarenal suprasellar supraspinatus surface surgery
+    surgical surveillance survey surview survivor susc susceptibility suspected suspicion suspicious sutures suv
+    suvbw suvlbm svs swallow swan swelling swi swimmers symmetric symptom symptoms syn syncope syndrome synovitis
+    synthetic systole systolic t ta table tablet tablets tace tag tagged tagging take taken tan tandem tangential
+    tap tapping tapse target task tau tavi tavr tb te teaching tear tears technique tee teen teeth template
+    templates temporal ten tender tenderness tendinopathy tendinosis tendon tendons tensor terminal territory test
+    testbolus testes testicular testing testis tetralogy tetrofosmin tfe tfl tha thalamus thallium than that the
+    thecal their them then therapy there these they thick thickened thickening thickness thigh thin thinslice third
+    this thor thoracic thoracolumbar thorax those three threeplane thrive thrombectomy thrombocytopenia thrombolysis
+    thrombosis thrombotic thrombus through throughout thumb thus thyroglossal thyroid thyroidectomy thyroiditis ti
+    tibia tibial till tilt tilted time timepoint times timing tingling tip tips tir tirads tirf tirm tissue tka tmj
+    tnm to today toe toes tof together tolerated tomo tomogram tomosynthesis tomotherapy tongue tonsil tonsillar
+    tonsils too tooth top topogram topup torsion tortuosity tortuous toshiba total toward towards tr tra trabecular
+    trace tracew trachea tracheal tracheostomy track tracker tracking tract tractogram tractography training trans
+    transabdominal transfer transferred translabial translucency transmural transplant transplanted transposition
+    transrectal transvaginal transverse transversely trapping trauma treat treatment tremor tri trial tric tricks
+    tricuspid trigger triggered triggering trileaflet trimester triphasic triplane triple true truefisp trufi
+    trufisp truncation trus tse tsense tte tube tuberculosis tuberous tubes tumor tumors tumour tunnel turbo tv twin
+    twins twist two tympanic type ugi ulcer ulcerated uld ulna ultra ultrafast ultralow ultrasound ultravist
+    umbilical unable unchanged uncompressed unconscious uncooperative uncorrected uncovertebral under undersampling
+    undescended unenhanced uneventful unfiltered unfolded ungated uni unilateral union unknown unlikely unremarkable
+    until up uploaded upon upper upright uptake ureter urinary urogram urography us use used using usual uterine
+    uterus v vac valve varian variant varices varicocele vascularity vasculature vcug vehicle vein veins velocity
+    ven vena venbold venc venogram venous ventilated ventilation ventral ventricle ventricles ventriculomegaly
+    verbal verification versus vertebra vertebrae vertebral vertebrobasilar vertex vertical vertigo very vesicle
+    vesicles vessel vestibular via viability viable vibe view viewed views viral visipaque visit vista visual
+    visualised visualized vivo vla vmat vocal void voiding voids vol volume volumetric volunteer volunteers volvulus
+    vomiting vp vq vr vrt vsd w walk wall ward warfarin warranted was water watershed waveform waveforms wb wbody
+    weakness wedge week weekly weeks weight weightbearing weighted weighting well were what wheelchair wheezing when
+    where which while white who whole wholebody wholeheart why wide widened widening width will window windows
+    wingboard wip wires with within without wl wo woman words working worse worsened worsening would wound wrap
+    wraparound wrist wrists wwo xa xccl xccm xenetix xr xray year yearly years yes yesterday yolk you zebra zero zip
+    zipped zoom zoomit
 """
 
 GERMAN = """
@@ -284,255 +285,292 @@ GERMAN = """
     achillessehne achse adnexe aeussere aeusserer aktuell akustikusneurinom akut akute akuter akutes alle allem
     allen aller allergie alles als also alter am ambulant ambulanz an anamnese aneurysma angaben angefertigt angio
     angulation anreichernd anreicherung ant antikoagulation aorta aortenaneurysma ap appendizitis appliziert
-    arbeitsunfall arm artefakt artefakte arterie arteriell arterielle arterien arthrose atem atemanhalt
-    atemgetriggert atemnot atmung auch auf aufgenommen aufgetreten aufgetretene aufgeweitet aufklaerung aufnahme
-    aufnahmen aufwachraum auge augen aus ausatmung ausgangsbefund ausgedehnt ausschluss aussenband aussenmeniskus
-    auswertung axiale axialer axillaer bandruptur bandscheibe bandscheiben bandscheibenprotrusion
-    bandscheibenvorfall bauch bauchaorta bauchlage bauchschmerzen bauchspeicheldruese bds beatmet becken
-    beckenuebersicht befund befundung beginn begrenzt bei beide beiden beider beides beidseits beim bein beine
-    beinvenen bekannt bekannte bekanntem bekannten bekannter bekanntes belastung belastungsschmerz benigne bereits
-    beschwerdebild beschwerden bestaetigt bestimmung bestrahlung beurteilbar beurteilbarkeit beurteilung bewegung
-    bewegungsartefakte bewegungseinschraenkung bewegungsschmerz bewusstlos bild bilder bildgebung biopsie bis
-    bissverletzung bitte bizepssehne blase blasentumor blockade blut bluterguss blutung blutungen boesartig
-    bronchialkarzinom bruch brueche brust brustkorb brustschmerz brustschmerzen brustwirbelsaeule bwk bws bypass bzw
-    ca carotis cerebral cerebrale cholezystitis cholezystolithiasis coronal coronar coxarthrose da dabei damit
-    danach dann darm darstellung das dass daumen degenerativ degenerative degenerativer dem demarkiert demarkierter
-    den der des diagnose diagnostik dickdarm die dies diese diesem diesen dieser dieses diffus diffusion dissektion
-    distorsion diszitis divertikel divertikulitis doch doppelschraeg draht drainage drei dringend druckschmerz
-    druckschmerzhaft druese dsa duenn duenne duennschicht duennschichtig dunkel duralsack durch durchfall
-    durchgefuehrt durchleuchtung ebene ebenen eierstock ein einatmung eine einem einen einer eines eingabe
-    eingelesen eingeschraenkt eingeschraenkte einlage eiter ellenbogen empfehlung empfohlen empyem endgueltig
-    endometrium endoprothese entzuendlich entzuendung epidural epilepsie er erbeten erbrechen ergaenzend ergaenzende
-    ergaenzung erguss erneut erst erste ersten erstuntersuchung erweitert es etwas evtl exspiration extern externe
-    fehlend fernmetastase fernmetastasen ferse fett fettgesaettigt fettleber fettsaettigung fieber filter finger
-    fistel flau fleck fleckfoermig fleckig fluessigkeit follow foramenstenose fortgeschritten fragestellung fraktur
-    frau frei freie fremdaufnahmen fremdbefund fremdkoerper frisch frische frischen frischer frisches frontal
-    fruehphase fuer fuesse fuss galle gallenblase gallensteine gallenwege ganzkoerper gebaermutter gefaess gefaesse
-    gefuehlsstoerung gegen gegenueber gehirn gekippt gelenk gelenke gering geringe geringer geringgradig geschwulst
-    gesicht gestaut gestern gewebe gewicht ggf gips glatt glatte gleich gleichbleibend glioblastom gliose gliosen
-    gonarthrose gravidität groesse groessenkonstant grosshirn gut gutartig haematom haemoptysen haende hals
-    halsschlagader halswirbelsaeule hand handgelenk harnblase harnleiter harnleiterstein harnstau hat hatte haut
-    hell hepatisch hepatische herd herde herdfoermig herz herzgroesse herzinfarkt herzinsuffizienz herzschatten
-    herzschrittmacher heute hier hilaer hili hiliaere hilus hinter hinweis hinweise hinweisend hirn hirnblutung
-    hirndruck hirnmetastasen hirnoedem hirnstamm hirntumor hoch hoden hoechst hohe homogen hueft huefte hueften
-    hueftep hueftgelenk hueftgelenkersatz husten hwk hws hyperdens hypodens hypophysenadenom ich ihm ihr ileus im
-    implantiert importiert in incl indikation infarkt infiltrat infiltrate infiltration infiltrativ inguinal
-    inhomogen inkl innen innenband innenmeniskus innenohr innere innerer ins insgesamt inspiration instabilitaet
-    insult intensiv intensivstation intravenoes intravenoeser ischaemie isg isodens ist iv ja jaehrig jaehrige
-    jaehrigen jaehriger jahr jahre jahren je jedoch jetzt kalk kann kardial kardiale karotis karzinom katheter
-    kehlkopf keilbein kein keine keinem keinen keiner keinerlei kelche kiefer kind klammer klammern klappe
-    klappenersatz kleine kleinen kleiner kleines kleinhirn klinik klinisch klinische km kmgabe knie knieendoprothese
+    arbeitsunfall arm artefakt artefakte arterie arteriell arterielle arterien arthrose aszites aszitespunktion atem
+    atemanhalt atemgetriggert atemnot atmung auch auf aufgenommen aufgetreten aufgetretene aufgeweitet aufklaerung
+    aufnahme aufnahmen aufwachraum auge augen aus ausatmung ausgangsbefund ausgedehnt ausschluss aussenband
+    aussenmeniskus auswertung axiale axialer axillaer bandruptur bandscheibe bandscheiben bandscheibenprotrusion
+    bandscheibenvorfall bauch bauchaorta bauchlage bauchraum bauchraums bauchschmerzen bauchspeicheldruese bds
+    beatmet becken beckenuebersicht befund befundung beginn begrenzt bei beide beiden beider beides beidseits beim
+    bein beinachse beine beinlaenge beinvenen bekannt bekannte bekanntem bekannten bekannter bekanntes belastung
+    belastungsschmerz benigne bereits beschwerdebild beschwerden bestaetigt bestimmung bestrahlung beurteilbar
+    beurteilbarkeit beurteilung bewegung bewegungsartefakte bewegungseinschraenkung bewegungsschmerz bewusstlos bild
+    bilder bildgebung biopsie biphasisch bis bissverletzung bitte bizepssehne blase blasentumor blockade blut
+    bluterguss blutung blutungen boesartig bronchialkarzinom bruch brueche brust brustkorb brustschmerz
+    brustschmerzen brustwirbelsaeule bwk bws bypass bzw ca carotis cerebral cerebrale cholelithiasis cholezystitis
+    cholezystolithiasis coronal coronar coxarthrose da dabei damit danach dann darm darstellung das dass daumen
+    daumensattelgelenk defilee degenerativ degenerative degenerativer dem demarkiert demarkierter den der des
+    diagnose diagnostik dickdarm die dies diese diesem diesen dieser dieses diffus diffusion dissektion distorsion
+    diszitis divertikel divertikulitis doch doppelschraeg draht drainage drei dringend druckschmerz druckschmerzhaft
+    druese dsa duenn duenne duennschicht duennschichtig dunkel duralsack durch durchfall durchgefuehrt
+    durchleuchtung dvt ebene ebenen eierstock ein einatmung eine einem einen einer eines eingabe eingelesen
+    eingeschraenkt eingeschraenkte einlage einphasig eiter ellbogen ellenbogen empfehlung empfohlen empyem
+    endgueltig endometrium endoprothese entzuendlich entzuendung epidural epilepsie er erbeten erbrechen ergaenzend
+    ergaenzende ergaenzung erguss erhoeht erhoehte erhoehung erneut erniedrigt erst erste ersten erstuntersuchung
+    erweitert es etwas evtl exspiration extern externe fehlend felsenbein felsenbeine fernmetastase fernmetastasen
+    ferse fett fettgesaettigt fettleber fettsaettigung fieber filter finger fistel flau fleck fleckfoermig fleckig
+    fluessigkeit follow foramenstenose fortgeschritten fragestellung fraktur frau frei freie fremdaufnahmen
+    fremdbefund fremdkoerper frisch frische frischen frischer frisches frontal frueh fruehphase fuer fuesse fuss
+    galle gallenblase gallensteine gallenwege ganzbein ganzkoerper gebaermutter gefaess gefaesse gefuehlsstoerung
+    gegen gegenueber gehirn gehoergang gekippt gelenk gelenke gering geringe geringer geringgradig gesamt gesamte
+    gesamten geschwulst gesicht gestaut gestern gewebe gewicht ggf gips glatt glatte gleich gleichbleibend
+    glioblastom gliose gliosen gonarthrose gravidität groesse groessenkonstant grosshirn gut gutartig haematom
+    haemoptysen haende hals halsschlagader halsweichteile halswirbelsaeule hand handgelenk harnblase harnleiter
+    harnleiterstein harnstau hat hatte haut hell hemithorax hepatisch hepatische herd herde herdfoermig herz
+    herzgroesse herzinfarkt herzinsuffizienz herzschatten herzschrittmacher heute hier hilaer hili hiliaere hilus
+    hinter hinweis hinweise hinweisend hirn hirnblutung hirndruck hirnmetastasen hirnoedem hirnstamm hirntumor hoch
+    hoden hoechst hohe homogen hueft huefte hueften hueftep hueftgelenk hueftgelenkersatz husten hwk hws hyperdens
+    hypodens hypophyse hypophysenadenom hüftkopf ich ihm ihr ileus im implantiert importiert in incl indikation
+    infarkt infiltrat infiltrate infiltration infiltrativ inguinal inhomogen inkl innen innenband innenmeniskus
+    innenohr innere innerer ins insgesamt inspiration instabilitaet insult intensiv intensivstation intravenoes
+    intravenoeser ischaemie isg isodens ist iv ja jaehrig jaehrige jaehrigen jaehriger jahr jahre jahren je jedoch
+    jetzt kahnbein kalk kann kardial kardiale karotis karzinom katheter kehlkopf keilbein kein keine keinem keinen
+    keiner keinerlei kelche kiefer kiefergelenk kiefergelenke kind klammer klammern klappe klappenersatz kleine
+    kleinen kleiner kleines kleinhirn klinik klinisch klinische klopfschmerz km kmgabe knie knieendoprothese
     kniegelenk knietep knochen knochenfenster knochenmark knoechel knorpel koerper kollaps kollektion kolonkarzinom
     komplettruptur komplikationslos konkrement konkremente konsil konsolidierung konstant konstante kontrast
     kontrastiert kontrastierung kontrastmittel kontrastmittelgabe kontrastmittels kontrolle kooperation kopf
-    kopfschmerzen kor koronar koronarangiographie koronare krampfanfall kranial kreuz kreuzband kurze kvs laehmung
-    laenge laengs laesion laesionen lage lagekontrolle lagerung lauenstein leber leberherd leberherde
-    lebermetastasen leberparenchym lebervenen leberzirrhose leicht leichte leichter leiste lendenwirbelsaeule letzte
-    leukaemie li liegen liegend liegende liegender linke linken linker linkes links linksseitenlage linsen liquor
-    lockerung lokalisation luft luftanhalten luftnot lunge lungen lungenembolie lungenfenster lungenkarzinom
-    lungenrundherd luxation lwk lws lymphadenopathie lymphknoten lymphom maennlich magen magenkarzinom magensonde
-    magnet maligne mamma mammae mammakarzinom mammographie mann marcumar mark marklagerlaesionen materialentfernung
-    mediastinal mediastinale mediastinum medikation mehr mehranreicherung mehranreicherungen mehrere mehrfach
-    melanom meningeom meniskus meniskusriss messung metallentfernung metastase metastasen mikroangiopathie milchglas
-    milchglastruebung milz milzgroesse milzruptur minderanreicherung minute minuten mit mitgebracht mitte mittel
-    mittelfuss mittelhand mittellappen mittellinie mittellinienverlagerung mittlere monat monate monaten morgen mrct
-    mrt muskel myelom myelon nach nachbefundung nachkontrolle nachtrag nachweis nachweisbar nacken naegel nagel
-    narkose nase nasen nasennebenhoehlen nativ native nb neben nebenniere nebennieren neg nein nerv neu neue neuer
-    neugeborenes neurocranium neuroforamen neuroforamina neurokranium nicht nichts niere nieren nierenarterien
-    nierenbecken nierenbeckenkelchsystem nierenstein nierensteine nierenzellkarzinom nnh noch nodulaer normale
-    normalgross notaufnahme notfall notfallmaessig notfallmaessige nuechtern nun nur ob oben oberarm oberbauch obere
+    kopfschmerzen kor koronar koronarangiographie koronare krampfanfall kranial kreuz kreuzband kreuzbein kurze kvs
+    laehmung laenge laengs laesion laesionen lage lagekontrolle lagerung lauenstein leber leberherd leberherde
+    lebermetastasen lebermetastasierung leberparenchym lebervenen leberzirrhose leicht leichte leichter leiste
+    lendenwirbelsaeule letzte leukaemie li liegen liegend liegende liegender linke linken linker linkes links
+    linksseitenlage linsen liquor lk lks lockerung lokalisation luft luftanhalten luftnot lunge lungen lungenembolie
+    lungenfenster lungenkarzinom lungenrundherd luxation lwk lws lymphadenopathie lymphknoten lymphom maennlich
+    magen magenkarzinom magensonde magnet maligne malignen maligner mamma mammae mammakarzinom mammographie mann
+    marcumar mark marklagerlaesionen materialentfernung mediastinal mediastinale mediastinum medikation mehr
+    mehranreicherung mehranreicherungen mehrere mehrfach mehrphasig melanom meningeom meniskus meniskusriss
+    mesenterial mesenteriale mesenterialen messung metallentfernung metastase metastasen metastasierung
+    mikroangiopathie milchglas milchglastruebung milz milzgroesse milzruptur minderanreicherung minute minuten mit
+    mitgebracht mitte mittel mittelfuss mittelfussknochen mittelhand mittellappen mittellinie
+    mittellinienverlagerung mittlere monat monate monaten morgen mrct mrt muskel myelom myelon nach nachbefundung
+    nachkontrolle nachtrag nachweis nachweisbar nacken naegel nagel narkose nase nasen nasennebenhoehlen nativ
+    native nb neben nebenniere nebennieren nebenschilddruese neg nein nerv neu neue neuer neugeborenes neurocranium
+    neuroforamen neuroforamina neurokranium nicht nichts niere nieren nierenarterien nierenbecken
+    nierenbeckenkelchsystem nierenstein nierensteine nierenzellkarzinom nnh noch nodulaer normale normalgross
+    notaufnahme notfall notfallmaessig notfallmaessige nuechtern nun nur ob oben oberarm oberarme oberbauch obere
     oberen oberer oberes oberflaeche oberlappen oberschenkel oder oedem offen ohne ohr ohren op operation operiert
-    operiertem orbita organ osg oss ossaer ossaere ossaerer osteochondrose osteosynthese ovar ovarien
-    pankreaskarzinom pankreatitis paracoronar parasagittal parenchym patellasehne patient patienten patientin
-    pelvine pfanne pfortader phase phasen phlegmone plaque plaques plasmozytom platte pleura pleuraerguss plexus
-    pneumonie pneumonisch pneumonische pneumonisches polytrauma port portalvenoes pos postop postoperativ praeop
-    praeoperativ prellung pro progredient progrediente prostata prostatakarzinom prostatavergroesserung protokoll
-    protrusion pruefung pta pulmonal pulmonalarterien pulmonale pulmonalen pulmonaler pulmonalgefaesse pulmonalis
-    pulmonalisangiographie pyelonephritis quadrizeps quer querschnitt randwinkel raucher raumforderung re rechte
-    rechten rechter rechtes rechts rechtsseitenlage regelrecht regelrechte regelrechter regredient regrediente
-    rekonstruiert rekonstruierte rekonstruktion rekonstruktionen rektumkarzinom renal reposition restharn
-    restharnbestimmung retikulaer retroperitoneal rindenzyste rindenzysten rippe rippen riss roe roentgen roetung
-    rohdaten rotation rotatorenmanschette rueckbildung ruecken rueckenlage rueckenmark rueckenschmerzen rueckfuss
-    ruhe ruheschmerz rundherd ruptur saeugling sag sagittal sarkom schaedel schaedelbasis scharf schicht
-    schichtdicke schichten schilddruese schlagader schlaganfall schlecht schluessel schmerz schmerzen schmerzhaft
-    schnitt schnitte schnittverletzung schockraum schon schraeg schraegaufnahme schraube schrauben schrittmacher
-    schulter schultergelenk schwanger schwangerschaft schwangerschaftswoche schwellung schwellungen schwindel
-    sediert sedierung sehne sehnen sehr sehstoerung seit seite seitenlage seitl seitlich seitliche sekunden sequenz
-    sequenzen sequester serie serien sich sie signal signalanhebung signalarm signalreich signalveraenderung
-    signalveraenderungen sind sitzen skelett skelettal so sog solitaer solitaere solitaerer soll sonde sonographie
-    sowie spaetphase speiche speicheldruese sperre spinalkanal spondylarthrose spondylodiszitis spondylose
-    sportunfall sprunggelenk spule spulen ssw staging stark stationaer stauung stauungszeichen steatose stehen
-    stehend stenose stent strahlengang strahlentherapie streifig streifige struktur studie stumm stunde stunden
-    sturz sturzereignis subarachnoidal subdural subduralhaematom subileus subkutan suprapubisch suspekt suspekte
-    synkope tage tagen technik technisch teil teilruptur teils tep test testmessung thorax throx tra transversal
-    trauma trotz tumor tumornachsorge tumorsuche uebelkeit ueber ueberlagert ueberlagerung uebersicht
-    uebersichtsaufnahme ueberwaermung ultraschall um umgebung umverteilung unauffaellig und unfall unklar
-    unkooperativ unruhig unscharf unten unter unterarm unterbauch unterbrochen untere unterer unteres unterkiefer
-    unterlappen unterschenkel untersuchung untersuchungen untersuchungstechnik unveraendert unvollstaendig usg usw
-    uterus va vd vene venen venenthrombose venoes venoese ventrikel ventrikelsystem verabreicht veraenderung
-    veraenderungen verbreitert verbreiterung verdacht verdaechtig verdaechtige verdickung verdraengt vergleich
-    vergroessert vergroesserung verkalkung verkalkungen verkehrsunfall verlagert verlauf verlaufskontrolle
-    verlaufsuntersuchung verlegung verletzung verschluss verschmaelert verschmaelerung versorgung verstauchung
-    vertebralis vertraeglich verwackelt vier vollstaendig vom von vor voraufnahme vorbekannt vorbekannte vorfuss
-    vorgeschichte vorher vorlaeufig vorn vorne voruntersuchung wachstum wandverdickung wasser wegen weiblich
-    weichteil weichteile weichteilfenster weiter weitere wenig wenn werden wie wiederholt wiederholung winkelerguss
-    wirbel wirbelfraktur wirbelkoerper wirbelsaeule wird woche wochen ws wunde wurde za zaehne zahn zehe zehen
-    zeichen zeit zentral zerebral zerebrale zerrung zervikal zervikale zielaufnahme zn zu zum zunahme zunehmend zur
-    zurueck zusaetzlich zustand zvk zwei zwerchfell zwerchfellhochstand zwerchfellkuppe zwischen zyste zysten
-    zystitis zz
+    operiertem opg orbita orbitae organ orthopantomogramm osg oss ossaer ossaere ossaerer osteochondrose
+    osteosynthese ovar ovarien pankreaskarzinom pankreatitis panoramaschichtaufnahme paracoronar parasagittal
+    parenchym patella patellasehne patient patienten patientin pelvine peritonealkarzinose pfanne pfortader phase
+    phasen phlegmone plaque plaques plasmozytom platte pleura pleuraerguss plexus pneumonie pneumonisch pneumonische
+    pneumonisches polytrauma port portalvenoes pos postop postoperativ praeop praeoperativ prellung pro progredient
+    progrediente prostata prostatakarzinom prostatavergroesserung protokoll protrusion pruefung pta pulmonal
+    pulmonalarterien pulmonale pulmonalen pulmonaler pulmonalgefaesse pulmonalis pulmonalisangiographie punktion
+    pyelonephritis quadrizeps quer querschnitt randwinkel raucher raumforderung re rechte rechten rechter rechtes
+    rechts rechtsseitenlage regelrecht regelrechte regelrechter regredient regrediente rekonstruiert rekonstruierte
+    rekonstruktion rekonstruktionen rektumkarzinom renal reposition restharn restharnbestimmung retikulaer
+    retroperitoneal rindenzyste rindenzysten rippe rippen rippenthorax riss roe roentgen roetung rohdaten rotation
+    rotatorenmanschette rueckbildung ruecken rueckenlage rueckenmark rueckenschmerzen rueckfuss ruhe ruheschmerz
+    rundherd ruptur saeugling sag sagittal sarkom schaedel schaedelbasis schambein scharf schenkelhals
+    schenkelhalsfraktur schicht schichtdicke schichten schilddruese schlagader schlaganfall schlecht schluessel
+    schluesselbein schmerz schmerzen schmerzhaft schnitt schnitte schnittverletzung schockraum schon schraeg
+    schraegaufnahme schraube schrauben schrittmacher schulter schulterblatt schultergelenk schwanger schwangerschaft
+    schwangerschaftswoche schwellung schwellungen schwindel sediert sedierung sehne sehnen sehr sehstoerung seit
+    seite seitenlage seitl seitlich seitliche sekunden sella sequenz sequenzen sequester serie serien sich sie
+    signal signalanhebung signalarm signalreich signalveraenderung signalveraenderungen sind sitzbein sitzen skelett
+    skelettal so sog solitaer solitaere solitaerer soll sonde sonographie sowie spaet spaetphase speiche
+    speicheldruese speicheldruesen sperre spinalkanal spondylarthrose spondylodiszitis spondylose sportunfall
+    sprunggelenk spule spulen ssw staging stark stationaer stauung stauungszeichen steatose stehen stehend
+    steissbein stenose stent sternum strahlengang strahlentherapie streifig streifige struktur studie stumm stunde
+    stunden sturz sturzereignis subarachnoidal subdural subduralhaematom subileus subkutan suprapubisch suspekt
+    suspekte synkope tage tagen tangential technik technisch teil teilruptur teils tep test testmessung thorax throx
+    tra transversal trauma triphasisch trochanter trotz tränenwege tumor tumornachsorge tumorsuche tumorzellen
+    tunnelaufnahme uebelkeit ueber ueberlagert ueberlagerung uebersicht uebersichtsaufnahme ueberwaermung
+    ultraschall um umgebung umverteilung unauffaellig und unfall unklar unkooperativ unruhig unscharf unten unter
+    unterarm unterarme unterbauch unterbrochen untere unterer unteres unterkiefer unterlappen unterschenkel
+    untersuchung untersuchungen untersuchungstechnik unveraendert unvollstaendig usg usw uterus va vd vene venen
+    venenthrombose venoes venoese ventrikel ventrikelsystem verabreicht veraenderung veraenderungen verbreitert
+    verbreiterung verdacht verdaechtig verdaechtige verdickung verdraengt vergleich vergroessert vergroesserung
+    verkalkung verkalkungen verkehrsunfall verlagert verlauf verlaufskontrolle verlaufsuntersuchung verlegung
+    verletzung vermindert verminderung verschluss verschmaelert verschmaelerung versorgung verstaerkt verstaerkte
+    verstauchung vertebralis vertraeglich verwackelt verzoegert vier vollstaendig vom von vor voraufnahme vorbekannt
+    vorbekannte vorfuss vorgeschichte vorher vorlaeufig vorn vorne voruntersuchung wachstum wandverdickung wasser
+    wegen weiblich weichteil weichteile weichteilfenster weiter weitere wenig wenn werden wie wiederholt
+    wiederholung winkelerguss wirbel wirbelfraktur wirbelkoerper wirbelsaeule wirbelsaeulenganzaufnahme wird woche
+    wochen ws wunde wurde za zaehne zahn zahnaerztlich zehe zehen zehengrundgelenk zeichen zeit zelle zellen zentral
+    zerebral zerebrale zerrung zervikal zervikale zielaufnahme zn zu zum zunahme zunehmend zur zurueck zusaetzlich
+    zustand zvk zwei zwerchfell zwerchfellhochstand zwerchfellkuppe zwischen zyste zysten zystitis zz
 """
 
 FRENCH = """
-    a abces abdomen abdominal abdominale abdomino absence accident acquisition adenomegalie adenomegalies
-    adenopathie adenopathies adresse adressee age agee aggravation ai aigu aigue allergie amaigrissement
-    amelioration amenorrhee ancien ancienne anechogene aneurysmal aneurysmale anevrisme angiome angle anomalie
-    antecedent antecedents anterieur anterieure aorte aortique aortiques aortoiliaque appareil apparition
-    appendicite apres artere arteres arteriel arterielle arthrographie arthropathie arthroscanner arthrose
-    articulaire aspect asthenie atelectasie atherome athrome atrophie atteinte au aucun aucune augmentation augmente
-    aussi autre autres aux avant avc avec axe axiale axiales axillaire bassin benigne benin bien bilan bilaterale
-    biliaire biopsie blanche bloc boiterie bouche bras bronchectasies cage calcification calcifications calcifie
-    calcifiee calcul calculs canal cancer caractere cardiaque cardiopathie carotide carotidien carotidienne
-    carotidiens carpe catheter cave cavite ce centre cephalee cephalees cerebral cerebrale cerveau cervelet cervical
-    cervicale cervicalgie cervicaux ces cette charge cheville chez chimiotherapie chirurgie chute cirrhose clairance
-    clavicule cliche cliches clinique cliniques coccyx coeur colique colite colonne comme comparaison compte
-    conclusion condensation condensations condyle confirme confirmer connu connue connus consolidation consolide
-    consolidee continuite contraste contre controle controler coronale coronales corps correcte cote cotes cou
-    couche coude coupe coupes crane creatinine crise croise crural cruralgie cuisse dans de debout dechirure
-    decubitus demyelinisation dent dents deplace deplacee deplacement depoli depuis des deux diabete diaphyse
-    diarrhee diffus diffuse diffusion digestif dilatation diminue diminution discale discopathie disparition disque
-    dissection distal distale diverticules diverticulite doigt doigts dorsal dorsale dorsalgie dorsaux dorso dossier
-    douleur douleurs douloureuse douloureux doute drain drainage droit droite droits du duree dynamique dynamiques
-    dyspnee echo echographie elargissement elle emboles embolie emphyseme en enceinte endometre endovaginale enfant
-    engagement entier entiere entorse entre environ epaisse epaissi epaississement epanchement epanchements epaule
-    epaules epilepsie epiphyse est estomac et etait etat ete etre etude evocateur evocatrice evolution examen
-    externe extra extremite face faciale faible febrile femme femorale femur fesse fibrose fievre fievreux fin fine
-    fines fins foetal foetale foetus foie fonction foraminal foyer foyers fracture frontale fumeur gado gadolinium
+    a abces abdomen abdominal abdominale abdomino absence accident acetabulum acouphenes acquisition acromio
+    acromion acuite adenomegalie adenomegalies adenopathie adenopathies adresse adressee age agee aggravation ai
+    aigu aigue allergie amaigrissement amelioration amenorrhee amygdale ancien ancienne anechogene aneurysmal
+    aneurysmale anevrisme angiome angioscanner angle anomalie anse anses antecedent antecedents anterieur anterieure
+    aorte aortique aortiques aortoiliaque appareil apparition appendicite apres artere arteres arteriel arterielle
+    arthrographie arthropathie arthroscanner arthrose articulaire aspect asthenie astragale atelectasie atherome
+    athrome atrophie atteinte au aucun aucune augmentation augmente aussi autre autres aux avant avc avec axe axiale
+    axiales axillaire baisse bascule bassin benigne benin bien bilan bilaterale biliaire biopsie blanche bloc
+    bodyscanner boiterie bouche bourse bras bronchectasies bursite cage caisse calcaneum calcification
+    calcifications calcifie calcifiee calcul calculs canal cancer caractere cardiaque cardiopathie carotide
+    carotidien carotidienne carotidiens carpe cartilage catheter cave cavite ce centre cephalee cephalees cerebral
+    cerebrale certain certaine cerveau cervelet cervical cervicale cervicalgie cervicaux cervico ces cette charge
+    cheville chez chimiotherapie chirurgie chondropathie chute cicatrice cirrhose clairance claviculaire clavicule
+    cliche cliches clinique cliniques coccyx coeur cognitif cognitifs coiffe col colique colite colonne coloscanner
+    comitiale comme comparaison comprime comprimee compte conclusion condensation condensations condyle cone
+    confirme confirmer connu connue connus consolidation consolide consolidee contenu contenus continuite contour
+    contours contraste contre controle controler cordes corne cornes coronale coronales coroscanner corps correcte
+    cote cotes cou couche coude coupe coupes coxo crane creatinine crise croise crural cruralgie cubitus cuboide
+    cuisse dacryoscanner dans de debout decelable dechirure decubitus defense deficit demence demyelinisation dent
+    dentaire dentaires dents deplace deplacee deplacement depoli depuis des deux diabete diaphyse diarrhee diffus
+    diffuse diffusion digestif digestive digestives dilatation diminue diminution diplopie discale discopathie
+    disparition disque dissection distal distale distendu distendue diverticules diverticulite doigt doigts dorsal
+    dorsale dorsalgie dorsaux dorso dossier douleur douleurs douloureuse douloureux doute drain drainage droit
+    droite droits du duree dynamique dynamiques dysmorphique dyspnee echo echodoppler echographie effort elargi
+    elargie elargissement elle emboles embolie emphyseme en enceinte endometre endovaginale enfant engagement
+    enteroscanner entier entiere entorse entre environ epaisse epaissi epaississement epanchement epanchements
+    epaule epaules epicondyle epilepsie epiphyse est estomac et etait etat ete etre etude eventuel eventuelle
+    evidence evocateur evocatrice evolution examen explore exploree explores externe extra extremite face faciale
+    faible febrile femme femorale femoro femur fesse fibrose fievre fievreux fin fine fines fins foetal foetale
+    foetus foie fonction fonctionnel fonctionnelle foraminal foyer foyers fracture frontale fumeur gado gadolinium
     ganglion ganglionnaire ganglionnaires ganglions gauche gauches genou genoux glande gonalgie gonflement grand
-    grande grele grise gros grossesse gynecologique hanche hanches haut haute helicoidale hemoptysie hemorragie
-    hemorragique hepatique hepatiques hepatomegalie hernie heterogene hilaire hilaires hippocampe hippocampes
-    histoire homme homogene hta hydronephrose hyperechogene hypersignal hypertrophie hypodense hypoechogene
-    hypophyse hyposignal il iliaque iliaques image images impotence inchange inchangee incidence incidences
-    indication infarctus infectieuse infectieux infection inferieur inferieure infiltrat inflammatoire
-    inflammatoires infra injecte injectee injectees injectes injection injections insuffisance inter interne
-    intestin intra iode iodee iodees irm ischemie ischemique ischemiques jambe jour jours jugulaire kyste kystes la
-    lateral laterale le leger legere les lesion lesions leur ligament ligamentaire ligne lit lithiase lithiases
-    lithiasique lombaire lombaires lombalgie lombo lui luxation machoire main mains mais malaise maligne malin
-    mammaire mammaires mammographie masse materiel maxillaire medial mediale mediane mediastin mediastinal
-    mediastinale medullaire membre membres meme meniscale menisque mesenterique mesurant mesure metaphyse metastase
-    metastases metastatique metastatiques metatarse micronodule micronodules modere moderee moelle moins mois motif
-    moyen muscle muscles myome myomes ne nerf nez nodulaire nodulaires nodule nodules non normal normale normales
-    normaux notion nourrisson nous nouveau nouvelle nuque oblique obstetricale obstruction occlusif occlusion oedeme
-    oeil oeuf opacite opacites operatoire opere operee oreille oreilles organe os osseuse osseux osteosynthese ou
-    ovaire ovarien ovarienne ovariens pancreas pancreatique pancreatite par parenchymateuse parenchymateux
-    parenchyme paroi pas patella patient patiente patients pelvi pelvien pelvienne pelvis peritoine persistance
-    persistant persistante perte petit petite petits peu phase pied pieds pincement plaque plaques pleural pleurale
-    plus pneumopathie pneumothorax poids poignet ponction portale posterieur postoperatoire pouce poumon poumons
-    pour premier preoperatoire presence primitif primitive prise produit profil progression prostate prostatique
-    prothese protheses protocole proximal proximale pubien pubienne pulmonaire pulmonaires qualite quatre que qui
-    rachidien rachidienne rachis radial radiale radio radiographie radiotherapie rate reanimation recent recente
-    recherche recidive rectum reevaluation regression rehaussement rein reins remission renal renale reno
-    renseignements restriction resultat resultats resume rocher rochers rotule rupture sa sacre sacree sacro sacrum
-    sagittale sagittales sang sans scanner scaphoide sciatique scintigraphie sclerose se secondaire secondairement
-    secondaires sein seins selle semaine semaines seminales sequence sequences serie ses si sigmoidite signal signe
-    signes sinus solution son sonde sont sous splenique spleniques splenomegalie squelette stable standard steatose
-    stenose stenoses substance suite suivi superieur superieure supra sur surrenale surveillance sus suspect
-    suspecte suspects synthese systeme tabac tabagisme taille tardif tardive tassement tdm technique temps tendon
-    tentoriel tentorielle testicule tete thoracique thoracoabdominal thorax thrombose thrombus thyroide thyroidien
-    thyroidienne tibia tissu tissus tous tout toute toutes toux trachee trait trauma traumatique traumatisme tres
-    trois tronc troncs tumeur tumeurs tumoral tumorale tumoraux tuméfaction ulcere un une urgence urgences urinaire
-    urinaires uterus vaisseaux valvulaire vasculaire vascularisation veine veines veineux ventre ventriculaire
-    ventricules verre vers vertebral vertebrale vertebre vertebres vertige vertiges vesical vesicale vesicule vessie
-    vis visible visibles visualise visualisee voie voies volume vomissements
+    grande greffe grele grise gros grossesse gynecologique hanche hanches haut haute helicoidale hematome hematomes
+    hemoptysie hemorragie hemorragique hepatique hepatiques hepatomegalie hernie heterogene hilaire hilaires
+    hippocampe hippocampes histoire homme homogene hta hydronephrose hyperechogene hypersignal hypertrophie
+    hypodense hypoechogene hypophyse hyposignal il iliaque iliaques image images immediat immediate impotence
+    inchange inchangee incidence incidences indication infarctus infectieuse infectieux infection inferieur
+    inferieure infiltrat inflammatoire inflammatoires infra initial injecte injectee injectees injectes injection
+    injections insuffisance inter interligne interne intestin intra iode iodee iodees irm irregulier irreguliere
+    ischemie ischemique ischemiques isthme jambe jonction jour jours jugulaire kyste kystes la larynx lateral
+    laterale le leger legere les lesion lesions leur libre libres ligament ligamentaire ligne liquidien liquidienne
+    liquidiens lit lithiase lithiases lithiasique lombaire lombaires lombalgie lombo lui luxation machoire main
+    mains mais malaise maligne malin mammaire mammaires mammographie mandibulaire mandibule masse mastoide materiel
+    maxillaire medial mediale mediane mediastin mediastinal mediastinale medullaire membre membres meme memoire
+    meniscale menisque mesenterique mesurant mesure mesuree metacarpe metaphyse metastase metastases metastatique
+    metastatiques metatarse micronodule micronodules migraine mise modere moderee moelle moins mois molle molles
+    moteur motif mou mous moyen muscle muscles myome myomes ne nerf neurologique neurologiques nevralgie nez
+    nodulaire nodulaires nodule nodules non normal normale normales normaux notion nourrisson nous nouveau nouvelle
+    nuque oblique obstetricale obstruction occlusal occlusif occlusion oedeme oedemes oeil oeuf olecrane ombre
+    opacification opacifie opacifiee opacite opacites operatoire opere operee oreille oreilles organe orl orteil
+    orteils os osseuse osseux osteosynthese ou ovaire ovarien ovarienne ovariens palpation pancreas pancreatique
+    pancreatite panoramique par paralysie parenchymateuse parenchymateux parenchyme paresthesie paresthesies paroi
+    parotide parotides parties pas patella patellaire patient patiente patients pelvi pelvien pelvienne pelvis
+    peritoine permeable permeables persistance persistant persistante perte petit petite petits peu phalange
+    phalanges pharynx phase pied pieds pincement plaque plaques pleural pleurale plus pneumopathie pneumothorax
+    poids poignet ponction portale possible post posterieur posterieurs postoperatoire pouce poumon poumons pour pre
+    preciser premier prenant preoperatoire presence primitif primitive prise probable produit profil progression
+    prostate prostatique prothese protheses protocole proximal proximale pubien pubienne pulmonaire pulmonaires
+    qualite quatre que queue qui rachidien rachidienne rachidiens rachis radial radiale radio radiographie
+    radiotherapie rate reanimation recent recente recherche recidive rectum reevaluation refoule refoulee regression
+    regulier reguliere regulieres reguliers rehaussement rein reins relief reliefs remission renal renale reno
+    renseignements repos restriction resultat resultats resume retreci retrecie risque rocher rochers rotateurs
+    rotule rotulien rupture sa sacre sacree sacro sacrum sagittale sagittales sang sans scanner scaphoide scapula
+    sciatique scintigraphie sclerose se secondaire secondairement secondaires sein seins selle semaine semaines
+    seminales sensitif sequellaire sequellaires sequelle sequelles sequence sequences serie ses si siege sigmoidite
+    signal signe signes sinus solution son sonde sont sous splenique spleniques splenomegalie spontane spontanee
+    squelette stable standard steatose stenose stenoses styloide substance suite suivi superieur superieure supra
+    sur surdite surrenale surveillance sus suspect suspecte suspects synovite synthese systeme tabac tabagisme
+    taille talon tardif tardive tassement tdm technique temps tendineuse tendineux tendon tentoriel tentorielle
+    territoire territoires testicule tete thoracique thoracoabdominal thorax thrombose thrombus thyroide
+    thyroidectomie thyroidien thyroidienne tibia tibial tibiale tissu tissus tous tout toute toutes toux trachee
+    trait transplantation trauma traumatique traumatisme tres trochanter trois tronc troncs trouble troubles tumeur
+    tumeurs tumoral tumorale tumoraux tuméfaction tympan ulcere ulna un uncus une urgence urgences urinaire
+    urinaires uroscanner uterus vaisseaux valvulaire vasculaire vascularisation veine veines veineux ventre
+    ventriculaire ventricules verre vers vertebral vertebrale vertebre vertebres vertige vertiges vesical vesicale
+    vesicule vessie vif violent violente vis visible visibles visualise visualisee visuel vocales voie voies volume
+    vomissements
 """
 
 SPANISH = """
-    a abdome abdomen abdominal abdominopelvico absceso accidente adenopatias administracion afectacion aguda agudo
-    agudos al algo alta aneurisma anexial anexos angulo ante antebrazo anterior antes antigua antiguo aorta apendice
-    apendicitis arteria arterial arterias articulacion articular articulares artritis artrosis asas ascitis
-    atelectasia axial axila axilares bajo basales bases bazo benigna benigno bien bilateral blanca blandas boca
-    bordes brazo bronquiectasias bursitis cabeza cada cadera caderas caida calculos callo cama campos canal cancer
-    cara carcinoma cardiaca cardiaco cardiomediastinica cardiomegalia carotida cavidad cefalea cerebeloso cerebral
-    cerebro cervical cervicales cervicalgia cervicodorsal ciatica ciego cirrosis cirugia cisura clavicula clavo
-    clinica clinico clinicos codo colecistitis colelitiasis colon columna como comparacion comparado comparar
-    compatible compatibles completa completo con conclusion condral condropatia conocida conocido consolidacion
-    consolidada consolidado contornos contra contrastada contraste contrastes control controles contusion corazon
-    coronal coronario corte cortes coxalgia craneal craneo cronica cronico crural cruzado cuadro cual cuando cuello
-    cuerpo cuerpos de dedo dedos definidos del delgado densidad densitometria derecha derecho derrame derrames
-    descartar desde desgarro desplazada desplazado despues dia diagnostico dias difusa difusao difusion difuso
-    discal discales disco discopatia diseccion disnea diverticulitis diverticulos dolor dorsal dorsales dorsolumbar
-    dos dosis durante e ecocardiograma ecografia edema eeii eess el ella embarazada embarazo embolia en encefalico
-    encefalo endovenoso enfermedad enfisema entero entre era es escanografia escapula escoliosis escrotal esguince
-    esofago espalda espondilolistesis espondilosis esta estable estadiaje estadificacion este esteatosis estenosis
-    estomago estos estudio estudios evidencia evidencian examen extension externa externo extrahepatica extremidad
-    facetaria facetarias fascia fase fases femur fetal fibrosis fiebre figado fijacion fisura fisuras foraminal fosa
-    fractura fracturas fue gadolinio ganglio ganglionar ganglios gestacion ginecologica glandula golpe gonalgia
-    grande granuloma grave gris ha hallazgo hallazgos hasta hay hemisferio hemisferios hemoptisis hemorragia
-    hepatica hepatico hernia hernias heterogenea heterogeneo hidronefrosis higado hiliar hiliares hiperdensa
-    hipodensa hombro hombros homogenea homogeneo hueso huesos ictus identifica identifican imagen imagenes impresion
-    infarto infartos inferior inferiores infiltracion infiltrado infratentorial inicial iniciales inicio injerto
-    interno intestinales intestino intrahepatica intravenoso inyeccion isquemia isquemico izquierda izquierdo la las
-    lateral le lesao lesion lesiones leve libre ligamento ligamentos linea linfoma liquido litiasico litiasis lo
-    lobulo lobulos los lumbalgia lumbar lumbares lumbosacra lumbosacro luxacion macizo maligna maligno mama mamaria
-    mamas mamografia mandibula manguito mano manos mareo mas masa material mayor media mediastinales mediastino
-    medio medula medular menisco meniscos menor menos mes mesenterio meses metastasico metastasis mieloma miembro
-    miembros mientras mismo moderada moderado morfologia muestra muestran multifase muneca munon musculo
-    musculoesqueletico muslo muy nada nariz nauseas nervio neumonia neumotorax ni no nodulo nodulos normal nuevo o
-    oblicua oblicuo observa observan obstetrica obstruccion ocular oido ojo ojos opacidad operada operado organo
-    osea oseo osteoporosis osteosintesis otra otras otro otros ovario paciente pancreas pancreatitis para parcial
-    pared parenquima parenquimatosa partes patologica patologicas patologico patologicos pelviana pelvica pelvico
-    pelvis perfusion peritoneal pero pie pierna pies placa planta platillos pleura pleural pleurales poco por portal
-    portatil posible posterior postoperatorio precoz preoperatorio presencia previa previo previos primaria primario
-    primer primera probable progresion prostata prostatico protesis protocolo protrusion proyeccion proyecciones
-    pulgar pulmon pulmonar pulmones que quimioterapia quiste quistes quistica quisticas radiografia radiologico
-    radioterapia raices raiz realiza realizada realizado recidiva reciente recto recurrencia resonancia respuesta
-    retroperitoneal rinon rinones riñon rm rmn rodilla rodillas rotador rotura rx sacro sagital sangre se secundaria
-    secundario seguimiento segun segunda semanas senal seno senos ser serie severa severo si sigma silla silueta
-    simple simples sin sincon sinusitis sobre solida solidas solo son sospecha sospechosa sospechoso su sugestiva
-    sugestivo sugiere superior superiores supraespinoso suprarrenal suprarrenales supratentorial sus sustancia tac
-    tamano tambien tardia tc tecnica tejido teleradiografia tendinopatia tendinosis tendon tep testicular tibia
-    tiene tiroides tobillo tobillos toda todas todo todos tomografia toracica toracico torax tornillo tornillos
-    torsion tos transvaginal tras tratamiento traumatismo tres trombo tromboembolismo trombosis tronco tuberculosis
-    tumor tumoral tumorales uci ulcera ultrasonido un una unas uno unos ureter ureteral urgencias urgente urografia
-    uterino utero vascular vasculares vaso vasos vejiga vena venosa venoso ventriculo ventriculos vertebra vertebral
-    vertebrales vertebras vertice vertices vertigo vesicales vesicula via vias visualiza visualizan volumen vomitos
-    y ya yodado
+    a abdome abdomen abdominal abdominopelvico absceso accidente acromioclavicular adenopatias administracion
+    afectacion aguda agudo agudos al algo alta aneurisma anexial anexos angioresonancia angiorm angiotac angulo ante
+    antebrazo antepie anterior antes antigua antiguo aorta apendice apendicitis arteria arterial arterias
+    articulacion articulaciones articular articulares artritis artrosis asas ascitis atelectasia atm axial axila
+    axilares bajo basales bases bazo benigna benigno bien bilateral biliar blanca blanda blandas blando boca bordes
+    brazo bronquiectasias bursitis cabeza cada cadera caderas caida calcaneo calculos callo cama campos canal cancer
+    cara carcinoma cardiaca cardiaco cardiomediastinica cardiomegalia cardiorm carotida cavidad cefalea cefalometria
+    cerebeloso cerebral cerebro cervical cervicales cervicalgia cervicodorsal cervicofacial ciatica ciego cirrosis
+    cirugia cisura clavicula clavo clinica clinico clinicos codo colangiografia colangioresonancia colecistico
+    colecistitis colelitiasis colon columna como comparacion comparado comparar compatible compatibles completa
+    completo con conclusion condral condropatia conocida conocido consolidacion consolidada consolidado contornos
+    contra contrastada contraste contrastes control controles contusion corazon coronal coronario corte cortes
+    costal costilla costillas coxalgia coxofemoral craneal craneo cronica cronico crural cruzado cuadro cual cuando
+    cuello cuerpo cuerpos de dedo dedos definidos del delgado densidad densitometria dental dentales derecha derecho
+    derrame derrames descartar desde desgarro desplazada desplazado despues dia diagnostico dias difusa difusao
+    difusion difuso discal discales disco discopatia diseccion disnea diverticulitis diverticulos dolor dorsal
+    dorsales dorsolumbar dos dosis durante e ecocardiograma ecografia edema eeii eess el electrocardiograma ella
+    embarazada embarazo embolia en encefalico encefalo endometrio endovaginal endovenoso enfermedad enfisema entero
+    enterorm enterotc entre era ergometria es escanografia escapula escapular escoliosis escrotal esfuerzo esguince
+    esofago espalda esplenomegalia espondilolistesis espondilosis esta estable estadiaje estadificacion este
+    esteatosis estenosis esternon estomago estos estudio estudios evidencia evidencian examen extension externa
+    externo extrahepatica extremidad facetaria facetarias falange falanges fascia fase fases femorotibial femur
+    fetal fibrosis fiebre figado fijacion fisura fisuras flexion foliculo foraminal forzada fosa fractura fracturas
+    fue gadolinio ganglio ganglionar ganglios gestacion gestacional ginecologica glandula golpe gonalgia grande
+    granuloma grave gris ha hallazgo hallazgos hasta hay hemisferio hemisferios hemoptisis hemorragia hepatica
+    hepatico hepatobiliar hepatomegalia hernia hernias heterogenea heterogeneo hidronefrosis higado hiliar hiliares
+    hiperdensa hipodensa hipofisis hombro hombros homogenea homogeneo hueso huesos ictus identifica identifican
+    imagen imagenes impresion infarto infartos inferior inferiores infiltracion infiltrado infratentorial inicial
+    iniciales inicio injerto interno intestinales intestino intrahepatica intravenoso inyeccion isquemia isquemico
+    izquierda izquierdo la las lateral le lesao lesion lesiones leve libre ligamento ligamentos linea
+    linfogammagrafia linfoma liquido litiasico litiasis lo lobulo lobulos los lumbalgia lumbar lumbares lumbosacra
+    lumbosacras lumbosacro luxacion macizo maligna maligno mama mamaria mamas mamografia mandibula manguito mano
+    manos mareo mas masa mastoides material mayor media mediastinales mediastino medio medula medular menisco
+    meniscos menor menos mes mesenterio meses metacarpiano metastasico metastasis metatarsiano mieloma miembro
+    miembros mientras mioma miomas mismo moderada moderado morfologia muestra muestran multifase muneca munon
+    musculo musculoesqueletico muslo muy nada nariz nasales nauseas nervio neumonia neumotorax ni no nodulo nodulos
+    normal nuevo o oblicua oblicuas oblicuo observa observan obstetrica obstruccion ocular oido oidos ojo ojos
+    omoplato opacidad operada operado orbitaria orbitas organo ortopantomografia osea oseo osteoporosis
+    osteosintesis otra otras otro otros ovarico ovaricos ovario paciente pancreas pancreatitis panoramica para
+    paranasales paratiroides parcial pared parenquima parenquimatosa parrilla partes patologica patologicas
+    patologico patologicos pelviana pelviano pelvica pelvico pelvis penascos perfusion peritoneal pero pie pierna
+    pies placa planta platillos pleura pleural pleurales poco por portal portatil posible posterior postoperatorio
+    precoz preoperatorio presencia previa previo previos primaria primario primer primera probable progresion
+    prostata prostatico protesis protocolo protrusion proyeccion proyecciones prueba pulgar pulmon pulmonar pulmones
+    que quimioterapia quiste quistes quistica quisticas radiografia radiologico radioterapia raices raiz realiza
+    realizada realizado recidiva reciente recto recurrencia renovesical reposo resonancia respuesta retroperitoneal
+    retropie rinon rinones riñon rm rmn rodilla rodillas rotador rotula rotura rx sacro sacroiliaca sacroiliacas
+    sagital salivales sangre se secundaria secundario seguimiento segun segunda semanas senal seno senos ser serie
+    severa severo si sigma silla silueta simple simples sin sincon sinusitis sobre solida solidas solo son sospecha
+    sospechosa sospechoso su sugestiva sugestivo sugiere superior superiores supraespinoso suprapubica suprarrenal
+    suprarrenales supratentorial sus sustancia tac talon tamano tambien tardia tc tecnica tejido teleradiografia
+    temporomandibular tendinopatia tendinosis tendon tep testicular tibia tiene tiroidea tiroideo tiroides tobillo
+    tobillos toda todas todo todos tomografia toracica toracico torax tornillo tornillos torsion tos transrectal
+    transvaginal tras tratamiento traumatismo tres trombo tromboembolismo trombosis tronco tuberculosis tumor
+    tumoral tumorales turca uci ulcera ultrasonido un una unas uno unos ureter ureteral urgencias urgente urografia
+    urorm urotac urotc uterino utero vascular vasculares vaso vasos vejiga vena venosa venoso ventriculo ventriculos
+    vertebra vertebral vertebrales vertebras vertice vertices vertigo vesicales vesicoprostatica vesicula via vias
+    visualiza visualizan volumen vomitos y ya yodado
 """
 
 ITALIAN = """
     a acuta acuto ad addensamento addome addominale addomino ai al alla alle alta alterazione alterazioni alto anca
-    anche aneurisma angio annessi anteriore aorta appendicite apprezza apprezzano area aree arteria arterie
-    arteriosa arterioso arti articolare articolari articolazione arto artrosi ascella assiale bacino basso bianca
-    bilaterale biliari braccio bronco caduta calcoli calibro canale cardiaca cardiaco caviglia cavita cefalea
-    cerebrale cervello cervicale che chemioterapia chi ci cieco ciste cisti clinico col colecisti colecistico collo
-    colonna come completa completo con conclusioni condropatia confronto contrasto contro controlli controllo
-    coronale coronarica corpo coscia costa costale coste cranio crociato cronica cronico cuffia cui cuore cute da
-    dal dalla dei del della delle dello densita destra destro di diagnostico diffusa diffusione diffuso digiuno
-    dimensioni dinamica dinamico discale dischi disco dispnea dissezione distorsione dita dito diverticoli documenta
-    documentano dolore dopo dorsale due duodeno e ecografia ed edema embolia emorragia encefalica encefalo endovena
-    enfisema epatica epatico ernia esame eseguita eseguito esiti esofago esterno evidente evidenti evidenza faccia
-    fase fasi fegato femore ferita fetale fibrosi focale focali foraminali frattura fratture gamba ghiandola
-    ginocchi ginocchia ginocchio gli gomito grande gravidanza i ictus idronefrosi il ilare ilari ileo immagine
-    immagini in incidente infarto inferiore inferiori interno intervento intraepatiche invariata invariato ipofisi
-    ischemia la le legamenti legamento legamentosa lesione lesioni letto lieve limiti linea linfoadenopatie linfoma
-    linfonodale linfonodali linfonodi linfonodo lingua litiasi lo lombalgia lombare lombosacrale loro lussazione ma
-    mammaria mammario mammella mammografia mandibola mani mano mascella massa mdc mdcm mediana mediane mediastinici
-    mediastinico mediastino meniscale menisco metastasi mezzi mezzo midollare midollo milza minimo mirata moderato
-    morfologia morfologica morfologico multiple multipli muscolo naso ne nei nel nella nelle neoplasia neoplastico
-    nervo noduli nodulo non norma normale nota noto nuovo o obliqua occhio occlusione ogni omero opacita operata
-    operato ora orbite orecchio ossa osso ostetrica ovaio pancreas pancreatico pancreatite parenchima parenchimale
-    parenchimali parete paziente pelvi pelvica per perfusione pesate petto piede piedi piu placca pleurici pleurico
-    pneumotorace poi polmonare polmonari polmone polmoni polmonite polso portale posteriore precedente precedenti
-    pregressa pregresso prima primitiva proiezione proiezioni prostata prostatica protesi protrusione quadro quale
-    quesito questa questo rachide radice radicolare radiografia radioterapia recente recenti recidiva regolare
-    regolari renale renali rene reni reperti reperto rettale ricerca rileva rilevano ripetitive riscontro
-    risoluzione risonanza rm rotatori rottura rotula sacrale sagittale sangue scheletro sciatica scrotale se
-    secondaria secondarie segnale segno sella seni seno senza sequenza sequenze settimane sia sigma significativa
-    significative sinistra sinistro somministrazione sono sopra sospetta sospetti sospetto sostanza sotto spalla
-    spalle spongioso stabile stadiazione stenosi stomaco struttura strutture studio su sua sul sulla suo superiore
-    superiori surrenali surrene surreni tac tardiva tardive tardivo tc tecnica tempo tendine tendinea tendinopatia
-    tessuti testa testicolare tiroide tiroidea torace toracica toracico toraco tosse tra trauma tre trombosi
-    tumorale tumore tutto un una uno urgenza uterino utero vasi vena vene venosa venoso ventricolare ventricolari
-    ventricolo versamenti versamento vertebrale vertebrali vertigini vescica vescicale vie vite viti vomito
+    anche aneurisma angio angiorm angiotc annessi anteriore aorta appendicite apprezza apprezzano area aree arteria
+    arterie arteriosa arterioso arti articolare articolari articolazione arto artrosi ascella assiale avampiede
+    bacino basso bianca bilaterale biliari braccio bronco caduta calcagno calcoli calibro canale cardiaca cardiaco
+    cardiorm carico caviglia cavita cefalea cerebrale cervello cervicale che chemioterapia chi ci cieco ciste cisti
+    clavicola clinico col colangiorm colecisti colecistico colico collo colonna come completa completo con
+    conclusioni condropatia confronto contrasto contro controlli controllo coronale coronarica corpo coscia costa
+    costale coste coxofemorale cranio crociato cronica cronico cuffia cui cuore cute da dal dalla dei del della
+    delle dello densita denti destra destro di diagnostico diffusa diffusione diffuso digiuno dimensioni dinamica
+    dinamiche dinamico discale dischi disco dispnea dissezione distorsione dita dito diverticoli documenta
+    documentano dolore dopo dorsale due duodeno e ecografia ed edema embolia emitorace emorragia encefalica encefalo
+    endovena enfisema enterorm epatica epatico ernia esame eseguita eseguito esiti esofageo esofago estensione
+    esterno evidente evidenti evidenza faccia facciale fase fasi fegato femore ferita fetale fibroma fibromi fibrosi
+    flessione focale focali foraminali frattura fratture gamba gastrica gastrico ghiandola ginocchi ginocchia
+    ginocchio gli gomito grande gravidanza gravidica i ictus idronefrosi il ilare ilari ileo immagine immagini in
+    incidente infarto inferiore inferiori interno intervento intestinale intraepatiche invariata invariato
+    ipofisario ipofisi ischemia la le legamenti legamento legamentosa lesione lesioni letto lieve limiti linea
+    linfoadenopatie linfoma linfonodale linfonodali linfonodi linfonodo lingua litiasi lo lombalgia lombare
+    lombosacrale loro lussazione ma mammaria mammario mammella mammografia mandibola mani mano mascella massa
+    massiccio mastoidi mdc mdcm mediana mediane mediastinici mediastinico mediastino meniscale menisco metastasi
+    metatarso mezzi mezzo midollare midollo milza minimo miocardica mirata moderato morfologia morfologica
+    morfologico multiple multipli muscolo naso ne nei nel nella nelle neoplasia neoplastico nervo noduli nodulo non
+    norma normale nota noto nuovo o obliqua obliquo occhio occlusione ogni omerale omero opacita operata operato ora
+    orbita orbite orecchie orecchio ortopantomografia ossa ossea osso ostetrica ovaie ovaio ovarica pancreas
+    pancreatico pancreatite paratiroidi parenchima parenchimale parenchimali parete paziente pelvi pelvica per
+    perfusione pesate petto piede piedi piu placca pleurici pleurico pneumotorace poi polmonare polmonari polmone
+    polmoni polmonite polso portale posteriore precedente precedenti pregressa pregresso prima primitiva proiezione
+    proiezioni prostata prostatica protesi protrusione quadro quale quesito questa questo rachide radice radicolare
+    radiografia radioterapia recente recenti recidiva regolare regolari renale renali rene reni reperti reperto
+    rettale ricerca rileva rilevano ripetitive riscontro risoluzione risonanza rm rotatori rottura rotula rotuleo
+    sacrale sacroiliaca sacroiliache sagittale sangue scapola scheletro sciatica scintigrafia scrotale se secondaria
+    secondarie segnale segno sella seni seno senza sequenza sequenze settimane sia sigma significativa significative
+    sinistra sinistro somministrazione sono sopra sospetta sospetti sospetto sostanza sotto spalla spalle spongioso
+    stabile stadiazione stenosi sterno stomaco struttura strutture studio su sua sul sulla suo superiore superiori
+    surrenali surrene surreni tac tardiva tardive tardivo tc tecnica tempo tendine tendinea tendinopatia tessuti
+    testa testicolare tibiotarsica tiroide tiroidea torace toracica toracico toraco tosse tra transrettale
+    transvaginale trauma tre trombosi tumorale tumore tutto un una uno urgenza uroTC uterino utero vasi vena vene
+    venosa venoso ventricolare ventricolari ventricolo versamenti versamento vertebrale vertebrali vertigini vescica
+    vescicale vie vite viti vomito
 """
 
 DUTCH = """
@@ -643,28 +681,29 @@ PREFIXES = """
 
 # Terms of the standard's vocabulary that are also names of people; they stay beside nothing that was taken for a name.
 AMBIGUOUS = """
-    alex angel ann anna april art august bach baker bass bauch bauer baum beck becker bein bell berg best bianchi
-    bill bird bishop black blanc blanco blatt blau block blue boden bolt bond book bose bowl braun brown bruch brun
-    bruno brust buck bueno bund burns bush butler calvo cannon carol casa case cash chance church clay clear cobb
-    coil cole conti cook cooper cope corona costa cox crane cross cruz cube cuello cup dale dan day dean del delgado
-    depth dick diego diller dixon don dose dove drew duke dunn earl east edge engel ernst eve faith falk fall feld
-    ferrari field finger fink fish fisher flood flora flow force ford forest foster fox frank free freeman frey
-    friend frost fuchs fuss gabel gallo gamba geiger gene german gold good gore grace graf grand grant grau gray
-    greco green greif grey gros gross gruen guy haas hall halm hand hans harm hart haut heart hell henry herd herz
-    hill hirsch hoch hof holz hope horn horner house hunt ida ill iris jack jan jay jean jim joint joy jung junge
-    kaiser kay keil kern key kiefer kind king klein knie knight knob koch kopf korn kraft kranz krebs kugel kuhn
-    kurz land lane lang lange large laser law lay lee leg legrand leist leone leroy li licht lieb lily linden
-    lindner lip long longo lord love low luna lung magnus man mancini mann mano manuel march marina marino mark mars
-    mason max may mays meier miles milk mill moody moon moor moore more moreno morgen moss muskel nagel neck nick
-    noble noir nova nuss ohr olive oliver page park parker paul penn peter petit petra pfeil pia pie piper plain
-    pole pool pope port power price prince pro rauch ray reed reich reid rein reiter rey rice rich ring rios ritter
-    rob robin rock roe rojo roll rosa rose ross rossi rot roth rousseau roux roy rubio ruby ruck rule russo sand
-    sands sanger santos sara sauer scala schaft scharf schwarz seele seiler self sharp short silver singer sinus
-    skin small smart smith snow sole sommer son song sorge span sparks spear spring stahl star stark steel stein
-    stern stiel stock stone storm strand strong stumpf sturm summer sun swan tag taylor teich temple testa thin
-    thomas thon tief till tim toby tom tony trace trial tucker turner unger ute van vance vein vert vetter victor
-    vidal violet vogel vorn wade wagner walker wall ward wasser waters webb weber weich weiss west white will winter
-    wirbel wirt wise wolf wood woods worth wright wu wunder yen yi young zahn zeh zorn
+    alex angel ann anna april art august bach baker bass basso bauch bauer baum beck becker bein bell berg best
+    bianchi bill bird bishop black blanc blanco blatt blau block blue boden bolt bond book bose bowl braun brown
+    bruch brun bruno brust buck bueno bund burns bush butler calvo cannon carol casa case cash chambers chance
+    church clay clear cobb coil cole conti cook cooper cope corona cortes costa cox crane cross cruz cube cuello cup
+    dale dan day dean del delgado depth dick diego diller dixon don dose dove drew duke dunn earl east edge engel
+    ernst eve faith falk fall feld ferrari field finger fink fish fisher flood flora flow force ford forest foster
+    fox frank free freeman frey friend frost fuchs fuss gabel gallo gamba geiger gene german glass gold good gore
+    grace graf grand grant grau graves gray greco green greif grey gros gross gruen guy haas hall halm hand hans
+    harm hart haut heart hell henry herd herz hill hirsch hoch hof holz hope horn horner house hunt ida ill iris
+    jack jan jay jean jim joint joy jung junge kaiser kay keil kern key kiefer kind king klein knie knight knob koch
+    kopf korn kraft kranz krebs kugel kuhn kurz land lane lang lange large laser law lay lean lee leg legrand leist
+    leone leroy li licht lieb lily linden lindner lip long longo lord love low luna lung magnus man mancini mann
+    mano manuel march marina marino mark mars mason max may mays meier miles milk mill moody moon moor moore more
+    moreno morgen moss muskel nagel neck nick noble noir nova nuss ohr olive oliver page park parker paul penn peter
+    petit petra pfeil pia pie piper plain pole pool pope port power price prince pro rauch ray reed reich reid rein
+    reiter rey rice rich ring rios ritter rob robin rock roe rojo roll rosa rose ross rossi rot roth rousseau roux
+    roy rubio ruby ruck rule russo sand sands sanger santos sara sauer scala schaft scharf schwarz seele seiler self
+    sharp shields short silver singer sinus skin small smart smith snow sole sommer son song sorge span sparks spear
+    spring stahl star stark steel stein stern stiel stock stone storm strand strong stumpf sturm summer sun swan tag
+    taylor teich temple testa thin thomas thon tief till tim toby tom tony trace trial tucker turner unger ute van
+    vance vein vert vetter victor vidal violet vitale vogel vorn wade wagner walker wall ward wasser waters webb
+    weber weeks weich weiss west white will winter wirbel wirt wise wolf wood woods worth wright wu wunder yen yi
+    young zahn zeh zorn
 """
 
 # Names without another meaning in this field: what code meanings and lists may hold of them is left out.
@@ -689,25 +728,26 @@ NAMES = """
     ivanov jackson jacob jacqueline jacques james janet janice jason javier jean jeanty jeffrey jennifer jens jensen
     jerry jimenez joan john johnson jonathan jones jorg jose josef joseph joshua joslin joyce juan judith julia
     julie jurgen justin kaiser karen karin karl katherine kathleen kathryn kaya kelly kemp kennedy kenneth kevin
-    khan kim kimberly klaus kohler konig konrad kowalski krause kumar kurt kyle lambert laquerriere larry lars
-    larsen lauenstein laura lauren laurent lawrence le lefebvre lefevre lehmann leishman leon leonard leroy lessoway
-    levenberg levine lewis likar lilienfeld linda lindblom lisa liu lombardi lopez lorenz louis luca ludwig luis
-    luten lutz lysholm madison maier mallory manfred marco margaret maria marie mario markus marquardt martha martin
-    martina martinez mary matthew max mayden mayer megan melissa mercer merchant mercier merkel mertz merz meyer
-    michael michel michelle miller mohamed molina moller monika morales moreau morel moretti mueller muller nakayama
-    nancy nathan naughton navarro neelsen nelson neumann nguyen nicholas nicolas nicole nielsen nimrod nolke norbert
-    norgaard norwood nottingham novak nowak nyberg olivia olsen ortega ortiz osaka osborne otto ottonello paolo park
-    parungao patel patricia patrick pawlow pearson penner perez peter peters petersen peterson petra petrov pham
-    philip philippe pierquin pierre pirie pittsburgh prussian rachel rafert rainer ralf ralph ramirez ramos rastelli
-    rebecca reiner rempen renate rene rhese ricci richard richardson richter rizzo robert robertson robinson
-    rodriguez roger roland rolf roman romano romanowsky romero ronald rosen rosenberg rousseau rudolf ruiz runge
-    ryan sabbagha sabine saenger samantha samuel sanchez sandra sanger sano sara sarah schafer schiff schmid schmidt
-    schmitt schmitz schneider scholz schonberg schroder schulz schulze schwartz scott sebastian senning serrano
-    settegast sharon shepard shinozuka shirley siegfried silvia simon simpson singh smirnov sophie staunig stecher
-    stefan stephanie stephen steven stryker suarez sudan sun susan sussman sven swann swanson tarrant taussig teresa
-    theiler theodor thomas timothy titterington tobias todaro tokyo torres tran tyler udo ulrich ulrike ursula uwe
-    valdini vazquez victoria vincent virginia volker wagner walter wang werner wigby wilhelm williams willis winston
-    wolfgang wu wynne yang yarkoni yilmaz zachary zanelli zhang zhao zhou zimmermann zobel
+    khan kim kimberly klaus kohler konig konrad kovacs kowalski krause kumar kurt kyle lambert laquerriere larry
+    lars larsen lauenstein laura lauren laurent lawrence le lefebvre lefevre lehmann leishman leon leonard leroy
+    lessoway levenberg levine lewis likar lilienfeld linda lindblom lisa liu lombardi lopez lorenz louis luca ludwig
+    luis luten lutz lysholm madison maier mallory manfred marco margaret maria marie mario markus marquardt martha
+    martin martina martinez mary matthew max mayden mayer mclean megan melissa mercer merchant mercier merkel mertz
+    merz meyer michael michel michelle miller mohamed molina moller monika morales moran moreau morel moretti
+    mueller muller nakayama nancy nathan naughton navarro neelsen nelson neumann nguyen nicholas nicolas nicole
+    nielsen nimrod nolke norbert norgaard norwood nottingham novak nowak nyberg olivia olsen ortega ortiz osaka
+    osborne otto ottonello paolo park parungao patel patricia patrick pawlow pearson penner perez peter peters
+    petersen peterson petra petrov pham philip philippe pierquin pierre pirie pittsburgh prussian rachel rafert
+    rainer ralf ralph ramirez ramos rastelli rebecca reiner rempen renate rene rhese ricci richard richardson
+    richter rizzo robert robertson robinson rodriguez roger roland rolf roman romano romanowsky romero ronald rosen
+    rosenberg rousseau rudolf ruiz runge ryan sabbagha sabine saenger samantha samuel sanchez sandra sanger sano
+    sara sarah schafer schiff schmid schmidt schmitt schmitz schneider scholz schonberg schroder schulz schulze
+    schwartz scott sebastian senning serrano settegast sharon shepard shinozuka shirley siegfried silvia simon
+    simpson singh smirnov sophie staunig stecher stefan stephanie stephen steven stryker suarez sudan sun susan
+    sussman sven swann swanson tarrant taussig teresa theiler theodor thomas timothy titterington tobias todaro
+    tokyo torres tran tyler udo ulrich ulrike ursula uwe valdini vazquez victoria vincent virginia volker wagner
+    walter wang werner wigby wilhelm williams willis winston wolfgang wu wynne yang yarkoni yilmaz zachary zanelli
+    zhang zhao zhou zimmermann zobel
 """
 
 # Words about places and people of a hospital, of which any may be part of an address or a name.
@@ -808,7 +848,8 @@ def _folded_all(found: Iterable[str]) -> set[str]:
 
 def _folded(word: str) -> str:
     decomposed = unicodedata.normalize("NFKD", word)
-    return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
+    plain = "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
+    return plain.replace("œ", "oe").replace("æ", "ae").replace("ø", "o").replace("ł", "l")
 
 
 def _one_letter(word: str) -> str:

@@ -48,7 +48,10 @@ def folded(word: str) -> str:
     if word.isascii():
         return word.lower()
     decomposed = unicodedata.normalize("NFKD", word)
-    return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
+    return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold().translate(_LIGATURES)
+
+
+_LIGATURES = str.maketrans({"œ": "oe", "æ": "ae", "ø": "o", "ł": "l"})
 
 
 def is_clinical(word: str) -> bool:
@@ -260,7 +263,30 @@ _PREFIXED = (
         "pre",
     ),
     *("sub", "trans", "poly", "multi", "pseudo", "non", "anti", "neo", "extra", "ultra", "micro", "macro", "bi", "uni"),
-    *("ventro", "dorso", "latero", "medio", "antero", "postero", "costo", "cranio", "cervico", "thoraco", "lumbo"),
+    *(
+        "angio",
+        "echo",
+        "electro",
+        "cardio",
+        "osteo",
+        "pneumo",
+        "broncho",
+        "hepato",
+        "gastro",
+        "neuro",
+        "abdomino",
+        "ventro",
+        "dorso",
+        "latero",
+        "medio",
+        "antero",
+        "postero",
+        "costo",
+        "cranio",
+        "cervico",
+        "thoraco",
+        "lumbo",
+    ),
 )
 
 

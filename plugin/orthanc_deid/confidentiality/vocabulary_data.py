@@ -15,35 +15,36 @@ WORDS = """
     abszess abuse ac aca acanthioparietal accel accelerated acceleration accentuated acceptance accepted access
     accessed accessible accession accessories accessory accident accidente accreditation accreta accumbens accumulated
     accumulation accuracy acd ace acessorius acetabular acetabulum acetate acetic acetrizoate acetylaspartate
-    acetylaspartylglutamate achieva achieved achilles achillessehne achse acid acidified acinar acl acom acoustic acpc
-    acq acquire acquired acquisition acquisitions acr acridine acriflavine acromioclavicular acromion across acrylic
-    acting actinic action actionable activation active actively activity actual acuity acuta acute acuto ad adaptive
-    adc add added addended addendum addensamento addition additional addl addome addominale addomino adduction adductor
-    adeno adenocarcinoma adenohypophysis adenoid adenolipoma adenoma adenomas adenomegalie adenomegalies
-    adenomyoepithelioma adenopathie adenopathies adenopathy adenopatias adenosine adenosis adequate adhoc adiabatic
-    adipose adjacent adjunct adjusted adjustment adjuvant administered administering administracion administration
-    administrator admire admission admissions admitted admitting adnexa adnexe adni adolescent adrenal adrenals
-    adrenergic adresse adressee adult adults advance advanced adventitia adventitial adverse advise advised ae aera
-    aerobic aeussere aeusserer af afc afectacion affected afferent after afterloader afz again against agar agatston
-    age agee agency agent agents agfa aggravation aggregated agitated agn ago agonist agreement aguda agudo agudos ai
-    aic aice aided aidr aif aigu aigue air airflow airis airrecon airrecondl airspace airway ait akinesis aktuell
-    aktull akustikusneurinom akut akute akuter akutes al ala alaeque alanine alarm alaska alax albumin alcian alcohol
-    alcoholic aldehyde alert alerts alfentanil algo algorithm algorithmic algorithms alias aliased aliasing aligned
-    alignment alive alizarin alkali alkaline all alla alle allem allen aller allergic allergie allergies allergy alles
-    allocated allocation allograft allow allowed alloy almost along alpha alphadelta already als also alta altea alter
-    alterazione alterazioni altered alternans alternate alternative although altitude alto aluminium aluminum alveolar
-    alzheimer alzheimers am amaigrissement ambient ambiguous ambition ambu ambulant ambulanz ambulatory amelanotic
-    amelioration amenorrhee aminoglycoside aminotransferase ammonia amniocentesis amnioinfusion amnion amniotic
-    amorphous amount amphetamine amplifier amplitude amputated amputation amu amygdala amyloid amyloidosis an anal
-    analgesic analog analyses analysis analytical analyzed analyzer anamnese anastomosis anastrozole anatomic
-    anatomical anatomy anca anche anchor anchoring ancien ancienne anconeus and androgen anechogene anechoic anemia
-    anesthesia anesthesiology anesthetic aneurisma aneurysm aneurysma aneurysmal aneurysmale anevrisme anexial anexos
-    ang angaben angefertigt angina anginal angio angiocardiography angiodsa angiogram angiography angiolipoma angioma
-    angiomatosis angiome angiomyolipoma angioplasty angiosarcoma angioscopy angiotensin angle angles angular angulated
-    angulation anguli angulo ani aniline animal animals animation anion anisotropic anisotropy ankle ankles annessi
-    anni annotation annotations annular annuloplasty annulus anode anomalie anomalous anomaly anos anreichernd
-    anreicherung ans ant antagonist ante antebrachii antebrazo antecedent antecedents antecubital antecubitalv
-    antegrade anterieur anterieure anterior anteriorcardiacv anteriore anteriorly antero anterolateral anteroposterior
+    acetylaspartylglutamate achieva achieved achilles achillessehne achse acid acidified acinar acl acom acouphenes
+    acoustic acpc acq acquire acquired acquisition acquisitions acr acridine acriflavine acromio acromioclavicular
+    acromion across acrylic acting actinic action actionable activation active actively activity actual acuite acuity
+    acuta acute acuto ad adaptive adc add added addended addendum addensamento addition additional addl addome
+    addominale addomino adduction adductor adeno adenocarcinoma adenohypophysis adenoid adenolipoma adenoma adenomas
+    adenomegalie adenomegalies adenomyoepithelioma adenopathie adenopathies adenopathy adenopatias adenosine adenosis
+    adequate adhoc adiabatic adipose adjacent adjunct adjusted adjustment adjuvant administered administering
+    administracion administration administrator admire admission admissions admitted admitting adnexa adnexe adni
+    adolescent adrenal adrenals adrenergic adresse adressee adult adults advance advanced adventitia adventitial
+    adverse advise advised ae aera aerobic aeussere aeusserer af afc afectacion affected afferent after afterloader afz
+    again against agar agatston age agee agency agent agents agfa aggravation aggregated agitated agn ago agonist
+    agreement aguda agudo agudos ai aic aice aided aidr aif aigu aigue air airflow airis airrecon airrecondl airspace
+    airway ait akinesis aktuell aktull akustikusneurinom akut akute akuter akutes al ala alaeque alanine alarm alaska
+    alax albumin alcian alcohol alcoholic aldehyde alert alerts alfentanil algo algorithm algorithmic algorithms alias
+    aliased aliasing aligned alignment alive alizarin alkali alkaline all alla alle allem allen aller allergic allergie
+    allergies allergy alles allocated allocation allograft allow allowed alloy almost along alpha alphadelta already
+    als also alta altea alter alterazione alterazioni altered alternans alternate alternative although altitude alto
+    aluminium aluminum alveolar alzheimer alzheimers am amaigrissement ambient ambiguous ambition ambu ambulant
+    ambulanz ambulatory amelanotic amelioration amenorrhee aminoglycoside aminotransferase ammonia amniocentesis
+    amnioinfusion amnion amniotic amorphous amount amphetamine amplifier amplitude amputated amputation amu amygdala
+    amygdale amyloid amyloidosis an anal analgesic analog analyses analysis analytical analyzed analyzer anamnese
+    anastomosis anastrozole anatomic anatomical anatomy anca anche anchor anchoring ancien ancienne anconeus and
+    androgen anechogene anechoic anemia anesthesia anesthesiology anesthetic aneurisma aneurysm aneurysma aneurysmal
+    aneurysmale anevrisme anexial anexos ang angaben angefertigt angina anginal angio angiocardiography angiodsa
+    angiogram angiography angiolipoma angioma angiomatosis angiome angiomyolipoma angioplasty angioresonancia angiorm
+    angiosarcoma angioscanner angioscopy angiotac angiotc angiotensin angle angles angular angulated angulation anguli
+    angulo ani aniline animal animals animation anion anisotropic anisotropy ankle ankles annessi anni annotation
+    annotations annular annuloplasty annulus anode anomalie anomalous anomaly anos anreichernd anreicherung ans anse
+    anses ant antagonist ante antebrachii antebrazo antecedent antecedents antecubital antecubitalv antegrade antepie
+    anterieur anterieure anterior anteriorcardiacv anteriore anteriorly antero anterolateral anteroposterior
     anteroseptal antes anthracene anthropomorphic anti antiarrhythmic antibiotic antibody antibradycardia
     anticholinergic anticoagulant anticoagulated anticonvulsant antidiuretic antiemetic antifungal antigen antigua
     antiguo antihelix antihemophilic antihistamine antihypertensive antihypoglycemic antikoagulation antitachycardia
@@ -59,48 +60,49 @@ WORDS = """
     arteres arteria arterial arterias arterie arteriel arteriell arterielle arterien arteries arteriography
     arteriolosclerosis arteriosa arteriosclerosis arteriosclerotic arterioso arteriosum arteriosus arteriovenous artery
     arthritis arthrogram arthrographie arthrography arthropathie arthroplasty arthroscanner arthrose arthrosis arti
-    articolare articolari articolazione articulacion articulaire articular articulares artifact artifacts artifactual
-    artificial artist arto artritis artrosi artrosis as asas ascaorta ascella ascending ascites ascitic ascitis
-    ascorbate ascorbic asd asir asirv asl asleep aspect asphericity aspirate aspiration assault assembly asserter
-    assertion assess assessed assessment asset assiale assigned assigning assignment assist assisted associated
-    assurance asthenia asthenie asthma astigmatism astringent astrocytoma asymmetric asymmetry asymptomatic
-    asynchronous asystole at ata ataxia atd atebrin atelectasia atelectasie atelectasis atem atemanhalt atemgetriggert
-    atemnot ath atherectomy atheroma atheromatous atherome atherosclerosis atherosclerotic athrome atlantal atlanto
-    atmung atomic atopic atresia atrial atrioventricular atrium atrophie atrophy atropine atsm attach attached
-    attachment atteinte attempt attempted attending attenuated attenuation attenuator attenuators attribute attributes
-    atypical au aucbn auch aucun aucune audio audiology audit auditory auf aufgenommen aufgetreten aufgetretene
-    aufgeweitet aufklaerung aufklarung aufnahme aufnahmen aufwachraum auge augen augment augmentation augmente
-    augmented auramine auricular auricularis aus ausatmung ausgangsbefund ausgedehnt ausschluss aussenband
-    aussenmeniskus aussere ausserer aussi australian auswertung authentication author authority authorization auto
-    autoalign autocorrelation automated automatic automatically automation autonomic autonomous autorefraction
-    autosequence autre autres aux auxiliary av availability available avant avanto avascular avc ave avec average
-    averaged averages averaging avf avg avgs avid avidity avl avr avulsion awaiting awake awakening ax axe axes axial
-    axiale axialer axiales axials axialtra axila axilares axilla axillaer axillaire axillar axillaris axillary
-    axillaryv axis axl axmpr azimuthal azo azocarmine azophloxin azorubin azure azurine azurol azygoesophageal azygos
-    azygosvein azygous b ba bacino back background backrest backscatter bacterial bad baffle bag bailout bajo baker
-    balance balanced ball balloon band banding bandruptur bandscheibe bandscheiben bandscheibenprotrusion
-    bandscheibenvorfall bandwidth bankart barbiturate barcode barium barometric barrier basal basales base based
-    baseline bases basic basilar basilic basis basket bassin basso bat batch battery bauch bauchaorta bauchlage
-    bauchschmerzen bauchspeicheldruese bauchspeicheldruse baum bayesian bazo bb bds be beaded beam beams beamsplitter
-    bearing beat beatmet beats because bechterew becken beckenubersicht beckenuebersicht become becquerel becquerels
-    bed bedding bedridden bedside been beer before befund befundung begin beginn beginning begrenzt behavior behcet
-    behind bei beide beiden beider beides beidseits beim bein beine being beinvenen bekannt bekannte bekanntem
-    bekannten bekannter bekanntes bekken belastung belastungsschmerz below belt beneath bengal benign benigna benigne
-    benigno benin benralizumab benzo benzodiazepine bereits berlin beryllium beschwerdebild beschwerden beside best
-    bestaetigt bestatigt bestdiast bestimmung bestrahlung bestsyst beta between beurteilbar beurteilbarkeit beurteilung
-    bevacizumab bewegung bewegungsartefakte bewegungseinschraenkung bewegungseinschrankung bewegungsschmerz bewusstlos
-    beyond bffe bh bhaste bi bianca bias bibasilar bibliographic bic biceps bicisate bicuspid bicycle bidirectional
-    biebrich bien bifascicular bifurcation bigeminy bij bilan bilat bilateral bilaterale bild bilder bildgebung bile
-    bileduct biliaire biliari biliary bilirubin billing bin binary binning bins biochemistry biodistribution biograph
-    biohazardous biomagnetic biomedical biometry biomicroscope biophysical biopsie biopsy bioptome biosafety biparietal
-    biphasic biplane bipolar biquad birads birefringence birthday bis bismark bismuth bissverletzung bisynchronous bit
-    bite bitmap bits bitte bizepssehne black bladder blade blanca blanche blandas blank blanket blase blasentumor
-    blastic bleach bleed bleeding blending bleomycin blinatumomab blind blink blinks blip bliss bloating bloc block
-    blockade blockage blocked blocker blocking blocks blood bloody bloom blue blunted blunting blur blurred blurring
-    blut bluterguss blutung blutungen bm bmd bmi bmode bn board boarding boca bochdalek bode bodies body bodycoil
-    bodyfs bodymark boesartig boiterie bold boli bolting bolus boluses bone boneplus bones bony boost bootstrap border
+    articolare articolari articolazione articulacion articulaciones articulaire articular articulares artifact
+    artifacts artifactual artificial artist arto artritis artrosi artrosis as asas ascaorta ascella ascending ascites
+    ascitic ascitis ascorbate ascorbic asd asir asirv asl asleep aspect asphericity aspirate aspiration assault
+    assembly asserter assertion assess assessed assessment asset assiale assigned assigning assignment assist assisted
+    associated assurance asthenia asthenie asthma astigmatism astragale astringent astrocytoma asymmetric asymmetry
+    asymptomatic asynchronous asystole aszites aszitespunktion at ata ataxia atd atebrin atelectasia atelectasie
+    atelectasis atem atemanhalt atemgetriggert atemnot ath atherectomy atheroma atheromatous atherome atherosclerosis
+    atherosclerotic athrome atlantal atlanto atm atmung atomic atopic atresia atrial atrioventricular atrium atrophie
+    atrophy atropine atsm attach attached attachment atteinte attempt attempted attending attenuated attenuation
+    attenuator attenuators attribute attributes atypical au aucbn auch aucun aucune audio audiology audit auditory auf
+    aufgenommen aufgetreten aufgetretene aufgeweitet aufklaerung aufklarung aufnahme aufnahmen aufwachraum auge augen
+    augment augmentation augmente augmented auramine auricular auricularis aus ausatmung ausgangsbefund ausgedehnt
+    ausschluss aussenband aussenmeniskus aussere ausserer aussi australian auswertung authentication author authority
+    authorization auto autoalign autocorrelation automated automatic automatically automation autonomic autonomous
+    autorefraction autosequence autre autres aux auxiliary av availability available avampiede avant avanto avascular
+    avc ave avec average averaged averages averaging avf avg avgs avid avidity avl avr avulsion awaiting awake
+    awakening ax axe axes axial axiale axialer axiales axials axialtra axila axilares axilla axillaer axillaire axillar
+    axillaris axillary axillaryv axis axl axmpr azimuthal azo azocarmine azophloxin azorubin azure azurine azurol
+    azygoesophageal azygos azygosvein azygous b ba bacino back background backrest backscatter bacterial bad baffle bag
+    bailout baisse bajo baker balance balanced ball balloon band banding bandruptur bandscheibe bandscheiben
+    bandscheibenprotrusion bandscheibenvorfall bandwidth bankart barbiturate barcode barium barometric barrier basal
+    basales bascule base based baseline bases basic basilar basilic basis basket bassin basso bat batch battery bauch
+    bauchaorta bauchlage bauchraum bauchraums bauchschmerzen bauchspeicheldruese bauchspeicheldruse baum bayesian bazo
+    bb bds be beaded beam beams beamsplitter bearing beat beatmet beats because bechterew becken beckenubersicht
+    beckenuebersicht become becquerel becquerels bed bedding bedridden bedside been beer before befund befundung begin
+    beginn beginning begrenzt behavior behcet behind bei beide beiden beider beides beidseits beim bein beinachse beine
+    being beinlaenge beinlange beinvenen bekannt bekannte bekanntem bekannten bekannter bekanntes bekken belastung
+    belastungsschmerz below belt beneath bengal benign benigna benigne benigno benin benralizumab benzo benzodiazepine
+    bereits berlin beryllium beschwerdebild beschwerden beside best bestaetigt bestatigt bestdiast bestimmung
+    bestrahlung bestsyst beta between beurteilbar beurteilbarkeit beurteilung bevacizumab bewegung bewegungsartefakte
+    bewegungseinschraenkung bewegungseinschrankung bewegungsschmerz bewusstlos beyond bffe bh bhaste bi bianca bias
+    bibasilar bibliographic bic biceps bicisate bicuspid bicycle bidirectional biebrich bien bifascicular bifurcation
+    bigeminy bij bilan bilat bilateral bilaterale bild bilder bildgebung bile bileduct biliaire biliar biliari biliary
+    bilirubin billing bin binary binning bins biochemistry biodistribution biograph biohazardous biomagnetic biomedical
+    biometry biomicroscope biophysical biopsie biopsy bioptome biosafety biparietal biphasic biphasisch biplane bipolar
+    biquad birads birefringence birthday bis bismark bismuth bissverletzung bisynchronous bit bite bitmap bits bitte
+    bizepssehne black bladder blade blanca blanche blanda blandas blando blank blanket blase blasentumor blastic bleach
+    bleed bleeding blending bleomycin blinatumomab blind blink blinks blip bliss bloating bloc block blockade blockage
+    blocked blocker blocking blocks blood bloody bloom blue blunted blunting blur blurred blurring blut bluterguss
+    blutung blutungen bm bmd bmi bmode bn board boarding boca bochdalek bode bodies body bodycoil bodyfs bodymark
+    bodyscanner boesartig boiterie bold boli bolting bolus boluses bone boneplus bones bony boost bootstrap border
     borderline borders bordes borst bosartig bosniak both bottle bottom bouche bound boundaries boundary bounded
-    bounding bowel bowtie box boxes boy bpd bpm br braccio brachial brachialis brachialv brachii brachiocephalic
+    bounding bourse bowel bowtie box boxes boy bpd bpm br braccio brachial brachialis brachialv brachii brachiocephalic
     brachioradialis brachy brachytherapy bradycardia brain brainlab brainstem brainview branch branchial branching
     brand bras bravo brazilin brazo brca break breakout breast breasts breath breathheld breathhold breathing breech
     breed bregma brentuximab brep breve brevis bridge bright brightfield brightness brilliance brilliant broad bromide
@@ -108,283 +110,293 @@ WORDS = """
     bronchogram bronchospasm bronchovascular bronchus bronco bronquiectasias broselow brought brown bruch bruche
     brueche bruise bruising bruker brust brustkorb brustschmerz brustschmerzen brustwirbelsaeule brustwirbelsaule bs
     bsa bsrem bssfp btfe btfebh buccal buccinator bud buffered buik bulb bulbi bulboventricular bulge bulk bullet
-    bullseye bunamiodyl bundle burden burn burned burning burns bursa bursitis burst bursts busyness but butanol
-    butterfly butterworth buttock buttocks button butyrate bval bvals bvalue bvec bvfa bw bwk bws bx by bypass bzw c ca
-    cabeza cabg cachexia cad cada cadera caderas caduta caffeine cage caida caipi caipirinha calc calcaneal calcaneus
-    calcific calcification calcifications calcifie calcified calcifiee calcium calcoli calcul calculated calculation
-    calculations calculi calculos calculs calculus calendar calf caliber calibrated calibration calibrator calibre
-    calibro californium callback called callo callosum callus caloric calvarial calvarium calyx cam cama camera camp
-    campos can canal canale cancel canceled cancellation cancelled cancer canine cannot cannula canon canthus cap
-    capabilities capability capacity capillary capitis capromab capsular capsule capture captured caput cara caractere
-    carbapenem carbol carbon carbonate carbond carcinogen carcinoma carcinomatosis carcinosarcoma card cardia cardiac
-    cardiaca cardiaco cardiaque cardiogenic cardiology cardiomediastinica cardiomegalia cardiomegaly cardiomyopathy
-    cardiopathie cardiophrenic cardiopulmonary cardiorespiratory cardiosphere cardiothoracic cardiotonic cardiovascular
-    cardioversion care caresmart carestream carfentanil carina carmine carminic carmoisine carnae carotid carotida
-    carotide carotidien carotidienne carotidiens carotids carotis carpal carpe carpi carpus carrier cartilage
-    cartilaginous cartridge caruncle case casl cassette cast casting cat catalog catch category cath catheter
-    catheterization caud cauda caudad caudal caudate caudo cause cava caval cave cavernosum cavernous cavidad caviglia
-    cavita cavite cavity cavum cb cba cbct cbf cbv cc cca cck ccm ccu cd cda ce cecal cect cecum cefalea celestine
-    celiac cell cells cellulitis celsius cem cement cemented center centered centerline centerpoint centimeter central
-    centralis centralizer centrally centre centrilobular centroid cephalad cephalee cephalees cephalic cephalosporin
-    cerebellar cerebellopontine cerebellum cerebeloso cerebral cerebrale cerebralhemisphere cerebro cerebrospinal
-    cerebrovascular certainty certificate certification certified ceruloplasmin cerveau cervelet cervello cervical
-    cervicale cervicales cervicalgia cervicalgie cervicaux cervicis cervico cervicodorsal cervicothoracic cervix ces
-    cesium cessation cette cetuximab ceus cfr cfx cg cgy ch chair challenge challenges chamber chamfer chang change
-    changed changes channel channels chaos character characteristic characteristics characters charcoal charcot charge
-    charging charmed chd che chebyshev check checked checkerboard checks cheek chemical chemioterapia chemo
+    bullseye bunamiodyl bundle burden burn burned burning burns bursa bursite bursitis burst bursts busyness but
+    butanol butterfly butterworth buttock buttocks button butyrate bval bvals bvalue bvec bvfa bw bwk bws bx by bypass
+    bzw c ca cabeza cabg cachexia cad cada cadera caderas caduta caffeine cage caida caipi caipirinha caisse calc
+    calcagno calcaneal calcaneo calcaneum calcaneus calcific calcification calcifications calcifie calcified calcifiee
+    calcium calcoli calcul calculated calculation calculations calculi calculos calculs calculus calendar calf caliber
+    calibrated calibration calibrator calibre calibro californium callback called callo callosum callus caloric
+    calvarial calvarium calyx cam cama camera camp campos can canal canale cancel canceled cancellation cancelled
+    cancer canine cannot cannula canon canthus cap capabilities capability capacity capillary capitis capromab capsular
+    capsule capture captured caput cara caractere carbapenem carbol carbon carbonate carbond carcinogen carcinoma
+    carcinomatosis carcinosarcoma card cardia cardiac cardiaca cardiaco cardiaque cardiogenic cardiology
+    cardiomediastinica cardiomegalia cardiomegaly cardiomyopathy cardiopathie cardiophrenic cardiopulmonary
+    cardiorespiratory cardiorm cardiosphere cardiothoracic cardiotonic cardiovascular cardioversion care caresmart
+    carestream carfentanil carico carina carmine carminic carmoisine carnae carotid carotida carotide carotidien
+    carotidienne carotidiens carotids carotis carpal carpe carpi carpus carrier cartilage cartilaginous cartridge
+    caruncle case casl cassette cast casting cat catalog catch category cath catheter catheterization caud cauda caudad
+    caudal caudate caudo cause cava caval cave cavernosum cavernous cavidad caviglia cavita cavite cavity cavum cb cba
+    cbct cbf cbv cc cca cck ccm ccu cd cda ce cecal cect cecum cefalea cefalometria celestine celiac cell cells
+    cellulitis celsius cem cement cemented center centered centerline centerpoint centimeter central centralis
+    centralizer centrally centre centrilobular centroid cephalad cephalee cephalees cephalic cephalosporin cerebellar
+    cerebellopontine cerebellum cerebeloso cerebral cerebrale cerebralhemisphere cerebro cerebrospinal cerebrovascular
+    certain certaine certainty certificate certification certified ceruloplasmin cerveau cervelet cervello cervical
+    cervicale cervicales cervicalgia cervicalgie cervicaux cervicis cervico cervicodorsal cervicofacial cervicothoracic
+    cervix ces cesium cessation cette cetuximab ceus cfr cfx cg cgy ch chair challenge challenges chamber chamfer chang
+    change changed changes channel channels chaos character characteristic characteristics characters charcoal charcot
+    charge charging charmed chd che chebyshev check checked checkerboard checks cheek chemical chemioterapia chemo
     chemotherapy chest chestabd chestabdomen chestabdpel chestabdpelvis chestplus cheville chewing chez chf chi chiari
     chiasm child children chills chimiotherapie chin chirurgie chloracetate chloride chloriodized chloroacetate
     chloroform cho cholangio cholangiogram cholangiography cholecystectomy cholecystitis choledocholithiasis
-    cholelithiasis cholesterol cholezystitis cholezystolithiasis choline cholinergic chondral chondroma chondrosarcoma
-    chord chordae chordal chords choriocapillaris choroid choroidplexus chosen chromate chromaticities chromaticity
-    chrome chromic chromium chromotrope chronic chronically chronotropic chrysoidine chute ci cia ciatica cic cieco
-    ciego cielab ciexy cigarette ciliary cine cinefluorography cingulum circadian circle circleofwillis circuit
-    circular circulating circulation circulatory circum circumference circumferential circumflex circumscribed cirrhose
-    cirrhosis cirrhotic cirrosis cirsoid cirugia ciss ciste cisterna cisti cisura citation cited citrate citric ck ckd
-    clairance clammy clariscan class classes classification classified claudication claustrophobic clavicle clavicula
-    clavicular clavicule clavo clean clear clearance clearing clearly clearview cleavage cleaves cleft cliche cliches
-    clinica clinical clinically clinician clinico clinicos clinique cliniques clip clipping clips clitoris clock
-    clockface close closed closes closest closure clot clothing cloud clr cluster clustered cm cmab cmh cmr cmrr co
-    coaching coagulant coagulation coagulopathy coalescent coarctation coarse coarseness coating cobalt cocaine
-    coccygeal coccygeus coccyx cochlea cochlearis code coded codes coding codo coefficient coefficients coeliacus
-    coercion coeur cognitive coherence coil coiled coiling coils coin coincidence col cold colecisti colecistico
-    colecistitis colelitiasis colfa colic colique colite colitis collab collapse collar collated collateral collaterals
-    collation collection collections colli collimated collimation collimator collision collo collocation colloid
-    colloidal colon colonic colonna colonne colonography color colorectal colored colostomy colour coloured column
-    columna columns comatose comb combi combination combined come comedocarcinoma command commanded comme comment
-    comments comminuted commissioning commissure committee common commonbileduct communicated communicating
-    communication communications communis community como comp compact compactness comparacion comparado comparaison
-    comparar comparative compared comparison comparisons compartment compatible compatibles compensation compensator
-    compensators complaint complaints completa complete completed completely completion completo complex complexes
-    complexion complexity complicated complication complications component composed composing composite compositing
-    composition compositor compound comprehensive compress compressed compresses compressible compression compte
-    computation computed computer computerized con concatenation concave concentration concentric concept conception
-    conceptual concern concha conclusion conclusioni conclusions condensation condensations condenser condition
-    conditionality conditions condral condropatia conductance conducted conduction conduit condyle cone conebeam
-    conepresent conference confidentiality configuration configured confirmation confirme confirmed confirmer
-    confluence confocal conformal conformation conformity confronto confused confusion congenital congestion congestive
-    congo conjunctiva conjunctive connected connection connective connector connu connue connus conocida conocido
-    consciousness consent conservation consideration considerations considered consistency consistent consolidacion
-    consolidada consolidado consolidation consolide consolidee constant constants constipation constituent constrained
-    constraint constricted constrictive construction consult consultant consultation consulting consumable consumption
-    cont contact contained container containing contains content context contiguous continuation continue continuing
-    continuite continuity continuous contornos contour contouring contours contr contra contraceptives contracta
-    contractility contraction contracture contraindicated contraindications contralateral contrast contrastada
-    contraste contrastes contrasto contrastus contre contributing contribution contro control controle controler
-    controles controlled controlli controllo controls contusion conus conventional convergent conversion converted
-    convex convolution convulsions cool cooperate cooperative coordinate coordinated coordinates coordinating copd
-    copied copies coplanar copper copy cor coracobrachialis coracoid corazon cord cordis cordocentesis cords core
-    coriphosphine cormpr cornea corneal corner corona coronal coronale coronales coronalmpr coronar coronarica
-    coronaries coronario coronary coronaryartery corpo corporeal corps corpus correct correcte corrected correction
-    correlate correlates correlation corresponding corte cortes cortex cortical corticobulbar corticospinal coscia
-    cosmic costa costal costale costarum coste costocervical costochondral costophrenic cote cotes cou couch couche
-    coude cough coughed couinaud could count counter counts coupe coupes coupled couplet coupling course cousin cover
-    coverage covid cow coxalgia coxarthrose cp cpap cpr cpz cr cradle cramp cran crane craneal craneo cranial craniales
-    cranialv cranio craniocaudal craniocaudally craniotomy cranium crease created creatine creatinine creation creator
-    crescent crest cresyl cribriform cricothyroideus crise criteria critical crl crocein crociato crohn crohns croise
-    cronica cronico crop cropping cross crossed crosshair crossing crosstable crosstalk crown crt crural cruralgie crus
-    crusher cruzado cryoablation cryotherapy crystal crystalline cs csai csense csi cspine css cst ct cta ctac ctc ctdi
+    cholelithiasis cholesterol cholezystitis cholezystolithiasis choline cholinergic chondral chondroma chondropathie
+    chondrosarcoma chord chordae chordal chords choriocapillaris choroid choroidplexus chosen chromate chromaticities
+    chromaticity chrome chromic chromium chromotrope chronic chronically chronotropic chrysoidine chute ci cia ciatica
+    cic cicatrice cieco ciego cielab ciexy cigarette ciliary cine cinefluorography cingulum circadian circle
+    circleofwillis circuit circular circulating circulation circulatory circum circumference circumferential circumflex
+    circumscribed cirrhose cirrhosis cirrhotic cirrosis cirsoid cirugia ciss ciste cisterna cisti cisura citation cited
+    citrate citric ck ckd clairance clammy clariscan class classes classification classified claudication
+    claustrophobic clavicle clavicola clavicula claviculaire clavicular clavicule clavo clean clear clearance clearing
+    clearly clearview cleavage cleaves cleft cliche cliches clinica clinical clinically clinician clinico clinicos
+    clinique cliniques clip clipping clips clitoris clock clockface close closed closes closest closure clot clothing
+    cloud clr cluster clustered cm cmab cmh cmr cmrr co coaching coagulant coagulation coagulopathy coalescent
+    coarctation coarse coarseness coating cobalt cocaine coccygeal coccygeus coccyx cochlea cochlearis code coded codes
+    coding codo coefficient coefficients coeliacus coercion coeur cognitif cognitifs cognitive coherence coiffe coil
+    coiled coiling coils coin coincidence col colangiografia colangioresonancia colangiorm cold colecisti colecistico
+    colecistitis colelitiasis colfa colic colico colique colite colitis collab collapse collar collated collateral
+    collaterals collation collection collections colli collimated collimation collimator collision collo collocation
+    colloid colloidal colon colonic colonna colonne colonography color colorectal colored coloscanner colostomy colour
+    coloured column columna columns comatose comb combi combination combined come comedocarcinoma comitiale command
+    commanded comme comment comments comminuted commissioning commissure committee common commonbileduct communicated
+    communicating communication communications communis community como comp compact compactness comparacion comparado
+    comparaison comparar comparative compared comparison comparisons compartment compatible compatibles compensation
+    compensator compensators complaint complaints completa complete completed completely completion completo complex
+    complexes complexion complexity complicated complication complications component composed composing composite
+    compositing composition compositor compound comprehensive compress compressed compresses compressible compression
+    comprime comprimee compte computation computed computer computerized con concatenation concave concentration
+    concentric concept conception conceptual concern concha conclusion conclusioni conclusions condensation
+    condensations condenser condition conditionality conditions condral condropatia conductance conducted conduction
+    conduit condyle cone conebeam conepresent conference confidentiality configuration configured confirmation confirme
+    confirmed confirmer confluence confocal conformal conformation conformity confronto confused confusion congenital
+    congestion congestive congo conjunctiva conjunctive connected connection connective connector connu connue connus
+    conocida conocido consciousness consent conservation consideration considerations considered consistency consistent
+    consolidacion consolidada consolidado consolidation consolide consolidee constant constants constipation
+    constituent constrained constraint constricted constrictive construction consult consultant consultation consulting
+    consumable consumption cont contact contained container containing contains content contenu contenus context
+    contiguous continuation continue continuing continuite continuity continuous contornos contour contouring contours
+    contr contra contraceptives contracta contractility contraction contracture contraindicated contraindications
+    contralateral contrast contrastada contraste contrastes contrasto contrastus contre contributing contribution
+    contro control controle controler controles controlled controlli controllo controls contusion conus conventional
+    convergent conversion converted convex convolution convulsions cool cooperate cooperative coordinate coordinated
+    coordinates coordinating copd copied copies coplanar copper copy cor coracobrachialis coracoid corazon cord cordes
+    cordis cordocentesis cords core coriphosphine cormpr corne cornea corneal corner cornes corona coronal coronale
+    coronales coronalmpr coronar coronarica coronaries coronario coronary coronaryartery coroscanner corpo corporeal
+    corps corpus correct correcte corrected correction correlate correlates correlation corresponding corte cortes
+    cortex cortical corticobulbar corticospinal coscia cosmic costa costal costale costarum coste costilla costillas
+    costocervical costochondral costophrenic cote cotes cou couch couche coude cough coughed couinaud could count
+    counter counts coupe coupes coupled couplet coupling course cousin cover coverage covid cow coxalgia coxarthrose
+    coxo coxofemoral coxofemorale cp cpap cpr cpz cr cradle cramp cran crane craneal craneo cranial craniales cranialv
+    cranio craniocaudal craniocaudally craniotomy cranium crease created creatine creatinine creation creator crescent
+    crest cresyl cribriform cricothyroideus crise criteria critical crl crocein crociato crohn crohns croise cronica
+    cronico crop cropping cross crossed crosshair crossing crosstable crosstalk crown crt crural cruralgie crus crusher
+    cruzado cryoablation cryotherapy crystal crystalline cs csai csense csi cspine css cst ct cta ctac ctc ctdi
     ctdifreeair ctdivol ctdiw cte ctp ctpa ctspine ctu ctv ctvs cu cuadro cual cuando cube cubeflair cubic cubital
-    cuello cuerpo cuerpos cuff cuffia cui cuisse culposcopy culprit cumulative cuore cup curative curcumin curettage
-    curled current currently cursor curvature curve curved curvilinear cushing cushion cusp custodial custom cut
-    cutaneous cutaneus cute cutoff cutter cutting cv cview cw cx cyanine cyanocobalamin cyanol cyanosis cyberknife
-    cycle cyclopentolate cylinder cylindroid cyst cystadenocarcinoma cystatin cystic cystogram cystography cystoscopy
-    cysts cytokine cytologic cytology cytotoxic cz da dabei dac dadc daily dal dalla damage damit damping danach dann
-    dans dap dark darkfield darkfluid darm darstellung das dashing dass dat data date dates datetime datscan datum
-    daughter daumen day days db dbt dca dce dcfbc dcis dct dcx ddl ddr ddwi de dead deaf death deauville debility
-    debout debris decay deceased deceleration dechirure decibel deciduous decimal decimate decimeter decision decline
-    decomposition decongestant deconvolution decorrelation decrease decreased dect decubitus dedicated dedo dedos deep
-    deepresolve default defect defects deferens defibrillation defibrillator defined definidos definite definition
+    cubitus cuboide cuello cuerpo cuerpos cuff cuffia cui cuisse culposcopy culprit cumulative cuore cup curative
+    curcumin curettage curled current currently cursor curvature curve curved curvilinear cushing cushion cusp
+    custodial custom cut cutaneous cutaneus cute cutoff cutter cutting cv cview cw cx cyanine cyanocobalamin cyanol
+    cyanosis cyberknife cycle cyclopentolate cylinder cylindroid cyst cystadenocarcinoma cystatin cystic cystogram
+    cystography cystoscopy cystourethrogram cysts cytokine cytologic cytology cytotoxic cz da dabei dac dacryoscanner
+    dadc daily dal dalla damage damit damping danach dann dans dap dark darkfield darkfluid darm darstellung das
+    dashing dass dat data date dates datetime datscan datum daughter daumen daumensattelgelenk day days db dbt dca dce
+    dcfbc dcis dct dcx ddl ddr ddwi de dead deaf death deauville debility debout debris decay deceased decelable
+    deceleration dechirure decibel deciduous decimal decimate decimeter decision decline decomposition decongestant
+    deconvolution decorrelation decrease decreased dect decubitus dedicated dedo dedos deep deepresolve default defect
+    defects defense deferens defibrillation defibrillator deficit defilee defined definidos definite definition
     definity deflated deflection deformable deformation deformed deformity deg degeneration degenerativ degenerative
     degenerativer degraded degree degrees dehydration dei deidentification del delay delayed deleted deletion delgado
     delimitation delimiter delimiters delineated delirium delivered delivery della delle dello delphian delta deltoid
-    deltoideus dem demand demarcated demarkiert demarkierter dementia demo demographics demonstrate demonstrated
-    demonstrates demonstrating demonstration demyelinating demyelination demyelinisation den denominator dense densidad
-    densita densities densitometria densitometric densitometry density dent dental dents deoxygenation deoxynucleotidyl
-    departed dependence dependent deplace deplacee deplacement deployed deployment depolarizing depoli deprecated
-    depreotide depressed depression depressor deprivation depth depths depuis der derecha derecho derivation derivative
-    derived dermatitis dermatology dermoscopy derrame derrames des desaturation descartar descendants descending
-    descent description descriptions descriptor descriptors desde desgarro design designator desmoid desplazada
-    desplazado despues dess dest destination destra destro destruction detach detachable detached detail detailed
-    details detected detection detections detector detectors determination determined deterministic deuterium deux dev
-    deviation device deviceless devices dexa dexamethasone dextran dextrocardia df dfpm dfpt dgn dhs di dia diabete
-    diabetes diabetic diag diagnose diagnoses diagnosis diagnostic diagnostico diagnostik diagonal dialog diameter
-    diamond diaphanography diaphoretic diaphragm diaphragma diaphragmatic diaphragmatis diaphyse diarrhea diarrhee dias
-    diastasis diastole diastolic diatrizoate dibromofluorescein dichloride dichroic dichromate dickdarm dicom dicos
-    dictation did die died diencephalon dies diese diesem diesen dieser dieses dietary diethlyamide diethylenetriamine
-    diff difference different differential differentiated differentiation difficult difficulty diffus diffusa diffuse
-    diffusely diffusie diffusion diffusione diffusivity diffuso difusa difusao difusion difuso digastricus digestif
-    digestion digit digital digitales digiti digitized digitizer digitizing digitorum digits digiuno digoxin
-    dihydrotetrabenazine dij dilatation dilated dilation diluent dilution dimeglumine dimension dimensional
-    dimensionality dimensioni dimensions diminue diminution din dinamica dinamico diode diopters dioxide
-    diphenhydramine diprotrizoate dipyridamole dir direct directed direction directional directionality directions
-    directive directly directory dirs dis disabled disagreement disapproval disapproved disc discal discale discales
-    discarded discectomy discharge discharged discharges dischi disco discogram discoid discoloration discomfort
-    disconnected discontinuation discontinued discopathie discopatia discordance discovery discs disease diseased
-    diseccion dish disintegration disk disks dislocation disnea disodium disofenin disorder disorders disoriented
-    disparition dispense dispersion displaced displacement display displayed dispnea disposed disposition disproportion
-    disque dissecting dissection dissektion disseminated dissezione dissimilarity dissociation distal distale
-    distalphalanx distance distances distended distension distention distilled distinctly distorsion distorsione
-    distorted distortion distraction distributed distribution disturbance diszitis dita dito diuretic divergence
-    diverticoli diverticula diverticules diverticulite diverticulitis diverticulos diverticulosis diverticulum
-    divertikel divertikulitis divide division divisor dix dixon dixonf dixonvibe dixonw dizziness dki dl dlp dm dmri dn
-    do dobutamine doch document documenta documentano documented documenting documents does doesn doigt doigts dolor
-    dolore domain dominance dominant done donor door dop dopa dopo doppelschraeg doppelschrag doppler dorsal dorsale
-    dorsales dorsalgie dorsalis dorsaux dorsi dorso dorsolumbar dorsoplantar dorsum dos dosage dose dosereport
-    dosereports doses dosimeter dosimetric dosimetry dosing dosis dossier dot dota dotanoc dotarem dotatate dotatoc
-    double doublet douleur douleurs douloureuse douloureux doute dower down downgaze downsloping dp dpa dr draht drain
-    drainage drains draped drb dregadc drei dringend drink drive droit droite droits drop dropout drops drowsy
-    druckschmerz druckschmerzhaft druese drug druse dry ds dsa dsc dsi dt dti dtiqa dtpa du dual dualenergy duct ductal
-    ductogram ductography ducts ductus due duenn duenne duennschicht duennschichtig duke dunkel dunn dunne dunnschicht
-    dunnschichtig duodenal duodeno duodenum duplex duplicate dupuytren dura duralsack durante duration durations
-    durazol durch durchfall durchgefuehrt durchgefuhrt durchleuchtung duree during dvd dvh dvt dw dwi dwibs dx dxa dxx
-    dxy dxz dye dyn dynact dynamic dynamics dynamique dynamiques dynava dyndist dyndistcalc dyns dyscrasia dysfunction
-    dyskinesis dysplasia dyspnea dyspnee dyssynchrony dystrophic dysuria dyy dyz dzz e each eadc ear earlier earliest
-    early easi easl eastern eat ebene ebenen ebt eca eccentric eccentricity ecg echelon echo echocardiogram
-    echocardiography echoes echogenic echogenicity echographie echotexture echovist echt eclampsia eclipse eco
+    deltoideus dem demand demarcated demarkiert demarkierter demence dementia demo demographics demonstrate
+    demonstrated demonstrates demonstrating demonstration demyelinating demyelination demyelinisation den denominator
+    dense densidad densita densities densitometria densitometric densitometry density dent dentaire dentaires dental
+    dentales denti dents deoxygenation deoxynucleotidyl departed dependence dependent deplace deplacee deplacement
+    deployed deployment depolarizing depoli deprecated depreotide depressed depression depressor deprivation depth
+    depths depuis der derecha derecho derivation derivative derived dermatitis dermatology dermoscopy derrame derrames
+    des desaturation descartar descendants descending descent description descriptions descriptor descriptors desde
+    desgarro design designator desmoid desplazada desplazado despues dess dest destination destra destro destruction
+    detach detachable detached detail detailed details detected detection detections detector detectors determination
+    determined deterministic deuterium deux dev deviation device deviceless devices dexa dexamethasone dextran
+    dextrocardia df dfpm dfpt dgn dhs di dia diabete diabetes diabetic diag diagnose diagnoses diagnosis diagnostic
+    diagnostico diagnostik diagonal dialog diameter diamond diaphanography diaphoretic diaphragm diaphragma
+    diaphragmatic diaphragmatis diaphyse diarrhea diarrhee dias diastasis diastole diastolic diatrizoate
+    dibromofluorescein dichloride dichroic dichromate dickdarm dicom dicos dictation did die died diencephalon dies
+    diese diesem diesen dieser dieses dietary diethlyamide diethylenetriamine diff difference different differential
+    differentiated differentiation difficult difficulty diffus diffusa diffuse diffusely diffusie diffusion diffusione
+    diffusivity diffuso difusa difusao difusion difuso digastricus digestif digestion digestive digestives digit
+    digital digitales digiti digitized digitizer digitizing digitorum digits digiuno digoxin dihydrotetrabenazine dij
+    dilatation dilated dilation diluent dilution dimeglumine dimension dimensional dimensionality dimensioni dimensions
+    diminue diminution din dinamica dinamiche dinamico diode diopters dioxide diphenhydramine diplopie diprotrizoate
+    dipyridamole dir direct directed direction directional directionality directions directive directly directory dirs
+    dis disabled disagreement disapproval disapproved disc discal discale discales discarded discectomy discharge
+    discharged discharges dischi disco discogram discoid discoloration discomfort disconnected discontinuation
+    discontinued discopathie discopatia discordance discovery discs disease diseased diseccion dish disintegration disk
+    disks dislocation disnea disodium disofenin disorder disorders disoriented disparition dispense dispersion
+    displaced displacement display displayed dispnea disposed disposition disproportion disque dissecting dissection
+    dissektion disseminated dissezione dissimilarity dissociation distal distale distalphalanx distance distances
+    distended distendu distendue distension distention distilled distinctly distorsion distorsione distorted distortion
+    distraction distributed distribution disturbance diszitis dita dito diuretic divergence diverticoli diverticula
+    diverticules diverticulite diverticulitis diverticulos diverticulosis diverticulum divertikel divertikulitis divide
+    division divisor dix dixon dixonf dixonvibe dixonw dizziness dki dl dlp dm dmri dn do dobutamine doch document
+    documenta documentano documented documenting documents does doesn doigt doigts dolor dolore domain dominance
+    dominant done donor door dop dopa dopo doppelschraeg doppelschrag doppler dorsal dorsale dorsales dorsalgie
+    dorsalis dorsaux dorsi dorso dorsolumbar dorsoplantar dorsum dos dosage dose dosereport dosereports doses dosimeter
+    dosimetric dosimetry dosing dosis dossier dot dota dotanoc dotarem dotatate dotatoc double doublet douleur douleurs
+    douloureuse douloureux doute dower down downgaze downsloping dp dpa dr draht drain drainage drains draped drb
+    dregadc drei dringend drink drive droit droite droits drop dropout drops drowsy druckschmerz druckschmerzhaft
+    druese drug druse dry ds dsa dsc dsi dt dti dtiqa dtpa du dual dualenergy duct ductal ductogram ductography ducts
+    ductus due duenn duenne duennschicht duennschichtig duke dunkel dunn dunne dunnschicht dunnschichtig duodenal
+    duodeno duodenum duplex duplicate dupuytren dura duralsack durante duration durations durazol durch durchfall
+    durchgefuehrt durchgefuhrt durchleuchtung duree during dvd dvh dvt dw dwi dwibs dx dxa dxx dxy dxz dye dyn dynact
+    dynamic dynamics dynamique dynamiques dynava dyndist dyndistcalc dyns dyscrasia dysfunction dyskinesis dysmorphique
+    dysplasia dyspnea dyspnee dyssynchrony dystrophic dysuria dyy dyz dzz e each eadc ear earlier earliest early easi
+    easl eastern eat ebene ebenen ebt eca eccentric eccentricity ecg echelon echo echocardiogram echocardiography
+    echodoppler echoes echogenic echogenicity echographie echotexture echovist echt eclampsia eclipse eco
     ecocardiograma ecografia ecromeximab ecst ect ectasia ectatic ectopic eczema ed edd edema edge edited editing
     edotreotide edta educational edv eeg eeii eem eess ef effaced effacement effect effective effectiveness effects
     efferent effort effusion effusions efgre efw egfr eggshell eia eierstock eighth ein einatmung eine einem einen
-    einer eines eingabe eingelesen eingeschraenkt eingeschraenkte eingeschrankt eingeschrankte einlage eiter either
-    ejection ekg el ela elan elapsed elargissement elastic elasticity elasto elastography elb elbow elbows elective
-    electric electrical electrocardiography electrode electrodes electroencephalography electrogram electromechanical
-    electromyography electron electrooculography electrophysiology electroporation electroretinogram elekta element
-    elemental elements elevated elevation eleventh eligibility eligible elition ell ella elle ellenbogen ellipse
-    ellipsoid elliptic ellison elm elongated elongation else elsewhere embarazada embarazo emboles emboli embolia
-    embolic embolie embolism embolization embolus embryo embryonic eme emergency emergent emg emission emitter emitting
-    emmetropia emmetropic emorragia emotion empfehlung empfohlen emphasis emphysema emphyseme empirical empted empty
-    emptying empyem emulation en enabling encapsulated encapsulation encefalica encefalico encefalo enceinte
-    encephalomyelitis enclosing encode encoded encoding encroachment encrypted end ended endgueltig endgultig ending
-    endo endocardial endocarditis endocavitary endocrine endocrinology endograft endoleak endometre endometrial
-    endometrioma endometrium endophytic endoprothese endorectal endoscope endoscopy endothelial endothelium
-    endotracheal endovaginal endovaginale endovena endovenoso endplate endplates enema energy enfant enfermedad
-    enfisema engagement engineering enh enhanced enhancement enhancing enkel enkels enlarged enrichment enrollment
-    enteral entered enterer enteric enteritis entero enterography enterorrhaphy entier entiere entire entirely entity
+    einer eines eingabe eingelesen eingeschraenkt eingeschraenkte eingeschrankt eingeschrankte einlage einphasig eiter
+    either ejection ekg el ela elan elapsed elargi elargie elargissement elastic elasticity elasto elastography elb
+    elbow elbows elective electric electrical electrocardiogram electrocardiograma electrocardiography electrode
+    electrodes electroencephalography electrogram electromechanical electromyography electron electrooculography
+    electrophysiology electroporation electroretinogram elekta element elemental elements elevated elevation eleventh
+    eligibility eligible elition ell ella ellbogen elle ellenbogen ellipse ellipsoid elliptic ellison elm elongated
+    elongation else elsewhere embarazada embarazo emboles emboli embolia embolic embolie embolism embolization embolus
+    embryo embryonic eme emergency emergent emg emission emitorace emitter emitting emmetropia emmetropic emorragia
+    emotion empfehlung empfohlen emphasis emphysema emphyseme empirical empted empty emptying empyem emulation en
+    enabling encapsulated encapsulation encefalica encefalico encefalo enceinte encephalomyelitis enclosing encode
+    encoded encoding encroachment encrypted end ended endgueltig endgultig ending endo endocardial endocarditis
+    endocavitary endocrine endocrinology endograft endoleak endometre endometrial endometrio endometrioma endometrium
+    endophytic endoprothese endorectal endoscope endoscopy endothelial endothelium endotracheal endovaginal
+    endovaginale endovena endovenoso endplate endplates enema energy enfant enfermedad enfisema engagement engineering
+    enh enhanced enhancement enhancing enkel enkels enlarged enrichment enrollment enteral entered enterer enteric
+    enteritis entero enterography enterorm enterorrhaphy enteroscanner enterotc entier entiere entire entirely entity
     entorhinal entorse entrance entrapment entre entries entropy entry entzuendlich entzuendung entzundlich entzundung
     envelope environ environment environmental eob eog eosin eovist ep epaisse epaissi epaississement epanchement
-    epanchements epatica epatico epaule epaules epfid ephedrine epi epicardial epicardium epidermal epididymal
-    epididymis epidural epifluorescence epigastric epiglottis epilepsie epilepsy epileptic epileptiform epileptogenic
-    epinephrine epiphyse epiploic episode epispin epithelial epithelium epitrochlear eponymous epoxy epse epss equal
-    equation equi equidistant equilibrium equina equipment equivalent equivocal er era erase erased eraso erb erbeten
-    erbrechen ercp erect erector ergaenzend ergaenzende ergaenzung erganzend erganzende erganzung ergometer erguss erie
-    eriochrome erl erneut ernia eroded erosion erosions erosive error erst erste ersten erstuntersuchung erweitert
-    erythema erythematosus erythrosin es esame esaote escanografia escape escapula escoliosis escrotal eseguita
-    eseguito esguince esiti esofago esophageal esophagitis esophagram esophagus esp espalda espondilolistesis
-    espondilosis espree esrd est esta estable estadiaje estadificacion este esteatosis estenosis esterase esterno
-    estimate estimated estimates estimation estomac estomago estos estrogen estudio estudios esv et etait etat ete
-    ethanol ethics ethidium ethmoid ethnic ethrive ethriveart ethyl etidronate etl etre etude etwas europium eval
-    evaluate evaluated evaluation evaluator evar evd even event events ever every evidence evidencia evidencian evident
-    evidente evidenti evidenza evocateur evocatrice evolution evtl ewing ex exact exaggerated exam examen exametazime
-    examination examined examiner examining example examples examprotocol exceeds excellent excess excessive exchange
-    exchanged excised excision excitation excite excluded excluding exclusion exclusive excretory excursion execution
-    exercise exerciser exertion exertional exif existence exit exm exogenous exophytic exp expanded expander expanding
-    expansion expected experimental expert expertise expiration expiratory expired expiry explanation explantation
-    explorer exponent exponential export exposed exposure exposures expression exspiration ext extend extended extends
-    extension extensor extent extents extern externa external externe externo externus extr extra extraarticular
-    extraaxial extracardiac extracorporeal extracranial extracted extracting extraction extrahepatic extrahepatica
-    extraluminal extraocular extrapulmonary extrasystole extravasation extremely extremidad extremite extremities
-    extremity extrusion eye eyeball eyebrow eyelash eyelid eyes f fa fabrication faccia face faceplate faces facesap
-    facet facetaria facetarias facial faciale faciales facialis facility facor fact factor factors faible failed
-    failure failures fall fallopian fallot fallypride false familial family fan fascia fasciae fascial fascicular
-    fasciculation fasciculus fasciitis fase fases fashion fasi fast fastcard faster fasting fastpac fasttwist fastview
-    fat fatal fatigue fatimg fatonly fatquant fatsat fatsuppressed fatty faults favor favored fc fca fcard fcf fcine
-    fcpa fcpv fcv fcz fd fdg fdopa fe feature features febrile feces feed feedback feeding feet feetfirst fegato
-    fehlend fell female femme femoral femorale femoralis femore femoris femur fenestration ferita fernmetastase
-    fernmetastasen ferromagnetic ferrous ferse fesse fet fetal fetalarm fetale fetlock fetocide fett fettgesaettigt
-    fettgesattigt fettleber fettsaettigung fettsattigung fetus fetuses fever few ff ffd ffdm ffe ffp ffs ffse fgre
-    fgret fiber fiberoptic fibers fibrate fibre fibril fibrillation fibrils fibrinogen fibrinoid fibrinolysin fibro
-    fibroadenolipoma fibroadenoma fibroadenomatoid fibrocalcific fibrocystic fibroelastosis fibroglandular fibroid
-    fibroids fibromatosis fibromuscular fibronodular fibrosarcoma fibrose fibrosi fibrosis fibrous fibula fibular
-    fibularis fid fidelity fidnav fiducial fiducials fieber fiebre field fieldmap fiesta fiestac fievre fievreux fifth
-    figado fijacion file filename fill filled filler filling fills film films filter filtered filtering filters
-    filtration fin final find finding findings fine fines finger fingers finite fins fir firing firm first fish fisp
-    fissure fistel fistula fistulas fistulogram fisura fisuras fit fitted fitting five fixated fixation fixed fk fl
-    flag flagellar flags flail flair flank flap flash flat flatness flattened flattening flau flavum flb fleck
-    fleckfoermig fleckformig fleckig fleischner flex flexcoil flexible flexion flexlava flexor flexure flight flip
-    float floating flocculent floor florbetaben florbetapir flortaucipir flow flubatine fluciclatide fluciclovine
-    fluctuation fluence fluessigkeit fluffy fluid fluidsensitive flumazenil fluorescein fluorescence fluorescent
-    fluorethyltyrosin fluorexon fluoride fluorine fluoro fluorobenzothiazole fluorocholine fluorodeoxyglucose
-    fluoroestradiol fluoroetanidazole fluoromethane fluoromisonidazole fluoropropyl fluorosave fluoroscopy
-    fluorotriopride fluorouracil flurpiridaz flush flushing flussigkeit flutemetamol flutter fmap fmiso fmri focal
-    focale focali foci focus focused foetal foetale foetus foi foie fold folder foley folio follicle follicles follow
-    followed following follows followup followups fonction font fontan fontanel foot for foramen foramenstenose
-    foraminal foraminali force forced forceps forearm forearms forefoot foreground forehead foreign forelimb forensic
-    formaldehyde formalin format formats formatted former formol formula fornix fortgeschritten forward fosa fossa foto
-    fouchet found four fourd fourier fourth fov fovea foveal foyer foyers fp fplp fps fpz fractal fraction fractional
-    fractionation fractions fractura fracturas fracture fractures fragestellung fraktur frame frames framing frank
-    frattura fratture free freedom freehand freeze freezeit freezing frei freie fremdaufnahmen fremdbefund fremdkoerper
-    fremdkorper french frenulum freq frequency frequent fresolimumab frfse frisch frische frischen frischer frisches
-    frog from front frontal frontale frontalis fronto frozen fruehphase fruhphase fs fse fsexl fspgr ft fu fuchs
-    fuchsin fue fuer fuesse fuji fujifilm full fumeur function functional functions fundoscopy fundus fungal funiculus
-    fur further fused fusiform fusion fuss fusse fuzzy fwip fx fz ga gad gadavist gado gadobenate gadobutrol
-    gadodiamide gadofosveset gadolinio gadolinium gadopentetate gadoterate gadoteridol gadoversetamide gadovist
-    gadoxetate gads gain gait galactocele galactosyl galan galen gallbladder galle gallenblase gallensteine gallenwege
-    gallium gallocyanine gallstone gallstones galvanic gamba gambling gamma gammaknife ganglia ganglio ganglion
-    ganglionar ganglionnaire ganglionnaires ganglions ganglios gantry ganzkoerper ganzkorper gap gapped garnet gas
-    gasping gastric gastritis gastro gastrocnemius gastroduodenal gastrointestinal gastrostomy gate gated gatei gating
-    gauche gaucher gauches gauge gauss gaussian gaze gbc gbm gbq gcct gcl gctt gd gdo ge gebaermutter gebarmutter geen
-    gefaess gefaesse gefass gefasse gefuehlsstoerung gefuhlsstorung gegen gegenuber gegenueber gehirn gekippt gel
-    gelenk gelenke gene general generalized generation generationmode generationmodes generator generic genetic
-    genicular geniculate genioglossus genital genitalia genitourinary genou genoux genu geographic geometric
-    geometrical geometry geriatric gering geringe geringer geringgradig germanium geschwulst gesicht gestacion
-    gestation gestational gestaut gestern get geud gewebe gewicht gfr gg ggf ghiandola ghost ghosting ghz gi giant
-    giemsa ginecologica gingiva ginocchi ginocchia ginocchio gips girdle girl given gland glande glands glandula
-    glandular glans glare glass glatt glatte glaucoma glcm gleason gleich gleichbleibend glembatumumab glenoid gli
-    glioblastom glioblastoma glioma gliose gliosen global globe globes globulin globus glomerular glossokinetic
-    glossopharingeus glossopharyngeal glottis gls glu glucagon glucoheptonate glucose glucuronidase glue gluing
-    glutamate glutamine gluteal gluteus glycogen glycolysis gmellus go goiter goitre gold golgi golpe gomito gonad
-    gonadal gonalgia gonalgie gonarthrose gonflement goniolens good gout gps gq gqb gqn graaf gracilis grad grade
-    graded gradient gradientecho gradwarp graf graft gram grand grande grandy granular granuloma granulomas
-    granulomatous graph graphic graphics grappa grashey grasp graticule grave gravid gravidanza graviditat gravity gray
-    grayscale gre great greater grecho green grele grey grid grip grips gris grise groesse groessenkonstant groin
-    groove gros gross grosse grossenkonstant grossesse grosshirn ground group grouped groups growth gtv gtvs guidance
-    guide guided guideline guidewire guiding gums gunshot gut gutartig gutter gv gvn gx gy gyn gynecologic
-    gynecological gynecologique gynecology gynecomastia gyral gyri gyrus ha haas habenular habitual habitus had
-    haematom haemoptysen haemorrhage haende hafnium haglund hair hairs half hallazgo hallazgos hallucis halo halogen
-    hals halsschlagader halswirbelsaeule halswirbelsaule hamartoma hamatom hamoptysen hanche hanches hand hande
-    handgelenk handgrip handler handling hands hanging hansel happy hard hardcopy hardening hardi hardware
-    hardwareremoval harmony harnblase harnleiter harnleiterstein harnstau harp hart harvesting has hashimoto hasta
-    haste hasteir hasteirm hastethick hat hatte haustra haut haute have having hay haziness hazy hbp hbv hbvd hc hcat
-    hcl hcv hdp hdr head headache headaches headcoil headfirst headframe headneck headrest heads healed healing
-    healthcare healthy hearing heart heartbeat heat heated heater heating heberden heel height heights held helical
-    helicoidale helium helix hell hello hemangioma hemangiomas hemangiopericytoma hematein hematemesis hematocrit
-    hematology hematoma hematopoietic hematoxylin hematuria hemi hemidiaphragm hemifacial hemifield hemiparesis
-    hemisferio hemisferios hemisphere hemispheric hemispherical hemo hemodynamic hemodynamics hemoglobin hemolymph
+    epanchements epatica epatico epaule epaules epfid ephedrine epi epicardial epicardium epicondyle epidermal
+    epididymal epididymis epidural epifluorescence epigastric epiglottis epilepsie epilepsy epileptic epileptiform
+    epileptogenic epinephrine epiphyse epiploic episode epispin epithelial epithelium epitrochlear eponymous epoxy epse
+    epss equal equation equi equidistant equilibrium equina equipment equivalent equivocal er era erase erased eraso
+    erb erbeten erbrechen ercp erect erector ergaenzend ergaenzende ergaenzung erganzend erganzende erganzung ergometer
+    ergometria erguss erhoeht erhoehte erhoehung erhoht erhohte erhohung erie eriochrome erl erneut ernia erniedrigt
+    eroded erosion erosions erosive error erst erste ersten erstuntersuchung erweitert erythema erythematosus
+    erythrosin es esame esaote escanografia escape escapula escapular escoliosis escrotal eseguita eseguito esfuerzo
+    esguince esiti esofageo esofago esophageal esophagitis esophagram esophagus esp espalda esplenomegalia
+    espondilolistesis espondilosis espree esrd est esta estable estadiaje estadificacion este esteatosis estenosis
+    estensione esterase esterno esternon estimate estimated estimates estimation estomac estomago estos estrogen
+    estudio estudios esv et etait etat ete ethanol ethics ethidium ethmoid ethnic ethrive ethriveart ethyl etidronate
+    etl eto etre ett etude etwas europium eval evaluate evaluated evaluation evaluator evar evd even event events
+    eventuel eventuelle ever every evidence evidencia evidencian evident evidente evidenti evidenza evocateur
+    evocatrice evolution evtl ewing ex exact exaggerated exam examen exametazime examination examined examiner
+    examining example examples examprotocol exams exceeds excellent excess excessive exchange exchanged excised
+    excision excitation excite excluded excluding exclusion exclusive excretory excursion execution exercise exerciser
+    exertion exertional exif existence exit exm exogenous exophytic exp expanded expander expanding expansion expected
+    experimental expert expertise expiration expiratory expired expiry explanation explantation explore exploree
+    explorer explores exponent exponential export exposed exposure exposures expression exspiration ext extend extended
+    extends extension extensor extent extents extern externa external externe externo externus extr extra
+    extraarticular extraaxial extracardiac extracorporeal extracranial extracted extracting extraction extrahepatic
+    extrahepatica extraluminal extraocular extrapulmonary extrasystole extravasation extremely extremidad extremite
+    extremities extremity extrusion eye eyeball eyebrow eyelash eyelid eyes f fa fabrication faccia facciale face
+    faceplate faces facesap facet facetaria facetarias facial faciale faciales facialis facility facor fact factor
+    factors faible failed failure failures falange falanges fall fallopian fallot fallypride false familial family fan
+    fascia fasciae fascial fascicular fasciculation fasciculus fasciitis fase fases fashion fasi fast fastcard faster
+    fasting fastpac fasttwist fastview fat fatal fatigue fatimg fatonly fatquant fatsat fatsuppressed fatty faults
+    favor favored fc fca fcard fcf fcine fcpa fcpv fcv fcz fd fdg fdopa fe feature features febrile feces feed feedback
+    feeding feet feetfirst fegato fehlend fell felsenbein felsenbeine female femme femoral femorale femoralis femore
+    femoris femoro femorotibial femur fenestration ferita fernmetastase fernmetastasen ferromagnetic ferrous ferse
+    fesse fet fetal fetalarm fetale fetlock fetocide fett fettgesaettigt fettgesattigt fettleber fettsaettigung
+    fettsattigung fetus fetuses fever few ff ffd ffdm ffe ffp ffs ffse fgre fgret fiber fiberoptic fibers fibrate fibre
+    fibril fibrillation fibrils fibrinogen fibrinoid fibrinolysin fibro fibroadenolipoma fibroadenoma fibroadenomatoid
+    fibrocalcific fibrocystic fibroelastosis fibroglandular fibroid fibroids fibroma fibromatosis fibromi fibromuscular
+    fibronodular fibrosarcoma fibrose fibrosi fibrosis fibrous fibula fibular fibularis fid fidelity fidnav fiducial
+    fiducials fieber fiebre field fieldmap fiesta fiestac fievre fievreux fifth figado fijacion file filename fill
+    filled filler filling fills film films filter filtered filtering filters filtration fin final find finding findings
+    fine fines finger fingers finite fins fir firing firm first fish fisp fissure fistel fistula fistulas fistulogram
+    fisura fisuras fit fitted fitting five fixated fixation fixed fk fl flag flagellar flags flail flair flank flap
+    flash flat flatness flattened flattening flau flavum flb fleck fleckfoermig fleckformig fleckig fleischner
+    flessione flex flexcoil flexible flexion flexlava flexor flexure flight flip float floating flocculent floor
+    florbetaben florbetapir flortaucipir flow flubatine fluciclatide fluciclovine fluctuation fluence fluessigkeit
+    fluffy fluid fluidsensitive flumazenil fluorescein fluorescence fluorescent fluorethyltyrosin fluorexon fluoride
+    fluorine fluoro fluorobenzothiazole fluorocholine fluorodeoxyglucose fluoroestradiol fluoroetanidazole
+    fluoromethane fluoromisonidazole fluoropropyl fluorosave fluoroscopy fluorotriopride fluorouracil flurpiridaz flush
+    flushing flussigkeit flutemetamol flutter fmap fmiso fmri focal focale focali foci focus focused foetal foetale
+    foetus foi foie fold folder foley foliculo folio follicle follicles follow followed following follows followup
+    followups fonction fonctionnel fonctionnelle font fontan fontanel foot for foramen foramenstenose foraminal
+    foraminali force forced forceps forearm forearms forefoot foreground forehead foreign forelimb forensic
+    formaldehyde formalin format formats formatted former formol formula fornix fortgeschritten forward forzada fosa
+    fossa foto fouchet found four fourd fourier fourth fov fovea foveal foyer foyers fp fplp fps fpz fractal fraction
+    fractional fractionation fractions fractura fracturas fracture fractures fragestellung fraktur frame frames framing
+    frank frattura fratture free freedom freehand freeze freezeit freezing frei freie fremdaufnahmen fremdbefund
+    fremdkoerper fremdkorper french frenulum freq frequency frequent fresolimumab frfse frisch frische frischen
+    frischer frisches frog from front frontal frontale frontalis fronto frozen frueh fruehphase fruh fruhphase fs fse
+    fsexl fspgr ft fu fuchs fuchsin fue fuer fuesse fuji fujifilm full fumeur function functional functions fundoscopy
+    fundus fungal funiculus fur further fused fusiform fusion fuss fusse fuzzy fwip fx fz ga gad gadavist gado
+    gadobenate gadobutrol gadodiamide gadofosveset gadolinio gadolinium gadopentetate gadoterate gadoteridol
+    gadoversetamide gadovist gadoxetate gads gain gait galactocele galactosyl galan galen gallbladder galle gallenblase
+    gallensteine gallenwege gallium gallocyanine gallstone gallstones galvanic gamba gambling gamma gammaknife ganglia
+    ganglio ganglion ganglionar ganglionnaire ganglionnaires ganglions ganglios gantry ganzbein ganzkoerper ganzkorper
+    gap gapped garnet gas gasping gastric gastrica gastrico gastritis gastro gastrocnemius gastroduodenal
+    gastrointestinal gastrostomy gate gated gatei gating gauche gaucher gauches gauge gauss gaussian gaze gbc gbm gbq
+    gcct gcl gctt gd gdo ge gebaermutter gebarmutter geen gefaess gefaesse gefass gefasse gefuehlsstoerung
+    gefuhlsstorung gegen gegenuber gegenueber gehirn gehoergang gehorgang gekippt gel gelenk gelenke gene general
+    generalized generation generationmode generationmodes generator generic genetic genicular geniculate genioglossus
+    genital genitalia genitourinary genou genoux genu geographic geometric geometrical geometry geriatric gering
+    geringe geringer geringgradig germanium gesamt gesamte gesamten geschwulst gesicht gestacion gestacional gestation
+    gestational gestaut gestern get geud gewebe gewicht gfr gg ggf ghiandola ghost ghosting ghz gi giant giemsa
+    ginecologica gingiva ginocchi ginocchia ginocchio gips girdle girl given gland glande glands glandula glandular
+    glans glare glass glatt glatte glaucoma glcm gleason gleich gleichbleibend glembatumumab glenoid gli glioblastom
+    glioblastoma glioma gliose gliosen global globe globes globulin globus glomerular glossokinetic glossopharingeus
+    glossopharyngeal glottis gls glu glucagon glucoheptonate glucose glucuronidase glue gluing glutamate glutamine
+    gluteal gluteus glycogen glycolysis gmellus go goiter goitre gold golgi golpe gomito gonad gonadal gonalgia
+    gonalgie gonarthrose gonflement goniolens good gout gps gq gqb gqn graaf gracilis grad grade graded gradient
+    gradientecho gradwarp graf graft gram grand grande grandy granular granuloma granulomas granulomatous graph graphic
+    graphics grappa grashey grasp graticule grave gravid gravidanza gravidica graviditat gravity gray grayscale gre
+    great greater grecho green greffe grele grey grid grip grips gris grise groesse groessenkonstant groin groove gros
+    gross grosse grossenkonstant grossesse grosshirn ground group grouped groups growth gtv gtvs guidance guide guided
+    guideline guidewire guiding gums gunshot gut gutartig gutter gv gvn gx gy gyn gynecologic gynecological
+    gynecologique gynecology gynecomastia gyral gyri gyrus ha haas habenular habitual habitus had haematom haemoptysen
+    haemorrhage haende hafnium haglund hair hairs half hallazgo hallazgos hallucis halo halogen hals halsschlagader
+    halsweichteile halswirbelsaeule halswirbelsaule hamartoma hamatom hamoptysen hanche hanches hand hande handgelenk
+    handgrip handler handling hands hanging hansel happy hard hardcopy hardening hardi hardware hardwareremoval harmony
+    harnblase harnleiter harnleiterstein harnstau harp hart harvesting has hashimoto hasta haste hasteir hasteirm
+    hastethick hat hatte haustra haut haute have having hay haziness hazy hbp hbv hbvd hc hcat hcl hcv hdp hdr head
+    headache headaches headcoil headfirst headframe headneck headrest heads healed healing healthcare healthy hearing
+    heart heartbeat heat heated heater heating heberden heel height heights held helical helicoidale helium helix hell
+    hello hemangioma hemangiomas hemangiopericytoma hematein hematemesis hematocrit hematology hematoma hematome
+    hematomes hematopoietic hematoxylin hematuria hemi hemidiaphragm hemifacial hemifield hemiparesis hemisferio
+    hemisferios hemisphere hemispheric hemispherical hemithorax hemo hemodynamic hemodynamics hemoglobin hemolymph
     hemoptisis hemoptysie hemoptysis hemorragia hemorragie hemorragique hemorrhage hemorrhagic hemostasis hemostatic
-    heparin hepatic hepatica hepatico hepatique hepatiques hepatisch hepatische hepatitis hepato hepatobiliary
-    hepatomegalie hepatomegaly her herd herde herdfoermig herdformig here hermaphrodite hernia hernias herniated
-    herniation hernie heroin hersenen hertz herz herzgroesse herzgrosse herzinfarkt herzinsuffizienz herzschatten
-    herzschrittmacher heterogene heterogenea heterogeneity heterogeneo heterogeneous heterogeneously heup heute hfl hfp
-    hfs hiatal hiatus hida hidronefrosis hier higado high higher highest highlighted highly highres hilaer hilaire
-    hilaires hilar hili hiliaere hiliar hiliare hiliares hilum hilus hindfoot hindlimb hinter hinweis hinweise
-    hinweisend hip hiperdensa hipodensa hippo hippocampal hippocampe hippocampes hippocampi hippocampus hips hires
-    hirescor hirn hirnblutung hirndruck hirnmetastasen hirnodem hirnoedem hirnstamm hirntumor hirschsprung his
-    histiocytoma histogram histoire histology histopathology historical history hitachi hiv hl hla hnc hoc hoch hochst
-    hoden hodgkin hodgkins hoechst hohe hold holder holders holding holds holmium hologic holter homatropine hombro
-    hombros home homme homogen homogene homogenea homogeneity homogeneo homogeneous honeycomb honeycombing hoofd
-    horizon horizontal hormone horn horos hounsfield hour hours housing how however hpgl hr hrct hrs hsg ht hta htn
-    hueft huefte hueften hueftep hueftgelenk hueftgelenkersatz hueso huesos huft hufte huften huftep huftgelenk
-    huftgelenkersatz human humerus humidity humor hunterian husten hwk hws hx hydration hydrocele hydrocephalus
-    hydrochloride hydrocholoride hydrocortisone hydrogen hydronephrose hydronephrosis hydrosalpinx hydroxide
-    hydroxyapatite hydroxydopamine hyoid hyper hyperband hypercholesterolemia hyperdens hyperdense hyperechogene
-    hyperechoic hyperemic hyperinflated hyperinflation hyperintense hyperintensity hyperkinesis hyperkinetic
-    hyperlipidemia hypermetabolic hyperopia hyperplasia hypersensitivity hypersignal hypertension hypertensive
-    hypertrophic hypertrophie hypertrophy hypervascular hyperventilation hypo hypochondriac hypodens hypodense
-    hypoechogene hypoechogenic hypoechoic hypogastric hypoglossal hypoglossus hypoglycemic hypointense hypointensity
-    hypokinesis hypoperfusion hypopharynx hypophyse hypophysenadenom hypoplasia hypoplastic hyposignal hypotension
-    hypotensive hypothenar hypovascular hysterectomy hysterosalpingogram hz i iabp iac iacs iauc iaucbn ica icc icd ich
-    icobrain icon icrp ict ictus icu id ideal identical identifiable identifica identifican identification identified
-    identifier identifiers identifying identity idioventricular idm idose idronefrosi ids iec if ignored ihm ihr ii iia
-    iib iii iiia iiib iiic iir il ilare ilari ild ileal ileitis ileo ileocecal ileocolic ileostomy ileum ileus iliac
-    iliaque iliaques ilio iliocostalis iliohypogastricus iliopsoas ilium ill illegible illumination illuminator
-    illustration ilm im ima image imaged imagen imagenes imager images imagify imaginary imaging imar img imgs
-    iminodiacetate immagine immagini immediately immersion immobile immobilization immunocompromised immunofluorescent
-    immunohistochemistry immunology immunomodulator immunotherapy impacted impaired impedance impingement implant
-    implantable implantation implantdisplaced implantiert implants implementation import imported importer importiert
-    impotence impresion impression impressions improved improvement imr imrt imt imv in inactive inadequate
-    inappropriate inbound inchange inchangee incidence incidences incident incidente incision incisional incisor
-    incisure incl inclination inclined include included includes including inclusion incompetence incomplete
-    inconsistent incontinence incoordination incorporated incorrect incorrectly increase increased increment
+    heparin hepatic hepatica hepatico hepatique hepatiques hepatisch hepatische hepatitis hepato hepatobiliar
+    hepatobiliary hepatomegalia hepatomegalie hepatomegaly her herd herde herdfoermig herdformig here hermaphrodite
+    hernia hernias herniated herniation hernie heroin hersenen hertz herz herzgroesse herzgrosse herzinfarkt
+    herzinsuffizienz herzschatten herzschrittmacher heterogene heterogenea heterogeneity heterogeneo heterogeneous
+    heterogeneously heup heute hfl hfp hfs hiatal hiatus hida hidronefrosis hier higado high higher highest highlighted
+    highly highres hilaer hilaire hilaires hilar hili hiliaere hiliar hiliare hiliares hilum hilus hindfoot hindlimb
+    hinter hinweis hinweise hinweisend hip hiperdensa hipodensa hipofisis hippo hippocampal hippocampe hippocampes
+    hippocampi hippocampus hips hires hirescor hirn hirnblutung hirndruck hirnmetastasen hirnodem hirnoedem hirnstamm
+    hirntumor hirschsprung his histiocytoma histogram histoire histology histopathology historical history hitachi hiv
+    hl hla hnc hoc hoch hochst hoden hodgkin hodgkins hoechst hohe hold holder holders holding holds holmium hologic
+    holter homatropine hombro hombros home homme homogen homogene homogenea homogeneity homogeneo homogeneous honeycomb
+    honeycombing hoofd horizon horizontal hormone horn horos hounsfield hour hours housing how however hpgl hr hrct hrs
+    hsg ht hta htn hueft huefte hueften hueftep hueftgelenk hueftgelenkersatz hueso huesos huft hufte huften huftep
+    huftgelenk huftgelenkersatz huftkopf human humerus humidity humor hunterian husten hwk hws hx hydration hydrocele
+    hydrocephalus hydrochloride hydrocholoride hydrocortisone hydrogen hydronephrose hydronephrosis hydrosalpinx
+    hydroxide hydroxyapatite hydroxydopamine hyoid hyper hyperband hypercholesterolemia hyperdens hyperdense
+    hyperechogene hyperechoic hyperemic hyperinflated hyperinflation hyperintense hyperintensity hyperkinesis
+    hyperkinetic hyperlipidemia hypermetabolic hyperopia hyperplasia hypersensitivity hypersignal hypertension
+    hypertensive hypertrophic hypertrophie hypertrophy hypervascular hyperventilation hypo hypochondriac hypodens
+    hypodense hypoechogene hypoechogenic hypoechoic hypogastric hypoglossal hypoglossus hypoglycemic hypointense
+    hypointensity hypokinesis hypoperfusion hypopharynx hypophyse hypophysenadenom hypoplasia hypoplastic hyposignal
+    hypotension hypotensive hypothenar hypovascular hysterectomy hysterosalpingogram hz i iabp iac iacs iauc iaucbn ica
+    icc icd ich icobrain icon icrp ict ictus icu id ideal identical identifiable identifica identifican identification
+    identified identifier identifiers identifying identity idioventricular idm idose idronefrosi ids iec if ignored ihm
+    ihr ii iia iib iii iiia iiib iiic iir il ilare ilari ild ileal ileitis ileo ileocecal ileocolic ileostomy ileum
+    ileus iliac iliaque iliaques ilio iliocostalis iliohypogastricus iliopsoas ilium ill illegible illumination
+    illuminator illustration ilm im ima image imaged imagen imagenes imager images imagify imaginary imaging imar img
+    imgs iminodiacetate immagine immagini immediat immediate immediately immersion immobile immobilization
+    immunocompromised immunofluorescent immunohistochemistry immunology immunomodulator immunotherapy impacted impaired
+    impedance impingement implant implantable implantation implantdisplaced implantiert implants implementation import
+    imported importer importiert impotence impresion impression impressions improved improvement imr imrt imt imv in
+    inactive inadequate inappropriate inbound inchange inchangee incidence incidences incident incidente incision
+    incisional incisor incisure incl inclination inclined include included includes including inclusion incompetence
+    incomplete inconsistent incontinence incoordination incorporated incorrect incorrectly increase increased increment
     incremental incubation independent indeterminate index indexed indicated indication indications indicator indices
     indicis indifferent indigo indikation indirect indistinct indium individual individually indocyanine indophenol
     induced inductance induration ineligible infant infarct infarction infarcts infarctus infarkt infarto infartos
@@ -402,230 +414,240 @@ WORDS = """
     instrument instrumental insufficiency insufficient insuffisance insula insulin insult insurance intact integral
     integrated integration intelligence intended intensifier intensities intensity intensiv intensive intensivstation
     intent inter intera interactive interatrial intercept intercostal intercostales interdigitating interest interface
-    interference interfering interferometric interferometry interferon interiliac interleaved interlobar interlobular
-    interlock intermediate intermedius intermittent intern internal international interne interno internus
+    interference interfering interferometric interferometry interferon interiliac interleaved interligne interlobar
+    interlobular interlock intermediate intermedius intermittent intern internal international interne interno internus
     interoperability interossei interpectoral interpolated interpolation interpolator interpretation interpreted
     interpreter interpsinales interquartile interrupted intersection interspinales interstitial intertragal interval
     intervals intervention interventional interventions intervento interventricular intervertebral intestin intestinal
-    intestinales intestine intestino intima intimal into intra intraarticular intraaxial intracardiac intracoronary
-    intracorpus intracranial intracutaneous intracystic intraductal intraepatiche intraepithelial intraglandular
-    intrahepatic intrahepatica intralobular intraluminal intramammary intramedullary intramural intramuscular
-    intraocular intraoperative intraparenchymal intraparotid intraperitoneal intrapulmonary intrathecal intratumor
-    intrauterine intravascular intravenoes intravenoeser intravenos intravenoser intravenoso intravenous
+    intestinale intestinales intestine intestino intima intimal into intra intraarticular intraaxial intracardiac
+    intracoronary intracorpus intracranial intracutaneous intracystic intraductal intraepatiche intraepithelial
+    intraglandular intrahepatic intrahepatica intralobular intraluminal intramammary intramedullary intramural
+    intramuscular intraocular intraoperative intraparenchymal intraparotid intraperitoneal intrapulmonary intrathecal
+    intratumor intrauterine intravascular intravenoes intravenoeser intravenos intravenoser intravenoso intravenous
     intraventricular intravoxel introitus intubated intubation intussusception inv invariata invariato invasion
     invasive inventoried inventory inverse inversion inversions invert inverted investigational involution involutional
     involved involvement inward inyeccion iodamide iode iodee iodees iodide iodinated iodine iodinemap iodipamide
     iodixanol iodized iodoalphionic iodobenzylguanidine iodocholesterol iodohippurate iodomethamate iodophenyl
     iodophthalein iodopyracet iofetamine ioflupane iohexol iol iomeron ion ionic ionizing iopamidol iopanoic
-    iophendylate iophenoxic iopromide iothalamate ioversol ioxaglate ioxilan ip ipa ipat ipatx ipl ipodate ipofisi
-    ipsilateral iq iqcine iqon ir irad irfse irfspgr iridium irig iris irm irmpr iron irradiated irradiation irregular
-    irregularities irreversible irrigation irritation is ischaemia ischaemic ischaemie ischamie ischemia ischemic
-    ischemie ischemique ischemiques ischiadicus ischium isg isherwood islander iso isocenter isocentric isodens
-    isodense isodose isoechoic isoelectric isointense isolated isolation isorhythmic isotope isotropic isotropical
-    isotropicvoxel isovelocity isovolumic isovoxel isovue isquemia isquemico issue issuer ist isthmus it italic itching
-    item items iterations iterative itinerary itr its itself itv iugr iv ivc ivim ivp ivu ivus ix iz izquierda
-    izquierdo ja jaehrig jaehrige jaehrigen jaehriger jahr jahre jahren jahrig jahrige jahrigen jahriger jambe janma
-    janmahasatian janus jaundice jaundiced jaw jawline je jedoch jejunostomy jejunum jenner jet jetzt jewelry jim jls
-    job joint jour jours jpeg judd judet jugulaire jugular junction junctional jurisdiction just justification juvenile
-    juxtaintestinal juxtaposed juxtarenal k kalk kanal kandel kann kaposi kardial kardiale karotis karzinom kasabach
-    katheter kaye kbq keep kehlkopf keilbein kein keine keinem keinen keiner keinerlei kelche kenacid kep keratoconus
-    keratolytic keratometer keratometric keratometry keratoscope keratosis kerley kerma kernel kev kevlar key keyhole
-    keyword keywords kg khz kidney kidneys kiefer kienbock kill kilovolt kind kinetic kinking kiq kite klammer klammern
-    klappe klappenersatz kleine kleinen kleiner kleines kleinhirn klinisch klinische km kmgabe kn knee kneeling knees
-    knie knieendoprothese kniegelenk knietep knob knochel knochen knochenfenster knochenmark knoechel knorpel known
-    kodak koerper kollaps kollektion kolonkarzinom kombi komplettruptur komplikationslos konica konkrement konkremente
-    konsil konsolidierung konstant konstante kontrast kontrastiert kontrastierung kontrastmittel kontrastmittelgabe
-    kontrastmittels kontrolle kooperation kopf kopfschmerzen kor koronar koronarangiographie koronare korper kovacs kpa
-    krampfanfall kranial kreuz kreuzband krukenberg krypton kscore ksense ktrans kub kuchendorf kupffer kurtosis
-    kurzbauer kurze kutta kv kvp kvs kvue kyste kystes la lab label labeled labeling labelmap labels labia labii labium
-    laboratory labral labrum lac laceration lacmoid lacrimal lactam lactate lactated lactating lactation lactational
-    lacunar lad laden laehmung laenge laengs laesion laesionen lage lagekontrolle lagerung lagrangian lahmung lambda
-    lamina laminated laminectomy lamp landmark lange langerhans langs language lao laparoscopy lapine large
-    largeintestine larger largest laringis laryngeal larynx las lasek laser lasik lasion lasionen lasix last lat latae
-    late later lateral laterale lateralis laterality laterally laterals lateralventricle latero latissimus latitude
-    lauenstein launstein lava lax layer layering layout lbbb lbm lbw lca lcad lcc lcl lcx ld ldl ldr le lead leading
-    leads leaf leaflet leaflets leak leakage lean learning least leaves leber leberherd leberherde lebermetastasen
-    leberparenchym lebervenen leberzirrhose left leftatrium leftmost leftventricle leg legamenti legamento legamentosa
-    leger legere legs leicht leichte leichter leiomyoma leiomyosarcoma leiste lendenwirbelsaeule lendenwirbelsaule
-    length lengths lens lenses lensometry lenticular les lesao lesion lesione lesiones lesioni lesions less lesser
-    letto letzte leucofuchsin leukaemie leukamie leukemia leukemic leukoaraiosis leur levator levatores leve level
-    levels lever levovist lexiscan lfov lge li library libre license lid lidocaine lidofenin lie liegen liegend
-    liegende liegender lieve life ligament ligamentaire ligamento ligamentos ligaments ligamentum light lights
-    lightspeed ligne like likely lima limb limbic limbus limit limited limiti limiting limits linac lincomycin line
-    linea linear linearity liner lines linezolid linfoadenopatie linfoma linfonodale linfonodali linfonodi linfonodo
-    lingua linguae lingual linke linken linker linkes links linksseitenlage linsen lip lipid lipidic lipoma lipomas
-    lipopolysaccharide liposarcoma liquid liquido liquids liquor lirads lisfranc lissamine list lit lithiase lithiases
-    lithiasique lithotomy litiasi litiasico litiasis litigation little liver ll llq lm lma lmca lml lmlo lmp lms ln lo
-    lobar lobe lobes lobular lobulated lobulations lobule lobulo lobulos loc local localiser localization localized
-    localizer localizing located location locations locator lock lockerung loculated locz log logging login logout loh
-    lok lokalisation lombaire lombaires lombalgia lombalgie lombare lombo lombosacrale long longen longi longissimus
-    longitude longitudinal longitudinally longum longus longuss lookat lookup loop loosening lopsided lordotic loro los
-    loss losses lossless lossy lost lot low lowdose lower lowest lown lowres lph lpv lr lsdi lspine lsspine lt
-    lubricant lucencies lucency lucent luft luftanhalten luftnot lui lumbales lumbalgia lumbalis lumbar lumbares
-    lumbarspine lumbo lumborum lumbosacra lumbosacral lumbosacralis lumbosacro lumbricales lumen lumina luminal
-    luminance lump lumpectomy lunbricales lung lunge lungen lungenembolie lungenfenster lungenkarzinom lungenrundherd
-    lungplus lungrads lungs lupus luq lussazione lut lutetium luxacion luxation luxol lv lvc lvedv lvef lvesv lvf lvot
-    lvs lwh lwk lws lympathic lymph lymphadenopathie lymphadenopathy lymphangioma lymphatic lymphknoten lymphogram
-    lymphoid lymphom lymphoma lysergic lysophosphatidylcholine lytic ma maa mab mac machine machoire macizo
+    iophendylate iophenoxic iopromide iothalamate ioversol ioxaglate ioxilan ip ipa ipat ipatx ipl ipodate ipofisario
+    ipofisi ipsilateral iq iqcine iqon ir irad irfse irfspgr iridium irig iris irm irmpr iron irradiated irradiation
+    irregular irregularities irregulier irreguliere irreversible irrigation irritation is ischaemia ischaemic ischaemie
+    ischamie ischemia ischemic ischemie ischemique ischemiques ischiadicus ischium isg isherwood islander iso isocenter
+    isocentric isodens isodense isodose isoechoic isoelectric isointense isolated isolation isorhythmic isotope
+    isotropic isotropical isotropicvoxel isovelocity isovolumic isovoxel isovue isquemia isquemico issue issuer ist
+    isthme isthmus it italic itching item items iterations iterative itinerary itr its itself itv iugr iv ivc ivim ivp
+    ivu ivus ix iz izquierda izquierdo ja jaehrig jaehrige jaehrigen jaehriger jahr jahre jahren jahrig jahrige
+    jahrigen jahriger jambe janma janmahasatian janus jaundice jaundiced jaw jawline je jedoch jejunostomy jejunum
+    jenner jet jetzt jewelry jim jls job joint jonction jour jours jpeg judd judet jugulaire jugular junction
+    junctional jurisdiction just justification juvenile juxtaintestinal juxtaposed juxtarenal k kahnbein kalk kanal
+    kandel kann kaposi kardial kardiale karotis karzinom kasabach katheter kaye kbq keep kehlkopf keilbein kein keine
+    keinem keinen keiner keinerlei kelche kenacid kep keratoconus keratolytic keratometer keratometric keratometry
+    keratoscope keratosis kerley kerma kernel kev kevlar key keyhole keyword keywords kg khz kidney kidneys kiefer
+    kiefergelenk kiefergelenke kienbock kill kilovolt kind kinetic kinking kiq kite klammer klammern klappe
+    klappenersatz kleine kleinen kleiner kleines kleinhirn klinisch klinische klopfschmerz km kmgabe kn knee kneeling
+    knees knie knieendoprothese kniegelenk knietep knob knochel knochen knochenfenster knochenmark knoechel knorpel
+    known kodak koerper kollaps kollektion kolonkarzinom kombi komplettruptur komplikationslos konica konkrement
+    konkremente konsil konsolidierung konstant konstante kontrast kontrastiert kontrastierung kontrastmittel
+    kontrastmittelgabe kontrastmittels kontrolle kooperation kopf kopfschmerzen kor koronar koronarangiographie
+    koronare korper kpa krampfanfall kranial kreuz kreuzband kreuzbein krukenberg krypton kscore ksense ktrans kub
+    kuchendorf kupffer kurtosis kurzbauer kurze kutta kv kvp kvs kvue kyste kystes la lab label labeled labeling
+    labelmap labels labia labii labium laboratory labral labrum lac laceration lacmoid lacrimal lactam lactate lactated
+    lactating lactation lactational lacunar lad laden laehmung laenge laengs laesion laesionen lage lagekontrolle
+    lagerung lagrangian lahmung lambda lamina laminated laminectomy lamp landmark lange langerhans langs language lao
+    laparoscopy lapine large largeintestine larger largest laringis laryngeal larynx las lasek laser lasik lasion
+    lasionen lasix last lat latae late later lateral laterale lateralis laterality laterally laterals lateralventricle
+    latero latissimus latitude lauenstein launstein lava lax layer layering layout lbbb lbm lbw lca lcad lcc lcl lcx ld
+    ldl ldr le lead leading leads leaf leaflet leaflets leak leakage lean learning least leaves leber leberherd
+    leberherde lebermetastasen lebermetastasierung leberparenchym lebervenen leberzirrhose left leftatrium leftmost
+    leftventricle leg legamenti legamento legamentosa leger legere legs leicht leichte leichter leiomyoma
+    leiomyosarcoma leiste lendenwirbelsaeule lendenwirbelsaule length lengths lens lenses lensometry lenticular les
+    lesao lesion lesione lesiones lesioni lesions less lesser letto letzte leucofuchsin leukaemie leukamie leukemia
+    leukemic leukoaraiosis leur levator levatores leve level levels lever levovist lexiscan lfov lge li library libre
+    libres license lid lidocaine lidofenin lie liegen liegend liegende liegender lieve life ligament ligamentaire
+    ligamento ligamentos ligaments ligamentum light lights lightspeed ligne like likely lima limb limbic limbus limit
+    limited limiti limiting limits linac lincomycin line linea linear linearity liner lines linezolid linfoadenopatie
+    linfogammagrafia linfoma linfonodale linfonodali linfonodi linfonodo lingua linguae lingual linke linken linker
+    linkes links linksseitenlage linsen lip lipid lipidic lipoma lipomas lipopolysaccharide liposarcoma liquid
+    liquidien liquidienne liquidiens liquido liquids liquor lirads lisfranc lissamine list lit lithiase lithiases
+    lithiasique lithotomy litiasi litiasico litiasis litigation little liver lk lks ll llq lm lma lmca lml lmlo lmp lms
+    ln lo lobar lobe lobes lobular lobulated lobulations lobule lobulo lobulos loc local localiser localization
+    localized localizer localizing located location locations locator lock lockerung loculated locz log logging login
+    logout loh lok lokalisation lombaire lombaires lombalgia lombalgie lombare lombo lombosacrale long longen longi
+    longissimus longitude longitudinal longitudinally longum longus longuss lookat lookup loop loosening lopsided
+    lordotic loro los loss losses lossless lossy lost lot low lowdose lower lowest lown lowres lph lpv lr lsdi lspine
+    lsspine lt lubricant lucencies lucency lucent luft luftanhalten luftnot lui lumbales lumbalgia lumbalis lumbar
+    lumbares lumbarspine lumbo lumborum lumbosacra lumbosacral lumbosacralis lumbosacras lumbosacro lumbricales lumen
+    lumina luminal luminance lump lumpectomy lunbricales lung lunge lungen lungenembolie lungenfenster lungenkarzinom
+    lungenrundherd lungplus lungrads lungs lupus luq lussazione lut lutetium luxacion luxation luxol lv lvc lvedv lvef
+    lvesv lvf lvot lvs lwh lwk lws lympathic lymph lymphadenopathie lymphadenopathy lymphangioma lymphatic lymphknoten
+    lymphogram lymphoid lymphom lymphoma lysergic lysophosphatidylcholine lytic ma maa mab mac machine machoire macizo
     macrocalcifications macrolide macula macular made maennlich mag magen magenkarzinom magensonde magimages magn magna
     magnesium magnet magnetic magnetization magnetom magnevist magnification magnify magnitude magnum magnus main mains
     maintained maintenance mais major majorum majus make maker malabsorption malachite maladie malaise malattia male
-    malformation malformations maligna malignancy malignant maligne maligno malin malleolar malunion mama mamaria mamas
-    mamma mammae mammaire mammaires mammakarzinom mammaria mammario mammary mammella mammo mammografia mammogram
-    mammograms mammographic mammographie mammography mammoplasty mamografia man management mandatory mandible mandibola
-    mandibula mandibular mandibularis maneuver mangafodipir manganese manguito mani manifest manifold manipulated
-    manipulation mann mannlich mano manoeuvre manometer manos manual manually manubrium manufacture manufactured
-    manufacturer manufacturing many map mapit mapped mapping maps mar marcumar mareo marfan margetuximab margin
-    marginal marginated margins marijuana mark marked markedly marker markers marking marklagerlaesionen
-    marklagerlasionen marrow martius mas masa mascella mash mask masking mason mass massa massage masse masses masseter
-    mastectomy masticatores mastoid mastoiditis mastopathy match matches matching mater material materialentfernung
-    materials materiel maternal mating matrix matter max maxilla maxillaire maxillaris maxillary maximal maximum
-    maximus may mayor mazor mb mbbold mbep mbh mbhaste mbq mc mca mcc mcfee mcg mci mcl mcrib mct mdc mdcm mddw mde
-    mdixon mdixonquant mdp mdrd me mea mean meaning meas measipat measurable measure measured measurement measurements
-    measures measuring meatus mebrofenin mechanical mechanism mechanisms medi media medial mediale medialis medially
-    median mediana mediane mediani medianus mediastin mediastinal mediastinale mediastinales mediastinici mediastinico
-    mediastino mediastinum medic medical medication medications medicine medikation medio mediolateral medium medius
-    medronate medula medular medulla medullaire medullary meet meets mega megabecquerel megaelectronvolt megavolt
-    meglumine mehr mehranreicherung mehranreicherungen mehrere mehrfach melanin melanom melanoma melanomas meldola
-    melena mellitus member members membrane membranous membre membres membri meme memory memprage mems men menetrier
-    meniere menieres meningeom meninges meningioma meniscal meniscale menisco meniscos meniscus meniskus meniskusriss
-    menisque menopausal menopause menor menos menstrual menstruation mental mentalis mercaptoacetyl merchant mercuric
-    mercury merge meridional mes mescaline mesenteric mesenterio mesenterique mesentery meses mesh mesocardia mesopic
-    mesothelioma mesothelium mespiperone message messung mesurant mesure met meta metabolic metabolically metabolite
-    metacarpal metacarpus metadata metal metallentfernung metanil metaphyse metaplasia metastase metastasen metastases
-    metastasi metastasico metastasis metastatic metastatique metastatiques metatarse metatarsus meter metering meterset
-    metersets methadone methanol methionine methlyphenidate method methode methodology methods methyl methylene
+    malformation malformations maligna malignancy malignant maligne malignen maligner maligno malin malleolar malunion
+    mama mamaria mamas mamma mammae mammaire mammaires mammakarzinom mammaria mammario mammary mammella mammo
+    mammografia mammogram mammograms mammographic mammographie mammography mammoplasty mamografia man management
+    mandatory mandible mandibola mandibula mandibulaire mandibular mandibularis mandibule maneuver mangafodipir
+    manganese manguito mani manifest manifold manipulated manipulation mann mannlich mano manoeuvre manometer manos
+    manual manually manubrium manufacture manufactured manufacturer manufacturing many map mapit mapped mapping maps
+    mar marcumar mareo marfan margetuximab margin marginal marginated margins marijuana mark marked markedly marker
+    markers marking marklagerlaesionen marklagerlasionen marrow martius mas masa mascella mash mask masking mason mass
+    massa massage masse masses masseter massiccio mastectomy masticatores mastoid mastoide mastoides mastoidi
+    mastoiditis mastopathy match matches matching mater material materialentfernung materials materiel maternal mating
+    matrix matter max maxilla maxillaire maxillaris maxillary maximal maximum maximus may mayor mazor mb mbbold mbep
+    mbh mbhaste mbq mc mca mcc mcfee mcg mci mcl mcrib mct mdc mdcm mddw mde mdixon mdixonquant mdp mdrd me mea mean
+    meaning meas measipat measurable measure measured measurement measurements measures measuring meatus mebrofenin
+    mechanical mechanism mechanisms medi media medial mediale medialis medially median mediana mediane mediani medianus
+    mediastin mediastinal mediastinale mediastinales mediastinici mediastinico mediastino mediastinum medic medical
+    medication medications medicine medikation medio mediolateral medium medius medronate medula medular medulla
+    medullaire medullary meet meets mega megabecquerel megaelectronvolt megavolt meglumine mehr mehranreicherung
+    mehranreicherungen mehrere mehrfach mehrphasig melanin melanom melanoma melanomas meldola melena mellitus member
+    members membrane membranous membre membres membri meme memoire memory memprage mems men menetrier meniere menieres
+    meningeom meninges meningioma meniscal meniscale menisco meniscos meniscus meniskus meniskusriss menisque
+    menopausal menopause menor menos menstrual menstruation mental mentalis mercaptoacetyl merchant mercuric mercury
+    merge meridional mes mescaline mesenterial mesenteriale mesenterialen mesenteric mesenterio mesenterique mesentery
+    meses mesh mesocardia mesopic mesothelioma mesothelium mespiperone message messung mesurant mesure mesuree met meta
+    metabolic metabolically metabolite metacarpal metacarpe metacarpiano metacarpus metadata metal metallentfernung
+    metanil metaphyse metaplasia metastase metastasen metastases metastasi metastasico metastasierung metastasis
+    metastatic metastatique metastatiques metatarse metatarsiano metatarso metatarsus meter metering meterset metersets
+    methadone methanol methionine methlyphenidate method methode methodology methods methyl methylene
     methylpentadecanoic methylprednisolone methyltryptophan metric metrizamide metrizoate metronidazole mets mev mezzi
     mezzo mffe mg mgy mhz mi mibg mibi micro microaggregated microangiopathy microarray microbiology microbubbles
     microcalcifications microclip microcysts microdissection microdosimetric microglandular microlobulated micrometer
     micromole micronodule micronodules microscope microscopy microspheres microwave mid midazolam midbrain midcolic
     middle midlayer midline midlung midollare midollo midthigh midventricular mieloma miembro miembros mientras might
-    migrated migration mikroangiopathie milchglas milchglastrubung milchglastruebung mild mildly miliary military milk
-    millicurie milligrams milliliter millimeter millimoles milling millisecond millitesla milt milz milza milzgroesse
-    milzgrosse milzruptur mim mime min minderanreicherung mindray mineral minimal minimi minimize minimo minimum
-    minimus minip minolta minor minora mins minus minute minuten minutes mip mipimages mips mipsw mirada mirata mird
-    mirdose mirizzi mirroring mismo missing misuse mit mitgebracht mitral mitte mittel mittelfuss mittelhand
-    mittellappen mittellinie mittellinienverlagerung mittlere mix mixed mk ml mlc mline mlo mm mmhg mmode mmol mobile
-    mobitz moco mod modalities modality mode model modeling models moderada moderado moderate moderately moderato
-    modere moderee modifiable modification modifications modified modifier modifiers modifying modulated modulation
-    modulator modulators moebius moelle mogamulizumab moins moire mois mol molar mold mole molecular molli molybdenum
-    moment monaco monat monate monaten monitor monitored monitoring mono monoblock monochrome monoclonal monoe
-    monoenergetic monomorphic monophasic monoplus monopole monoxide montage monte month monthly months moore moran
-    morbus more morfologia morfologica morfologico morgen morgue morphine morphological morphologically morphology
-    mortice mortise mos mosaic mosfet most motif motion motor motorized motsa mottled mount mounting mouse mouth move
-    moveable moved movement movements movie moving moya moyamoya moyen mp mpa mpage mpgr mph mpps mpr mprage mprcor
-    mprnorm mprr mprs mprsag mprtra mpvr mr mra mrac mrcp mrct mrdr mri mrm mrt mrv ms msense mst msv mtt mtv mu much
-    mucicarmine mucinous mucocutaneous mucosa mucosal muestra muestran muga multi multiband multidetector multiecho
-    multifase multifidii multifocal multihance multinuclear multiparametric multiplanar multiple multiplet multiplex
-    multiplexed multipli multiplication multiplicity multiplier multisequence multishot multispectral multivane
-    multiview muneca munon mural murine murmur muscle muscles muscolo muscular musculi musculo musculocutaneus
-    musculoesqueletico musculoskeletal musculus musculustriceps muskel muslo must mustard mutation muy mv mva mvc mvct
-    mvista mvxd mvxdfs mwa mx mycobacterial mycotic mydriatic myelin myelogram myelography myelom myeloma myelon
-    myeloperoxidase mylohyoideus myo myocardial myocarditis myocardium myoclonic myoclonus myofibroblastoma myogenic
-    myokymia myokymic myome myomes myopia myositis myotonic na naa nabh nac nach nachbefundung nachkontrolle nachtrag
-    nachweis nachweisbar nacken nada nadir naegel naeotom naf nafl nafld nagel nail nailing names namespace
-    nanocolloidal nap naphthalene naphthol narcotic nariz narkose narrative narrow narrowed narrowing nasal nasalbone
-    nascet nase nasen nasennebenhoehlen nasennebenhohlen nash nasi nasion naso nasolabial nasopharyngeal nasopharynx
-    nativ native natural nausea nauseas nav navi navicular navigated navigation navigator navs nb ncct nd ndc ne near
-    nearline nearly neben nebenniere nebennieren neck neckchest neckchestabdomen neckchestabdpelv necrosis necrotic
+    migraine migrated migration mikroangiopathie milchglas milchglastrubung milchglastruebung mild mildly miliary
+    military milk millicurie milligrams milliliter millimeter millimoles milling millisecond millitesla milt milz milza
+    milzgroesse milzgrosse milzruptur mim mime min minderanreicherung mindray mineral minimal minimi minimize minimo
+    minimum minimus minip minolta minor minora mins minus minute minuten minutes miocardica mioma miomas mip mipimages
+    mips mipsw mirada mirata mird mirdose mirizzi mirroring mise mismo missing misuse mit mitgebracht mitral mitte
+    mittel mittelfuss mittelfussknochen mittelhand mittellappen mittellinie mittellinienverlagerung mittlere mix mixed
+    mk ml mlc mline mlo mm mmhg mmode mmol mobile mobitz moco mod modalities modality mode model modeling models
+    moderada moderado moderate moderately moderato modere moderee modifiable modification modifications modified
+    modifier modifiers modifying modulated modulation modulator modulators moebius moelle mogamulizumab moins moire
+    mois mol molar mold mole molecular molle molles molli molybdenum moment monaco monat monate monaten monitor
+    monitored monitoring mono monoblock monochrome monoclonal monoe monoenergetic monomorphic monophasic monoplus
+    monopole monoxide montage monte month monthly months moore morbus more morfologia morfologica morfologico morgen
+    morgue morphine morphological morphologically morphology mortice mortise mos mosaic mosfet most moteur motif motion
+    motor motorized motsa mottled mou mount mounting mous mouse mouth move moveable moved movement movements movie
+    moving moya moyamoya moyen mp mpa mpage mpgr mph mpps mpr mprage mprcor mprnorm mprr mprs mprsag mprtra mpvr mr mra
+    mrac mrcp mrct mrdr mri mrm mrt mrv ms msense mst msv mtt mtv mu much mucicarmine mucinous mucocutaneous mucosa
+    mucosal muestra muestran muga multi multiband multidetector multiecho multifase multifidii multifocal multihance
+    multinuclear multiparametric multiplanar multiple multiplet multiplex multiplexed multipli multiplication
+    multiplicity multiplier multisequence multishot multispectral multivane multiview muneca munon mural murine murmur
+    muscle muscles muscolo muscular musculi musculo musculocutaneus musculoesqueletico musculoskeletal musculus
+    musculustriceps muskel muslo must mustard mutation muy mv mva mvc mvct mvista mvxd mvxdfs mwa mx mycobacterial
+    mycotic mydriatic myelin myelogram myelography myelom myeloma myelon myeloperoxidase mylohyoideus myo myocardial
+    myocarditis myocardium myoclonic myoclonus myofibroblastoma myogenic myokymia myokymic myome myomes myopia myositis
+    myotonic na naa nabh nac nach nachbefundung nachkontrolle nachtrag nachweis nachweisbar nacken nada nadir naegel
+    naeotom naf nafl nafld nagel nail nailing names namespace nanocolloidal nap naphthalene naphthol narcotic nariz
+    narkose narrative narrow narrowed narrowing nasal nasalbone nasales nascet nase nasen nasennebenhoehlen
+    nasennebenhohlen nash nasi nasion naso nasolabial nasopharyngeal nasopharynx nativ native natural nausea nauseas
+    nav navi navicular navigated navigation navigator navs nb ncct nd ndc ne near nearline nearly neben nebenniere
+    nebennieren nebenschilddruese nebenschilddruse neck neckchest neckchestabdomen neckchestabdpelv necrosis necrotic
     need needed needle needles needs neer neg negative negatives nehb nei neighborhood neighbourhood neighbouring nein
     neither nek nel nella nelle nema neo neoaortic neointima neointimal neonatal neonate neoplasia neoplasm neoplastico
     nephrectomy nephrographic nephrology nephrostogram nephrostomy nerf nerv nerve nerves nerveview nerveviewing nervi
     nervio nervo nervous nervus net network neu neue neuer neugeborenes neumonia neumotorax neur neuro neurocranium
     neuroectodermal neuroendocrine neurofibroma neurofibromatosis neuroforamen neuroforamina neuroforaminal
-    neurohypophysis neuroimaging neurokranium neurology neuroma neuromuscular neurophysiology neuroquant
-    neuroradiologic neuroradiology neuroreader neurosurgery neurovascular neutered neutral neutropenia neutropenic
-    neutrophil never new newborn nex next nez ngldm ngt ngtdm ni nicht nichts nickel nier niere nieren nierenarterien
-    nierenbecken nierenbeckenkelchsystem nierenstein nierensteine nierenzellkarzinom niet nifedipine nifene nifti night
-    nigra nigrosine nil nile ninth niobium nipple nitrate nitrazine nitrogen nitroglycerin nkda nm nmb nnh no noch
-    nocturnal nodal noddi node nodes nodis nodulaer nodulaire nodulaires nodular nodularity nodule nodules noduli
-    nodulo nodulos nofilter nogad noise noisy nomarski nomenclature nominal nomoco non nonalcoholic nonaugmented
-    noncalcified noncalcium noncardiac noncerebral noncompaction noncompressible nonconforming noncontact nondilated
-    nondisplaced none nonenhanced nonenhancing nongated nonidentifying noninflamed nonionic nonobstructing
-    nonparenchymal nonparoxysmal nonspecific nonstress nonsustained nontarget nontender nontraumatic nonuniformity
-    nonunion nonviable nor nordic norm norma normal normale normales normalgross normalised normality normalization
-    normalized normals normative normaux north nos nose not nota notaufnahme note noted notes notfall notfallmaessig
-    notfallmaessige notfallmassig notfallmassige nothing notification notion noto nourrisson nous nouveau nouvelle now
-    npo ns nsa nsaid nt ntp nuchal nuchtern nuclear nucleus nuechtern nuevo nulling nulliparous num number numbers
-    numbness numerator numeric numerical numerous nun nuovo nuque nur nurbs nursing nutrition nyha nystagmoid nz o oar
-    oasis ob oben oberarm oberbauch obere oberen oberer oberes oberflache oberflaeche oberlappen oberschenkel obesity
-    obinituzimab object objective objectives objects obl obli oblicua oblicuo obliqua oblique obliquus obliterated
-    obscured obscures obscuring observa observan observation observations observed observer obstetric obstetrica
-    obstetrical obstetricale obstetrics obstruccion obstructed obstructing obstruction obstructive obtained obturator
-    obturatorius ocaratuzumab occhio occipital occipitofrontalis occluded occlusal occlusif occlusion occlusione
-    occlusive occult occupancy occupation occupational occurred occurrence oct octreoscan octreotide ocular oculi
-    oculomotor oculomotorius od odem oder odontoid oecf oedem oedema oedeme oeil oesophagus oeuf of off offcenter offen
-    offending office offline offset offsets ogni oh ohne ohr ohren oido oil oils oiq ojo ojos ol old olea oled oleic
-    olfactory oligemia oligohydramnios olinda om omar omental omentum omero omission omitted omnipaque omniscan on once
-    oncologic oncology onderbeen onderzoek one ongoing online only onset onto oo oog ooi ook oop oozing op opacidad
-    opacification opacified opacita opacite opacites opacities opacity opaque open opening openings opens operada
-    operado operata operating operation operational operations operative operato operatoire operators opere operee
-    operiert operiertem ophtalmicus ophthalmic ophthalmology ophthalmoscope ophthalmoscopy opiate opinion opl opp
-    opponens opposed opposite opt optic optical opticus optima optimization optimized option optional options optiray
-    optison optometry optotype or ora oral orange orbicularis orbit orbita orbital orbitalis orbite orbitoparietal
-    orbits orcein order ordered ordering orecchio oreille oreilles organ organe organization organizational organized
-    organo orian orientation oriented orif orifice origin original originality originating originator orion oris
-    oronary oropharyngeal oropharynx orthogonal orthopedic os osc osea osem oseo osg osgood osirix osl osld osmium
-    osmolality osmolarity osmosis oss ossa ossaer ossaere ossaerer ossar ossare ossarer osseous osseuse osseux ossicles
-    ossification osso osteoarthritis osteochondral osteochondrose osteomyelitis osteonecrosis osteophyte osteoporosis
-    osteosarcoma osteosintesis osteosynthese ostetrica ostium other otherwise otitis otorhinolaryngology otra otras
-    otro otros ou our out outer outflow outlet outlets outline outpatient outphase outphased output outside outward ov
-    ovaio ovaire oval ovale ovalis ovar ovarian ovarien ovarienne ovariens ovaries ovario ovary over overall overdose
-    overflow overlap overlapping overlaps overlay overlays overlying overread overridden override overriding
-    oversampling overview ovoid ovulation ow own oxide oxidronate oximetry oxygen oxygenation oxyquinoline oxytocic oz
-    pa pacd pace paced pacemaker pacer paciente pacific pacing pack package pad padded padding paddle paediatric page
-    paget pain painful paintings pair pairs palatal palate palatine palatoglossal pale palette palladium palliative
-    pallidus pallor palm palmar palmares palmaris palmitate palpable palpated palpation palpitations palsy pamphlet pan
-    pancoast pancreas pancreatic pancreatico pancreaticoduodenal pancreaticosplenic pancreatique pancreatite
-    pancreatitis panitumumab pankreaskarzinom pankreatitis panoramic panorex panview pap papaverine paper papillary
-    papilloma papillomas papillomatosis par para paraaortic paracentral paracervical paracoronal paracoronar
-    paraesophageal paraffin paraformaldehyde parallel parallelepiped paralysis paralytic paramammary parameter
-    parameters parametrial parametric paranasal paraproteinemia pararectal parasagittal paraspinal parasternal
-    parasystole parathyroid parathyroids paratracheal paravaginal paravesicular parcial pared parenchima parenchimale
-    parenchimali parenchym parenchyma parenchymal parenchymateuse parenchymateux parenchyme parenquima parenquimatosa
-    parent parenteral paresis paresthesia parete parietal parieto parietoacanthial parkinson parkinsonian parkinsons
-    paroi parotid paroxsysmal paroxysmal pars part partes partial partially participant participation particle
-    particles particulate party pas pasl pass passes passive pastern patella patellar patellasehne patency patent
-    paternal path pathologic pathology paths pathway patient patiente patienten patientin patientprotocol patients
-    patlak patologica patologicas patologico patologicos pattern pause paziente pc pca pcam pcasl pcd pci pcl pcom pct
-    pd pda pdf pdff pdt pdw pe peak peau pectineus pectoral pectoralis pectoris ped pediatric pedicle pedis peds
-    peduncle pedunculated peeling peer peg pegdinetanib pel pellet pellucidum pelvi pelviana pelvic pelvica pelvico
-    pelvien pelvienne pelvine pelvis pen pendetide penetration penicillin penis pentetate pentetreotide penumbra pepper
-    per perceived percent percentage percentile percist percutaneous perf perfluorocarbon perforating perforation
-    perforator perforators performance performed performers performing perfusion perfusione perfusionmaps perfusions
-    peri perianal pericardial pericardiophrenic pericarditis pericardium pericholecystic perigastric perihilar
-    perilesional perimeter perineal perineum period periodic perioral periosteal perip peripancreatic peripapillary
-    periph peripheral peritioneum peritoine peritoneal peritoneum perivascular periventricular permanent permethrin
-    pero peroneal peroneus peroxidase perpendicular persistance persistant persistante persistence persistent person
-    personal personnel perspective perte pertechnetate perthes pertinent pesate pet petct petit petite petits petmr
-    petra petrous petto peu peyronie pfa pfanne pfo pfortader pg ph pha phaimages phakic phalanx phantom pharmacologic
-    pharmacological pharyngeal pharyngotympanic pharynx phase phasecontrast phased phasen phases phasic phencyclidine
-    phentolamine phenylephrine philips philtrum phlebosclerosis phlegmone phloxin phonation phonocardiogram
-    phonocardiographic phosphatase phosphate phosphor phosphorus phosphotungstic photo photoacoustic photodriving
-    photodynamic photogrammetric photographic photography photometric photomicrography photomyogenic photon
-    photoparadoxysmal photopenic photopic photoreceptors phototimer phrenic phrenicus phyllodes physical physicist
-    physics physiologic physiological physiotherapy phytate pi pia picc picric pie pieces pied piede piedi pieds pierna
-    pies piezocomposite piflufolastat piggyback pigmentation pilot pin pinatuzumab pincement pineal pinhole pink pinna
-    pinning pioneer pip pipe pipeline pirads piriformis pisa pit pitch pitu pituitary piu pixel pixelated pixels pk
-    placa placca placed placement placenta placental placer placing plain plan planar plane planes planimetry planned
-    planning planta plantae plantar plantares plantaris plantodorsal plaqu plaque plaques plaqus plasma plasmacytoma
-    plasmozytom plastic plate plateau platillos platinum platte platysma plax playback pld please pleomorphic pleonemia
-    pleura pleuraerguss pleural pleurale pleurales pleurarguss pleurici pleurico plexus plus plv pm pn
-    pneumomediastinum pneumonia pneumonie pneumonisch pneumonische pneumonisches pneumonitis pneumopathie pneumothorax
-    pneumotorace pnx po poco pod poi poids poignet point pointer pointers pointes points poiseuille polar polarimeter
-    polarity polarization polarizing polatuzumab policy pollicis polmonare polmonari polmone polmoni polmonite pols
-    polso polycystic polygonal polyhydramnios polyline polymer polymorphic polyp polypoid polyps polytrauma
-    polyurethane polyvinylpyrrolidone pon ponceau ponction pons pontamine pool poor poorly pop popcorn popliteal
-    popliteus population por port portable portables portacath portal portale portalvenoes portalvenos portalvenous
-    portatil portion portosystemic pos posdisp posible position positioned positioner positioning positions positive
-    positives positron possible possibly post postauricular postaxial postcontrast postductal posterieur posterior
+    neurohypophysis neuroimaging neurokranium neurologique neurologiques neurology neuroma neuromuscular
+    neurophysiology neuroquant neuroradiologic neuroradiology neuroreader neurosurgery neurovascular neutered neutral
+    neutropenia neutropenic neutrophil never nevralgie new newborn nex next nez ngldm ngt ngtdm ni nicht nichts nickel
+    nier niere nieren nierenarterien nierenbecken nierenbeckenkelchsystem nierenstein nierensteine nierenzellkarzinom
+    niet nifedipine nifene nifti night nigra nigrosine nil nile ninth niobium nipple nitrate nitrazine nitrogen
+    nitroglycerin nkda nm nmb nnh no noch nocturnal nodal noddi node nodes nodis nodulaer nodulaire nodulaires nodular
+    nodularity nodule nodules noduli nodulo nodulos nofilter nogad noise noisy nomarski nomenclature nominal nomoco non
+    nonalcoholic nonaugmented noncalcified noncalcium noncardiac noncerebral noncompaction noncompressible
+    nonconforming noncontact nondilated nondisplaced none nonenhanced nonenhancing nongated nonidentifying noninflamed
+    nonionic nonobstructing nonparenchymal nonparoxysmal nonspecific nonstress nonsustained nontarget nontender
+    nontraumatic nonuniformity nonunion nonviable nor nordic norm norma normal normale normales normalgross normalised
+    normality normalization normalized normals normative normaux north nos nose not nota notaufnahme note noted notes
+    notfall notfallmaessig notfallmaessige notfallmassig notfallmassige nothing notification notion noto nourrisson
+    nous nouveau nouvelle now npo ns nsa nsaid nt ntp nuchal nuchtern nuclear nucleus nuechtern nuevo nulling
+    nulliparous num number numbers numbness numerator numeric numerical numerous nun nuovo nuque nur nurbs nursing
+    nutrition nyha nystagmoid nz o oar oasis ob oben oberarm oberarme oberbauch obere oberen oberer oberes oberflache
+    oberflaeche oberlappen oberschenkel obesity obinituzimab object objective objectives objects obl obli oblicua
+    oblicuas oblicuo obliqua oblique obliquo obliquus obliterated obscured obscures obscuring observa observan
+    observation observations observed observer obstetric obstetrica obstetrical obstetricale obstetrics obstruccion
+    obstructed obstructing obstruction obstructive obtained obturator obturatorius ocaratuzumab occhio occipital
+    occipitofrontalis occluded occlusal occlusif occlusion occlusione occlusive occult occupancy occupation
+    occupational occurred occurrence oct octreoscan octreotide ocular oculi oculomotor oculomotorius od odem oder
+    odontoid oecf oedem oedema oedeme oedemes oeil oesophagus oeuf of off offcenter offen offending office offline
+    offset offsets ogni oh ohne ohr ohren oido oidos oil oils oiq ojo ojos ol old olea olecrane oled oleic olfactory
+    oligemia oligohydramnios olinda om omar ombre omental omentum omerale omero omission omitted omnipaque omniscan
+    omoplato on once oncologic oncology onderbeen onderzoek one ongoing online only onset onto oo oog ooi ook oop
+    oozing op opacidad opacification opacifie opacified opacifiee opacita opacite opacites opacities opacity opaque
+    open opening openings opens operada operado operata operating operation operational operations operative operato
+    operatoire operators opere operee operiert operiertem opg ophtalmicus ophthalmic ophthalmology ophthalmoscope
+    ophthalmoscopy opiate opinion opl opp opponens opposed opposite opt optic optical opticus optima optimization
+    optimized option optional options optiray optison optometry optotype or ora oral orange orbicularis orbit orbita
+    orbitae orbital orbitalis orbitaria orbitas orbite orbitoparietal orbits orcein order ordered ordering orecchie
+    orecchio oreille oreilles organ organe organization organizational organized organo orian orientation oriented orif
+    orifice origin original originality originating originator orion oris orl oronary oropharyngeal oropharynx orteil
+    orteils orthogonal orthopantomogramm orthopedic ortopantomografia os osc osea osem oseo osg osgood osirix osl osld
+    osmium osmolality osmolarity osmosis oss ossa ossaer ossaere ossaerer ossar ossare ossarer ossea osseous osseuse
+    osseux ossicles ossification osso osteoarthritis osteochondral osteochondrose osteomyelitis osteonecrosis
+    osteophyte osteoporosis osteosarcoma osteosintesis osteosynthese ostetrica ostium other otherwise otitis
+    otorhinolaryngology otra otras otro otros ou our out outer outflow outlet outlets outline outpatient outphase
+    outphased output outside outward ov ovaie ovaio ovaire oval ovale ovalis ovar ovarian ovarica ovarico ovaricos
+    ovarien ovarienne ovariens ovaries ovario ovary over overall overdose overflow overlap overlapping overlaps overlay
+    overlays overlying overread overridden override overriding oversampling overview ovoid ovulation ow own oxide
+    oxidronate oximetry oxygen oxygenation oxyquinoline oxytocic oz pa pacd pace paced pacemaker pacer paciente pacific
+    pacing pack package pad padded padding paddle paediatric page paget pain painful paintings pair pairs palatal
+    palate palatine palatoglossal pale palette palladium palliative pallidus pallor palm palmar palmares palmaris
+    palmitate palpable palpated palpation palpitations palsy pamphlet pan pancoast pancreas pancreatic pancreatico
+    pancreaticoduodenal pancreaticosplenic pancreatique pancreatite pancreatitis panitumumab pankreaskarzinom
+    pankreatitis panoramaschichtaufnahme panoramic panoramica panoramique panorex panview pap papaverine paper
+    papillary papilloma papillomas papillomatosis par para paraaortic paracentral paracervical paracoronal paracoronar
+    paraesophageal paraffin paraformaldehyde parallel parallelepiped paralysie paralysis paralytic paramammary
+    parameter parameters parametrial parametric paranasal paranasales paraproteinemia pararectal parasagittal
+    paraspinal parasternal parasystole parathyroid parathyroids paratiroides paratiroidi paratracheal paravaginal
+    paravesicular parcial pared parenchima parenchimale parenchimali parenchym parenchyma parenchymal parenchymateuse
+    parenchymateux parenchyme parenquima parenquimatosa parent parenteral paresis paresthesia paresthesie paresthesies
+    parete parietal parieto parietoacanthial parkinson parkinsonian parkinsons paroi parotid parotide parotides
+    paroxsysmal paroxysmal parrilla pars part partes partial partially participant participation particle particles
+    particulate parties party pas pasl pass passes passive pastern patella patellaire patellar patellasehne patency
+    patent paternal path pathologic pathology paths pathway patient patiente patienten patientin patientprotocol
+    patients patlak patologica patologicas patologico patologicos pattern pause paziente pc pca pcam pcasl pcd pci pcl
+    pcom pct pd pda pdf pdff pdt pdw pe peak peau pectineus pectoral pectoralis pectoris ped pediatric pedicle pedis
+    peds peduncle pedunculated peeling peer peg pegdinetanib pel pellet pellucidum pelvi pelviana pelviano pelvic
+    pelvica pelvico pelvien pelvienne pelvine pelvis pen penascos pendetide penetration penicillin penis pentetate
+    pentetreotide penumbra pepper per perceived percent percentage percentile percist percutaneous perf perfluorocarbon
+    perforating perforation perforator perforators performance performed performers performing perfusion perfusione
+    perfusionmaps perfusions peri perianal pericardial pericardiophrenic pericarditis pericardium pericholecystic
+    perigastric perihilar perilesional perimeter perineal perineum period periodic perioral periosteal perip
+    peripancreatic peripapillary periph peripheral peritioneum peritoine peritoneal peritonealkarzinose peritoneum
+    perivascular periventricular permanent permeable permeables permethrin pero peroneal peroneus peroxidase
+    perpendicular persistance persistant persistante persistence persistent person personal personnel perspective perte
+    pertechnetate perthes pertinent pesate pet petct petit petite petits petmr petra petrous petto peu peyronie pfa
+    pfanne pfo pfortader pg ph pha phaimages phakic phalange phalanges phalanx phantom pharmacologic pharmacological
+    pharyngeal pharyngotympanic pharynx phase phasecontrast phased phasen phases phasic phencyclidine phentolamine
+    phenylephrine philips philtrum phlebosclerosis phlegmone phloxin phonation phonocardiogram phonocardiographic
+    phosphatase phosphate phosphor phosphorus phosphotungstic photo photoacoustic photodriving photodynamic
+    photogrammetric photographic photography photometric photomicrography photomyogenic photon photoparadoxysmal
+    photopenic photopic photoreceptors phototimer phrenic phrenicus phyllodes physical physicist physics physiologic
+    physiological physiotherapy phytate pi pia picc picric pie pieces pied piede piedi pieds pierna pies piezocomposite
+    piflufolastat piggyback pigmentation pilot pin pinatuzumab pincement pineal pinhole pink pinna pinning pioneer pip
+    pipe pipeline pirads piriformis pisa pit pitch pitu pituitary piu pixel pixelated pixels pk placa placca placed
+    placement placenta placental placer placing plain plan planar plane planes planimetry planned planning planta
+    plantae plantar plantares plantaris plantodorsal plaqu plaque plaques plaqus plasma plasmacytoma plasmozytom
+    plastic plate plateau platillos platinum platte platysma plax playback pld please pleomorphic pleonemia pleura
+    pleuraerguss pleural pleurale pleurales pleurarguss pleurici pleurico plexus plus plv pm pn pneumomediastinum
+    pneumonia pneumonie pneumonisch pneumonische pneumonisches pneumonitis pneumopathie pneumothorax pneumotorace pnx
+    po poco pod poi poids poignet point pointer pointers pointes points poiseuille polar polarimeter polarity
+    polarization polarizing polatuzumab policy pollicis polmonare polmonari polmone polmoni polmonite pols polso
+    polycystic polygonal polyhydramnios polyline polymer polymorphic polyp polypoid polyps polytrauma polyurethane
+    polyvinylpyrrolidone pon ponceau ponction pons pontamine pool poor poorly pop popcorn popliteal popliteus
+    population por port portable portables portacath portal portale portalvenoes portalvenos portalvenous portatil
+    portion portosystemic pos posdisp posible position positioned positioner positioning positions positive positives
+    positron possible possibly post postauricular postaxial postcontrast postductal posterieur posterieurs posterior
     posteriore postero posterobasal posterolateral posteromedial postfilter postgad postmonitoring postop postoperativ
     postoperative postoperatoire postoperatorio postprandial postprocedure postprocessing postsurgical posttreatment
     postvesicular potassium potential potentially pouce poumon poumons pour povidone power powerline poz pp ppm pq pqc
     pr praeop praeoperativ prandial praop praoperativ prcs pre preamplifier preauricular preaxial prececal precedence
-    precedente precedenti precision preclinical precontrast precordial precoz predecessor predicted prediction
+    precedente precedenti preciser precision preclinical precontrast precordial precoz predecessor predicted prediction
     predictor prednisone preductal prefemoral preference preferred preformed pregad pregnancy pregnant pregressa
-    pregresso prelaryngeal preliminary prellung premature premedicated premier premolar premonitoring preop
+    pregresso prelaryngeal preliminary prellung premature premedicated premier premolar premonitoring prenant preop
     preoperative preoperatoire preoperatorio prep preparation prepericardial prepost prepped prepuce prescan prescribed
     prescription presence presencia present presentation presented presenting presents preserve preserved preset press
     pressed pressure presymphysial pretracheal pretreatment prev prevascular prevented preventive prevertebral
@@ -641,255 +663,264 @@ WORDS = """
     prostatavergrosserung prostate prostatectomy prostatic prostatica prostatico prostatique prostatitis prosthesis
     prosthetic protamine protargol protease protection proteinaceous protesi protesis prothese protheses proto protocol
     protocole protocolo protocols protocolsummary protokoll proton protrusion protrusione proven provider proximal
-    proximale proximity proyeccion proyecciones pruefung prufung prv prvs psax pseudo pseudoaneurysm pseudoangiomatous
-    pseudocyst pseudohermaphrodite pseudophakia pseudoplaque pseudotumor psf psif psir psma psoriasis psv psychiatry
-    psychology psychosis pt pta ptc ptca pten pterygoideus ptis pto pts ptsm ptv ptvs ptx pub pubien pubienne pubis
-    publication puborectalis pudendus pulgar pull pullback pulm pulmon pulmonaire pulmonaires pulmonal pulmonalarterien
-    pulmonale pulmonalen pulmonaler pulmonalgefaesse pulmonalgefasse pulmonalis pulmonalisangiographie pulmonar
-    pulmonary pulmones pulmonic pulmonology pulsatility pulsation pulse pulsed pulser pulses pump punctate puncture
-    punctures pupil pupillary pupillograph purified purkinje purple purpose putamen pv pvc pvcs pvdf pw px pyelogram
-    pyelonephritis pyloric pyramid pyridoxyl pyriform pyronin pyronine pyrophosphate pz q qa qc qclear qflow qflowpca
-    qon qr qrs qs qsm qt qtc qtse qtu quadrant quadrantectomy quadratic quadrature quadratus quadriceps quadrizeps
-    quadro quale qualification qualifier qualifiers qualitative qualite quality quant quantbh quantification quantified
-    quantify quantitative quantitification quantity quartile quasiperiodic quatre que quer querschnitt query quesito
-    questa question questo queue qui quick quickface quimioterapia quinacrine quinidine quinolone quiste quistes
-    quistica quisticas quite quotation quoted qur qurschnitt r ra race racemose rachide rachidien rachidienne rachis
-    racial rack racks raclopride rad radial radiale radialis radian radiata radiated radiating radiation radical radice
-    radices radicolare radicular radiculopathy radio radioactive radiobiological radiofluoroscopy radiofrequency
-    radiografia radiographic radiographie radiography radioisotope radiologico radiology radiolucent radionuclide
-    radiopaque radiopharmaceutical radioterapia radiotherapie radiotherapy radium radius radiusulna radon rads rage
-    raices raised raiz raloxifene ramp ramus randoms randwinkel range ranging ranibizumab rank ranking rano rao rapid
-    rapidai rare rash raster rate rather rathke rating ratio rational rationale ratios raucher raumforderung raw ray
-    raynaud raystation rb rca rcc rcs rct rd rdsr re reach reaction read readable reader readiness reading ready
-    reagent real realignment realiza realizada realizado realtime reanimation rear reason reasons rebreathing
-    recalculated recall receive received receiver receiving recent recente recenti receptor recess recherche rechte
-    rechten rechter rechtes rechts rechtsseitenlage recidiva recidive reciente recipient recipients reciprocating
-    recist recognition recognizable recommend recommendation recommendations recommended recon recons reconstruct
-    reconstructable reconstructed reconstruction record recorded recorder recording records recovery rectal rectangle
-    rectangular rectification rectifier rectilinear recto rectum rectus recumbent recurrence recurrencia recurrent
-    recut red redistribution redo reduced reduction reentrant reevaluation ref reference referenced references
-    referring reflectance reflected reflecting reflection reflector reflects reflux reformat reformats reformatted
-    reformatting refraction refractive refractory refused reg regadenoson regelrecht regelrechte regelrechter region
-    regional regions registered registrar registration registry regolare regolari regredient regrediente regression
-    regular regularity regulation regulatory regurgitant regurgitation rehabilitation rehaussement reimbursement rein
-    reinjection reins rejected rejecting rejection rekonstruiert rekonstruierte rekonstruktion rekonstruktionen
-    rektumkarzinom relapse relapsed related relational relationship relative relatives relaxant relaxation relaxivity
-    relcbf relcbv relevant reliability religious rem remain remainder remaining remains remifentanil remission
-    remodeling remote removal remove removed renal renale renali renals render rendered rendering renders rendition
-    rene reni reno renogram renography renseignements reordered reordering rep repaint repair repeat repeated repeating
+    proximale proximity proyeccion proyecciones prueba pruefung prufung prv prvs psax pseudo pseudoaneurysm
+    pseudoangiomatous pseudocyst pseudohermaphrodite pseudophakia pseudoplaque pseudotumor psf psif psir psma psoriasis
+    psv psychiatry psychology psychosis pt pta ptc ptca pten pterygoideus ptis pto pts ptsm ptv ptvs ptx pub pubien
+    pubienne pubis publication puborectalis pudendus pulgar pull pullback pulm pulmon pulmonaire pulmonaires pulmonal
+    pulmonalarterien pulmonale pulmonalen pulmonaler pulmonalgefaesse pulmonalgefasse pulmonalis pulmonalisangiographie
+    pulmonar pulmonary pulmones pulmonic pulmonology pulsatility pulsation pulse pulsed pulser pulses pump punctate
+    puncture punctures punktion pupil pupillary pupillograph purified purkinje purple purpose putamen pv pvc pvcs pvdf
+    pw px pyelogram pyelonephritis pyloric pyramid pyridoxyl pyriform pyronin pyronine pyrophosphate pz q qa qc qclear
+    qflow qflowpca qon qr qrs qs qsm qt qtc qtse qtu quadrant quadrantectomy quadratic quadrature quadratus quadriceps
+    quadrizeps quadro quale qualification qualifier qualifiers qualitative qualite quality quant quantbh quantification
+    quantified quantify quantitative quantitification quantity quartile quasiperiodic quatre que quer querschnitt query
+    quesito questa question questo queue qui quick quickface quimioterapia quinacrine quinidine quinolone quiste
+    quistes quistica quisticas quite quotation quoted qur qurschnitt r ra race racemose rachide rachidien rachidienne
+    rachidiens rachis racial rack racks raclopride rad radial radiale radialis radian radiata radiated radiating
+    radiation radical radice radices radicolare radicular radiculopathy radio radioactive radiobiological
+    radiofluoroscopy radiofrequency radiografia radiographic radiographie radiography radioisotope radiologico
+    radiology radiolucent radionuclide radiopaque radiopharmaceutical radioterapia radiotherapie radiotherapy radium
+    radius radiusulna radon rads rage raices raised raiz raloxifene ramp ramus randoms randwinkel range ranging
+    ranibizumab rank ranking rano rao rapid rapidai rare rash raster rate rather rathke rating ratio rational rationale
+    ratios raucher raumforderung raw ray raynaud raystation rb rca rcc rcs rct rd rdsr re reach reaction read readable
+    reader readiness reading ready reagent real realignment realiza realizada realizado realtime reanimation rear
+    reason reasons rebreathing recalculated recall receive received receiver receiving recent recente recenti receptor
+    recess recherche rechte rechten rechter rechtes rechts rechtsseitenlage recidiva recidive reciente recipient
+    recipients reciprocating recist recognition recognizable recommend recommendation recommendations recommended recon
+    recons reconstruct reconstructable reconstructed reconstruction record recorded recorder recording records recovery
+    rectal rectangle rectangular rectification rectifier rectilinear recto rectum rectus recumbent recurrence
+    recurrencia recurrent recut red redistribution redo reduced reduction reentrant reevaluation ref reference
+    referenced references referring reflectance reflected reflecting reflection reflector reflects reflux reformat
+    reformats reformatted reformatting refoule refoulee refraction refractive refractory refused reg regadenoson
+    regelrecht regelrechte regelrechter region regional regions registered registrar registration registry regolare
+    regolari regredient regrediente regression regular regularity regulation regulatory regulier reguliere regulieres
+    reguliers regurgitant regurgitation rehabilitation rehaussement reimbursement rein reinjection reins rejected
+    rejecting rejection rekonstruiert rekonstruierte rekonstruktion rekonstruktionen rektumkarzinom relapse relapsed
+    related relational relationship relative relatives relaxant relaxation relaxivity relcbf relcbv relevant
+    reliability relief reliefs religious rem remain remainder remaining remains remifentanil remission remodeling
+    remote removal remove removed renal renale renali renals render rendered rendering renders rendition rene reni reno
+    renogram renography renovesical renseignements reordered reordering rep repaint repair repeat repeated repeating
     reperfusion reperti reperto repetition repetitive replaced replacement repolarization report reported reporting
-    reports reposition repositioned repositioning repository represent representation representative represents
-    reprojection reps request requested requester requesting required requirement requirements requires reread res
-    resampled resampling rescale rescheduled rescheduling research resected resection reserve residence resident
-    residual resin resistance resistive resistivity resistors resolution resolve resolved resonance resonancia resonant
-    resource resources respect respiration respiratory responded response responsible responsive respuesta rest restage
-    restaging restenotic restharn restharnbestimmung resting restless restoration restraint restricted restriction
-    restrictive result resultat resultats resulting results resume resurfacing retain retake retention retest retesting
-    reticle reticular reticulation reticulonodular retikulaer retikular retina retinal retinopathy retired retraction
-    retrieval retrieve retro retrocardiac retrocecal retrogating retrograde retroillumination retromolar
-    retroperitoneal retroperitoneum retropharyngeal retropyloric retrospective retrotracheal rettale return returned
-    reuse reused reversal reverse reversed reversible review reviewer revised revolution rf rfa rfmap rfmri rfov rgb
-    rgba rh rhabdomyosarcoma rheinberg rhenium rheumatic rheumatoid rheumatology rhodamine rhodium rhomboideus rhythm
-    rhythmic ri rib ribs ricerca rich right rightatrium rightmost rightventricle rileva rilevano rima rindenzyste
-    rindenzysten ring ringer rinon rinones ripetitive rippe rippen riscontro rise risk risoluzione risonanza risorius
-    riss rituximab rk rl rle rlq rm rml rmlo rmn rms rnc rnfl ro roa roadmap robotic robust rocher rochers rod rodilla
-    rodillas rods roe roentgen roetung rohdaten roi rois rokitansky role roledumab roles roll rolled romberg rombo
-    rontgen roof room root rosa rosacea rose rosolic rotador rotary rotated rotation rotational rotations rotator
-    rotatorenmanschette rotatori rottura rotula rotule rotung rotura round rounded route routine routing row rows rp
-    rpe rplgd rpt rr rs rsfmri rt rtbold rtdose rthaste rtp rtplan rtr rtstruct rtv rubidium ruckbildung rucken
-    ruckenlage ruckenmark ruckenschmerzen ruckfuss rueckbildung ruecken rueckenlage rueckenmark rueckenschmerzen
-    rueckfuss rug ruhe ruheschmerz rule ruled ruler rules rump run rundherd runoff runoffs runs ruptur rupture ruptured
-    ruq ruthenium rv rvf rvot rx s sa sac saccade saccular sacral sacrale sacrales sacralis sacre sacree sacro
-    sacroiliac sacrum sad saeugling safe safety saffron safire safranin sag sagital sagittal sagittale sagittales
-    sagittalmpr sagmpr saliency saline salivary salt salvage sam samarium same sample sampled samples sampling samsung
-    sang sangre sangue sans saphenofemoral saphenopopliteal saphenous saphenus sar sarcoid sarcoma sarcosine sarkom
-    sartorius sat satellites satisfactory sats saturation saugling save saved saving sawtooth sax sbft sbref sbrt scale
-    scalene scalenous scaling scalp scan scandium scanned scanner scanning scanogram scans scaphoid scaphoide scapula
-    scapulae scapular scar scarlet scarred scatter scattered scene schadel schadelbasis schaedel schaedelbasis scharf
-    schatzki schedel scheduled scheduler scheimpflug scheletro scheme scheuermann schicht schichtdicke schichten
-    schilddruese schilddruse schlagader schlaganfall schlatter schlecht schluessel schlussel schmerz schmerzen
-    schmerzhaft schmorl schnitt schnitte schnittverletzung schockraum schon schouder schraeg schraegaufnahme schrag
-    schragaufnahme schraube schrauben schrittmacher schulter schultergelenk schwanger schwangerschaft
-    schwangerschaftswoche schwannoma schwellung schwellungen schwindel sciatica sciatique scinti scintigraphie
-    scintigraphy sclera sclerose sclerosing sclerosis sclerotic scoliosis scope score scoring scotopic scout scoutap
-    scoutdualtopo scoutlat scoutsag scoutview scp scraping screen screener screening screens screenshot screw screws
-    scroll scrolling scrotal scrotale scrotum scrub sd sddn sdhn sdvn se seam seat sebaceous sec second secondaire
-    secondairement secondaires secondaria secondarie secondary seconds secretin secreting secretory secs section
-    sectional sectioning sections sector secundaria secundario secure security sedated sedation sedative sediert
-    sedierung see seed seeds seen seg segment segmental segmentation segmentectomy segmented segments segnale segno
-    segs seguimiento segun segunda sehne sehnen sehr sehstoerung sehstorung sein seins seit seite seitenlage seitl
-    seitlich seitliche seizure seizures sek sekunden selected selection selective selector selenium selenomethionione
-    self sella sellar selle semac semacvat semaine semaines semanas semar semi semiautomatic semimembranosus seminal
-    seminales semispinalis semitendinosus senal senarmont send sending senescent seni seno senos sensation sense
-    sensing sensitivity sensor sent sentinel senza sepa separate separation sepp sepsis septal septated septation
-    septations septic septum seq sequence sequenced sequences sequencing sequential sequenz sequenza sequenze sequenzen
-    sequester sequestered sequestrant sequestration sequnz sequnzen sequster ser serial serie serien series seroma
-    serpentine serratus serum server service ses sesamoid sessile session sestamibi set sets settimane setting settings
-    settling setup setups seventh severa several severe severely severity severo sewing sex sf sfa sfov sfr sh shade
-    shading shadow shadowing shaft shaking shall shallow shape shaped shaping shared sharp sharpir sharply sharpness
-    shear shearwave sheath sheet shell shelter shield shielding shift shifter shifters shim shimmed shimming shin
-    shininess shmolli shock shoot short shortening shortness shot shots should shoulder shoulders show shown shows
-    shunt shunting shutter si sia sialogram sich sid side sided sides sie siemens sigma sigmoid sigmoidite sign signa
-    signal signalanhebung signalarm signalreich signalveraenderung signalveraenderungen signalveranderung
-    signalveranderungen signature signatures signe signed signer signes signet significance significant significativa
-    significative signs sijoint silent silenz silhouette silicon silicone silla silueta silver sim similar simple
-    simples simplified simulated simulation simultaneous simultaneously sin sinc since sincon sind sindrome sindromo
-    single singleshot singular sinistra sinistro sino sinogram sinotubular sinus sinuses sinusitis siphon sirius sita
-    site sites sitting situ sitzen six sixth size sizes sjogren skeletal skelett skelettal skew skewness skin skip
-    skull sky skyline skyra sl slab slabs slaser sleep slew slice slices slide sliding slight slightly slip slit slope
-    slot slots slow sludge sma small smaller smallest smallintestine smartprep smartscore smash smear smearing smile
-    smoker smoking smooth smoothing smpte sms smv snapshot snout snr so sob sobre sodium soft softcopy software sog
-    sola solar sole soleal soleus solid solida solidas solids solitaer solitaere solitaerer solitar solitare solitarer
-    soll solo solochrome soluble solution somatom some somministrazione son sonazoid sonde sono sonographer sonographic
+    reports repos reposition repositioned repositioning repository reposo represent representation representative
+    represents reprojection reps request requested requester requesting required requirement requirements requires
+    reread res resampled resampling rescale rescheduled rescheduling research resected resection reserve residence
+    resident residual resin resistance resistive resistivity resistors resolution resolve resolved resonance resonancia
+    resonant resource resources respect respiration respiratory responded response responsible responsive respuesta
+    rest restage restaging restenotic restharn restharnbestimmung resting restless restoration restraint restricted
+    restriction restrictive result resultat resultats resulting results resume resurfacing retain retake retention
+    retest retesting reticle reticular reticulation reticulonodular retikulaer retikular retina retinal retinopathy
+    retired retraction retreci retrecie retrieval retrieve retro retrocardiac retrocecal retrogating retrograde
+    retroillumination retromolar retroperitoneal retroperitoneum retropharyngeal retropie retropyloric retrospective
+    retrotracheal rettale return returned reuse reused reversal reverse reversed reversible review reviewer revised
+    revolution rf rfa rfmap rfmri rfov rgb rgba rh rhabdomyosarcoma rheinberg rhenium rheumatic rheumatoid rheumatology
+    rhodamine rhodium rhomboideus rhythm rhythmic ri rib ribs ricerca rich right rightatrium rightmost rightventricle
+    rileva rilevano rima rindenzyste rindenzysten ring ringer rinon rinones ripetitive rippe rippen rippenthorax
+    riscontro rise risk risoluzione risonanza risorius risque riss rituximab rk rl rle rlq rm rml rmlo rmn rms rnc rnfl
+    ro roa roadmap robotic robust rocher rochers rod rodilla rodillas rods roe roentgen roetung rohdaten roi rois
+    rokitansky role roledumab roles roll rolled romberg rombo rontgen roof room root rosa rosacea rose rosolic rotador
+    rotary rotated rotateurs rotation rotational rotations rotator rotatorenmanschette rotatori rottura rotula rotule
+    rotuleo rotulien rotung rotura round rounded route routine routing row rows rp rpe rplgd rpt rr rs rsfmri rt rtbold
+    rtdose rthaste rtp rtplan rtr rtstruct rtv rubidium ruckbildung rucken ruckenlage ruckenmark ruckenschmerzen
+    ruckfuss rueckbildung ruecken rueckenlage rueckenmark rueckenschmerzen rueckfuss rug ruhe ruheschmerz rule ruled
+    ruler rules rump run rundherd runoff runoffs runs ruptur rupture ruptured ruq ruthenium rv rvf rvot rx s sa sac
+    saccade saccular sacral sacrale sacrales sacralis sacre sacree sacro sacroiliac sacroiliaca sacroiliacas
+    sacroiliache sacrum sad saeugling safe safety saffron safire safranin sag sagital sagittal sagittale sagittales
+    sagittalmpr sagmpr saliency saline salivales salivary salt salvage sam samarium same sample sampled samples
+    sampling samsung sang sangre sangue sans saphenofemoral saphenopopliteal saphenous saphenus sar sarcoid sarcoma
+    sarcosine sarkom sartorius sat satellites satisfactory sats saturation saugling save saved saving sawtooth sax sbft
+    sbref sbrt scale scalene scalenous scaling scalp scan scandium scanned scanner scanning scanogram scans scaphoid
+    scaphoide scapola scapula scapulae scapular scar scarlet scarred scatter scattered scene schadel schadelbasis
+    schaedel schaedelbasis schambein scharf schatzki schedel scheduled scheduler scheimpflug scheletro scheme
+    schenkelhals schenkelhalsfraktur scheuermann schicht schichtdicke schichten schilddruese schilddruse schlagader
+    schlaganfall schlatter schlecht schluessel schluesselbein schlussel schlusselbein schmerz schmerzen schmerzhaft
+    schmorl schnitt schnitte schnittverletzung schockraum schon schouder schraeg schraegaufnahme schrag schragaufnahme
+    schraube schrauben schrittmacher schulter schulterblatt schultergelenk schwanger schwangerschaft
+    schwangerschaftswoche schwannoma schwellung schwellungen schwindel sciatica sciatique scinti scintigrafia
+    scintigraphie scintigraphy sclera sclerose sclerosing sclerosis sclerotic scoliosis scope score scoring scotopic
+    scout scoutap scoutdualtopo scoutlat scoutsag scoutview scp scraping screen screener screening screens screenshot
+    screw screws scroll scrolling scrotal scrotale scrotum scrub sd sddn sdhn sdvn se seam seat sebaceous sec second
+    secondaire secondairement secondaires secondaria secondarie secondary seconds secretin secreting secretory secs
+    section sectional sectioning sections sector secundaria secundario secure security sedated sedation sedative
+    sediert sedierung see seed seeds seen seg segment segmental segmentation segmentectomy segmented segments segnale
+    segno segs seguimiento segun segunda sehne sehnen sehr sehstoerung sehstorung sein seins seit seite seitenlage
+    seitl seitlich seitliche seizure seizures sek sekunden selected selection selective selector selenium
+    selenomethionione self sella sellar selle semac semacvat semaine semaines semanas semar semi semiautomatic
+    semimembranosus seminal seminales semispinalis semitendinosus senal senarmont send sending senescent seni seno
+    senos sensation sense sensing sensitif sensitivity sensor sent sentinel senza sepa separate separation sepp sepsis
+    septal septated septation septations septic septum seq sequellaire sequellaires sequelle sequelles sequence
+    sequenced sequences sequencing sequential sequenz sequenza sequenze sequenzen sequester sequestered sequestrant
+    sequestration sequnz sequnzen sequster ser serial serie serien series seroma serpentine serratus serum server
+    service ses sesamoid sessile session sestamibi set sets settimane setting settings settling setup setups seventh
+    severa several severe severely severity severo sewing sex sf sfa sfov sfr sh shade shading shadow shadowing shaft
+    shaking shall shallow shape shaped shaping shared sharp sharpir sharply sharpness shear shearwave sheath sheet
+    shell shelter shield shielding shift shifter shifters shim shimmed shimming shin shininess shmolli shock shoot
+    short shortening shortness shot shots should shoulder shoulders show shown shows shunt shunting shutter si sia
+    sialogram sich sid side sided sides sie siege siemens sigma sigmoid sigmoidite sign signa signal signalanhebung
+    signalarm signalreich signalveraenderung signalveraenderungen signalveranderung signalveranderungen signature
+    signatures signe signed signer signes signet significance significant significativa significative signs sijoint
+    silent silenz silhouette silicon silicone silla silueta silver sim similar simple simples simplified simulated
+    simulation simultaneous simultaneously sin sinc since sincon sind sindrome sindromo single singleshot singular
+    sinistra sinistro sino sinogram sinotubular sinus sinuses sinusitis siphon sirius sita site sites sitting situ
+    sitzbein sitzen six sixth size sizes sjogren skeletal skelett skelettal skew skewness skin skip skull sky skyline
+    skyra sl slab slabs slaser sleep slew slice slices slide sliding slight slightly slip slit slope slot slots slow
+    sludge sma small smaller smallest smallintestine smartprep smartscore smash smear smearing smile smoker smoking
+    smooth smoothing smpte sms smv snapshot snout snr so sob sobre sodium soft softcopy software sog sola solar sole
+    soleal soleus solid solida solidas solids solitaer solitaere solitaerer solitar solitare solitarer soll solo
+    solochrome soluble solution somatom some somministrazione son sonazoid sonde sono sonographer sonographic
     sonographie sonography sonovue sont soon sop sopra sort sorting sospecha sospechosa sospechoso sospetta sospetti
-    sospetto sostanza sotto sound soundpath source sources sous sowie sp space spaceflair spacing spaetphase spair
-    spairhr spalla spalle spar spasms spat spatial spatially spatphase spc spcir special specialist specialized
+    sospetto sostanza sotto sound soundpath source sources sous sowie sp space spaceflair spacing spaet spaetphase
+    spair spairhr spalla spalle spar spasms spat spatial spatially spatphase spc spcir special specialist specialized
     specialty species specific specification specificity specified specimen specimens speckle spect spectacle spectct
-    spectral spectrally spectroscopy spectrum specular speech speed speiche speicheldruese speicheldruse spermatocele
-    sperre spgr sphenoid sphere spherical sphericity sphincter spiculated spiculation spiculations spie spigelian spike
-    spikes spin spinae spinal spinalcord spinales spinalis spinalkanal spindle spine spinecho spinous spiperone spir
-    spiral spiralasl spirit spleen splenectomy splenic splenique spleniques splenium splenius splenomegalie
-    splenomegaly splitting spo spoel spoelen spoiling spondylarthrose spondylodiszitis spondylolisthesis spondylose
-    spondylosis spondylotic spongioso sponsor spontaneous spore sportunfall spot spotmag sprain spreading sprunggelenk
-    spule spulen sqrt squamous square squares squelette sr srk srkii srs ss ssd ssde ssfe ssfp ssfse ssh sshot sshtse
-    ssm sspine ssw st stab stabile stable stack stadiazione stage staged stages staging stain stainer staining
-    stainless stalk stamp stand standalone standard standardized standardlung standing stannous stansel staple staples
-    star stark starmap stars start started starting starvi starvibe stasis stat state statement states static statins
-    station stationaer stationar stationary statistics status stauung stauungszeichen stay std steady stealth
-    stealthstation steam steatohepatitis steatose steatosis steel steep steering stehen stehend stem stenose stenoses
-    stenosi stenosis stenotic stent stented stenting stents stenvers step stepping steps stereo stereometric
-    stereoscopic stereotactic stereotactically sterile sternal sternoclavicular sternocleidomastoid
-    sternocleidomastoideus sternotomy sternum steroid steroids sticker stiffle still stimulant stimulation stimuli
-    stimulus stir stirlong stitching stock stoma stomach stomaco stone stones stooped stop stopped stopper stopping
-    storage stored stow strahlengang strahlentherapie straight strain strategy streaks stream streamline streifig
-    streifige strength streptokinase stress stretched stretcher stria striatum stricture strictures string strip stripe
-    stroke stroma stromal strong strongly strontium structural structure structured structures struktur struttura
-    strutture student studie studies studio study stumm stump stunde stunden sturz sturzereignis style su sua sub
-    subacute subaortic subarachnoid subarachnoidal subareolar subarticular subcapsular subcarinal subcategory
-    subclavian subclavius subcortical subcostal subcutaneous subdiaphragmatic subdural subduralhaematom subduralhamatom
-    subileus subiliac subject subjective subjects subkutan sublimate subluxation subluxed submandibular submental
-    submentovertical submission submucosal suboptimal subpart subpleural subpyloric subs subscapular subscapulares
-    subscapularis subscription subsegmental subsequent subsets substance substantia substituted subsystem subsystems
-    subtask subtracted subtraction subtype subvalvular subxiphoid succeeded successful successor succimer succinate
-    such sudden sufentanil sugestiva sugestivo suggest suggested suggestive suggests sugiere suite suivi sul sulcal
-    sulci sulfate sulfon sulfonamide sulfur sulla sum summarized summary summation sunrise sunset suo superficial
-    superficialis superieur superieure superior superiore superiores superiori superioris supernumerary superolateral
-    superomedial superseding supination supinator supine supp supplementary supplies supply support supported
-    supporting supportive suppressed suppression suppressions supra supraclavicular supraespinoso supraglottis
-    supramammary supraorbitalis suprapubisch suprapulmonic suprapyloric suprarenal suprarrenal suprarrenales
-    suprasellar supraspinatus suprasternal supratentorial supraventricular sur surae sure surealis surface surfaces
-    surgeon surgery surgical surgically surrenale surrenali surrene surreni surrounding surveillance survey surview
-    survivor sus susc susceptibility suspect suspecte suspected suspects suspekt suspekte suspend suspended suspension
-    suspicion suspicious sustained sustancia suture sutures suv suvbsa suvbw suvibw suvlbm sv svc svd svg svs swab
-    swallow swallowing swan swann swap swe sweat sweating swelling swi swiimages swimmers swiphase switch switching
-    swivel sygno sylvian symbia symbology symmetric symmetry sympathetic symphony symphysis symptom symptoms syn sync
-    synchronization synchronized syncope syndrom syndrome syndromes syngo synkinesis synkope synovitis syntax synthese
-    synthesizing synthetic synuclein syringe system systeme systemic systemroll systems systemyaw systole systolic t ta
-    tabac tabagisme table tablet tabletop tablets tabular tabulated tac tace tachycardia tad tag tagc tage tagen tagged
-    tagging tail taille takayasu take taken taking takotsubo talc talus tamano tambien tamoxifen tamponade tan tandem
-    tangential tantalum tap tape taper tapetum tapping tapse tardia tardif tardiva tardive tardivo targestar target
-    targeted targeting tarlov tarsal tarsus tartrazine task tasks tassement taste tau tavi tavr taxonomic taylor tb tbi
-    tbsrch tbx tc tcd tdi tdm tdr te teaching tear tears teboroxime tec tech technetium technical technik technique
-    techniques technisch technologist technology tecnica tee teen teeth tei teichholz teil teilruptur teils tejido
-    telangiectasia telecom telencephalon teleradiografia teletherapy temperature template templates tempo temporal
-    temporalis temporally temporary temporomandibular temps ten tend tendency tender tenderness tendine tendinea
-    tendineae tendinopathy tendinopatia tendinosis tendon tendons tensor tenth tentoriel tentorielle tep terbium teres
-    term terminal terminalis terminate terminated termination territories territory tesla tessuti test testa testbolus
-    testes testicle testicolare testicular testicule testing testis testmessung tests tete tetracycline tetralogy
-    tetrofosmin tetroxide teufel text texture tfe tfi tfl tg tgrase tgse tgseasl th tha thalamic thalamus thallium
-    thallous than that the thecal their them then thenar therapeutic therapy there thermal thermistor thermocouple
-    thermography thermoluminescent these theta they thick thickened thickening thickmip thickness thickslab thigh thin
-    thinning thinslice thioflavine thionine third this thk thor thorabd thoracentesis thoracic thoracici thoracicus
-    thoracique thoracis thoraco thoracoabdominal thoracolumbar thorax thoraxabdomen those threat three threeplane
-    threshold thrive thrombectomy thrombin thrombocytopenia thrombolysis thrombolytic thrombophlebitis thromboplastin
-    thrombose thrombosed thrombosis thrombotic thrombus through throughout throx thumb thus thxabd thymidine thymus
-    thyrocervical thyroglossal thyroid thyroide thyroidectomy thyroidien thyroidienne thyroiditis ti tibia tibiafibula
-    tibial tibialis tick ticks tid tidal tiene tile till tilt tilted tim time timecode timeframe timeout timepoint
-    timer timers times timestamp timezone timi timing tin tinged tingling tip tips tir tirads tirf tirm tirmdark
-    tiroide tiroidea tiroides tissu tissue tissues tissus titan titanium title tka tl tlhc tlspine tm tmax tmj tnm to
-    tobacco tobillo tobillos toda todas today todo todos toe toes tof toff tofts tofu together tolazoline tolerance
-    tolerated toluidine tomo tomografia tomogram tomographer tomographic tomography tomosynthesis tomotherapeutic
-    tomotherapy tone tongue tonsil tonsillar tonsils too tool tooth toothsocket top topic topical topogram topographer
-    topographic topographical topography topup torace toracica toracico toraco torax toric tornillo tornillos torsades
-    torsion tortuosity tortuous torus tos toshiba tosse total touch tous tout toute toutes toux toward towards toxin tp
-    tr tra trabeculae trabecular trace tracer tracew trachea tracheal trachee tracheobronchial tracheostomy tracheotomy
-    track tracker tracking tract traction tractogram tractography tragus trailing train training trait trajectories
-    tramline trans transabdominal transaction transcatheter transcriber transcription transcutaneous transducer
-    transesophageal transfer transferase transferred transferrin transferring transforamenal transform transformation
-    transformed transfusion transgenic transient transients transillumination transit transition transitional
-    transjugular translabial translation translational translucency transluminal transmission transmit transmittance
-    transmitter transmural transoral transorbital transplant transplanted transponder transport transposition
-    transrectal transseptal transthoracic transtracheal transv transvaginal transversal transverse transversely
-    transversus trapezius trapping tras trastuzumab tratamiento tratra trauma traumatic traumatique traumatisme
-    traumatismo traversal traverse tray trc tre treadmill treat treated treatment tree tremor trend trendelenburg tres
-    tretinoin tri trial trials triangle triatriatum tributary tric triceps trichrome tricks tricuspid trifascicular
-    trigeminal trigeminus trigeminy trigger triggerd triggered triggering triggers triglycine trigone trileaflet trim
-    trimester trio triolein trioxide triphasic triplane triple triplet trisodium trochanter trochlear trochlearis
+    spectral spectrally spectroscopy spectrum specular speech speed speiche speicheldruese speicheldruesen
+    speicheldruse speicheldrusen spermatocele sperre spgr sphenoid sphere spherical sphericity sphincter spiculated
+    spiculation spiculations spie spigelian spike spikes spin spinae spinal spinalcord spinales spinalis spinalkanal
+    spindle spine spinecho spinous spiperone spir spiral spiralasl spirit spleen splenectomy splenic splenique
+    spleniques splenium splenius splenomegalie splenomegaly splitting spo spoel spoelen spoiling spondylarthrose
+    spondylodiszitis spondylolisthesis spondylose spondylosis spondylotic spongioso sponsor spontane spontanee
+    spontaneous spore sportunfall spot spotmag sprain spreading sprunggelenk spule spulen sqrt squamous square squares
+    squelette sr srk srkii srs ss ssd ssde ssfe ssfp ssfse ssh sshot sshtse ssm sspine ssw st stab stabile stable stack
+    stadiazione stage staged stages staging stain stainer staining stainless stalk stamp stand standalone standard
+    standardized standardlung standing stannous stansel staple staples star stark starmap stars start started starting
+    starvi starvibe stasis stat state statement states static statins station stationaer stationar stationary
+    statistics status stauung stauungszeichen stay std steady stealth stealthstation steam steatohepatitis steatose
+    steatosis steel steep steering stehen stehend steissbein stem stenose stenoses stenosi stenosis stenotic stent
+    stented stenting stents stenvers step stepping steps stereo stereometric stereoscopic stereotactic stereotactically
+    sterile sternal sterno sternoclavicular sternocleidomastoid sternocleidomastoideus sternotomy sternum steroid
+    steroids sticker stiffle still stimulant stimulation stimuli stimulus stir stirlong stitching stock stoma stomach
+    stomaco stone stones stooped stop stopped stopper stopping storage stored stow strahlengang strahlentherapie
+    straight strain strategy streaks stream streamline streifig streifige strength streptokinase stress stretched
+    stretcher stria striatum stricture strictures string strip stripe stroke stroma stromal strong strongly strontium
+    structural structure structured structures struktur struttura strutture student studie studies studio study stumm
+    stump stunde stunden sturz sturzereignis style styloide su sua sub subacute subaortic subarachnoid subarachnoidal
+    subareolar subarticular subcapsular subcarinal subcategory subclavian subclavius subcortical subcostal subcutaneous
+    subdiaphragmatic subdural subduralhaematom subduralhamatom subileus subiliac subject subjective subjects subkutan
+    sublimate subluxation subluxed submandibular submental submentovertical submission submucosal suboptimal subpart
+    subpleural subpyloric subs subscapular subscapulares subscapularis subscription subsegmental subsequent subsets
+    substance substantia substituted subsystem subsystems subtask subtracted subtraction subtype subvalvular subxiphoid
+    succeeded successful successor succimer succinate such sudden sufentanil sugestiva sugestivo suggest suggested
+    suggestive suggests sugiere suite suivi sul sulcal sulci sulfate sulfon sulfonamide sulfur sulla sum summarized
+    summary summation sunrise sunset suo superficial superficialis superieur superieure superior superiore superiores
+    superiori superioris supernumerary superolateral superomedial superseding supination supinator supine supp
+    supplementary supplies supply support supported supporting supportive suppressed suppression suppressions supra
+    supraclavicular supraespinoso supraglottis supramammary supraorbitalis suprapubica suprapubisch suprapulmonic
+    suprapyloric suprarenal suprarrenal suprarrenales suprasellar supraspinatus suprasternal supratentorial
+    supraventricular sur surae surdite sure surealis surface surfaces surgeon surgery surgical surgically surrenale
+    surrenali surrene surreni surrounding surveillance survey surview survivor sus susc susceptibility suspect suspecte
+    suspected suspects suspekt suspekte suspend suspended suspension suspicion suspicious sustained sustancia suture
+    sutures suv suvbsa suvbw suvibw suvlbm sv svc svd svg svs swab swallow swallowing swan swann swap swe sweat
+    sweating swelling swi swiimages swimmers swiphase switch switching swivel sygno sylvian symbia symbology symmetric
+    symmetry sympathetic symphony symphysis symptom symptoms syn sync synchronization synchronized syncope syndrom
+    syndrome syndromes syngo synkinesis synkope synovite synovitis syntax synthese synthesizing synthetic synuclein
+    syringe system systeme systemic systemroll systems systemyaw systole systolic t ta tabac tabagisme table tablet
+    tabletop tablets tabular tabulated tac tace tachycardia tad tag tagc tage tagen tagged tagging tail taille takayasu
+    take taken taking takotsubo talc talon talus tamano tambien tamoxifen tamponade tan tandem tangential tantalum tap
+    tape taper tapetum tapping tapse tardia tardif tardiva tardive tardivo targestar target targeted targeting tarlov
+    tarsal tarsus tartrazine task tasks tassement taste tau tavi tavr taxonomic taylor tb tbi tbsrch tbx tc tcd tdi tdm
+    tdr te teaching tear tears teboroxime tec tech technetium technical technik technique techniques technisch
+    technologist technology tecnica tee teen teeth tei teichholz teil teilruptur teils tejido telangiectasia telecom
+    telencephalon teleradiografia teletherapy temperature template templates tempo temporal temporalis temporally
+    temporary temporomandibular temps ten tend tendency tender tenderness tendine tendinea tendineae tendineuse
+    tendineux tendinopathy tendinopatia tendinosis tendon tendons tensor tenth tentoriel tentorielle tep terbium teres
+    term terminal terminalis terminate terminated termination territoire territoires territories territory tesla
+    tessuti test testa testbolus testes testicle testicolare testicular testicule testing testis testmessung tests tete
+    tetracycline tetralogy tetrofosmin tetroxide teufel text texture tfe tfi tfl tg tgrase tgse tgseasl th tha thalamic
+    thalamus thallium thallous than that the thecal their them then thenar therapeutic therapy there thermal thermistor
+    thermocouple thermography thermoluminescent these theta they thick thickened thickening thickmip thickness
+    thickslab thigh thin thinning thinslice thioflavine thionine third this thk thor thorabd thoracentesis thoracic
+    thoracici thoracicus thoracique thoracis thoraco thoracoabdominal thoracolumbar thorax thoraxabdomen those threat
+    three threeplane threshold thrive thrombectomy thrombin thrombocytopenia thrombolysis thrombolytic thrombophlebitis
+    thromboplastin thrombose thrombosed thrombosis thrombotic thrombus through throughout throx thumb thus thxabd
+    thymidine thymus thyrocervical thyroglossal thyroid thyroide thyroidectomie thyroidectomy thyroidien thyroidienne
+    thyroiditis ti tibia tibiafibula tibial tibiale tibialis tibiotarsica tick ticks tid tidal tiene tile till tilt
+    tilted tim time timecode timeframe timeout timepoint timer timers times timestamp timezone timi timing tin tinged
+    tingling tip tips tir tirads tirf tirm tirmdark tiroide tiroidea tiroideo tiroides tissu tissue tissues tissus
+    titan titanium title tka tl tlhc tlspine tm tmax tmj tnm to tobacco tobillo tobillos toda todas today todo todos
+    toe toes tof toff tofts tofu together tolazoline tolerance tolerated toluidine tomo tomografia tomogram tomographer
+    tomographic tomography tomosynthesis tomotherapeutic tomotherapy tone tongue tonsil tonsillar tonsils too tool
+    tooth toothsocket top topic topical topogram topographer topographic topographical topography topup torace toracica
+    toracico toraco torax toric tornillo tornillos torsades torsion tortuosity tortuous torus tos toshiba tosse total
+    touch tous tout toute toutes toux toward towards toxin tp tr tra trabeculae trabecular trace tracer tracew trachea
+    tracheal trachee tracheobronchial tracheostomy tracheotomy track tracker tracking tract traction tractogram
+    tractography tragus trailing train training trait trajectories tramline tranenwege trans transabdominal transaction
+    transcatheter transcriber transcription transcutaneous transducer transesophageal transfer transferase transferred
+    transferrin transferring transforamenal transform transformation transformed transfusion transgenic transient
+    transients transillumination transit transition transitional transjugular translabial translation translational
+    translucency transluminal transmission transmit transmittance transmitter transmural transoral transorbital
+    transplant transplantation transplanted transponder transport transposition transrectal transrettale transseptal
+    transthoracic transtracheal transv transvaginal transvaginale transversal transverse transversely transversus
+    trapezius trapping tras trastuzumab tratamiento tratra trauma traumatic traumatique traumatisme traumatismo
+    traversal traverse tray trc tre treadmill treat treated treatment tree tremor trend trendelenburg tres tretinoin
+    tri trial trials triangle triatriatum tributary tric triceps trichrome tricks tricuspid trifascicular trigeminal
+    trigeminus trigeminy trigger triggerd triggered triggering triggers triglycine trigone trileaflet trim trimester
+    trio triolein trioxide triphasic triphasisch triplane triple triplet trisodium trochanter trochlear trochlearis
     trodat trofolastat trois trombo tromboembolismo trombosi trombosis tronc tronco troncs tropaeolin tropical
-    tropicamide trotz tru true truefidelity truefisp truetracking trufi trufisp trunc truncal truncated truncation
-    truncus trunk trus trust trypan ts tse tseflair tsefs tseir tsense tser tspine ttc tte ttp tu tuarine tubal tube
-    tubercle tuberculosis tuberous tubes tubular tumefaction tumeur tumeurs tumor tumoral tumorale tumorales tumoraux
-    tumore tumornachsorge tumors tumorsuche tumour tune tungsten tunnel turbo turbulence turcica turntable tutto tv tvi
-    twin twining twins twist twistvibe two tympanic type types typical tyroartenoideus tyropanoate tz ua uas ubelkeit
-    uber uberlagert uberlagerung ubersicht ubersichtsaufnahme uberwarmung ublituximab uc ucb uci udi uebelkeit ueber
-    ueberlagert ueberlagerung uebersicht uebersichtsaufnahme ueberwaermung ugi uhr ui uid uids uih ul ulcer ulcera
-    ulcerated ulceration ulcerative ulcere uld ulna ulnar ulnaris ultra ultrafast ultrahigh ultralow ultraschall
-    ultrashort ultrasonic ultrasonido ultrasonography ultrasound ultraviolet ultravist um umbilical umbilicus umgebung
-    umr umverteilung un una unable unadministered unas unassigned unauffaellig unauffallig unavailability unavailable
-    uncemented uncertain uncertainty unchanged uncinate unclassifiable unclassified uncompressed unconscious
-    unconstrained uncooperative uncorrected uncovertebral und under underdose underflow underlined undersampling
-    undescended undetermined undifferentiated undiluted une unenhanced uneventful unfall unfiltered unfolded
-    unformatted ungated unheated uni unified unifocal uniform uniformity unilat unilateral uninvolved union unipolar
-    unique unit units universal unklar unknown unkooperativ unl unlikely unmounted unnecessary uno unobstructed unos
-    unremarkable unresponsive unruhig unscharf unscheduled unsharp unspecified unstable unstageable unsuccessful
-    unsynchronized unten unter unterarm unterbauch unterbrochen untere unterer unteres unterkiefer unterlappen
-    unterschenkel untersuchung untersuchungen untersuchungstechnik until untrackable unusable unused unveraendert
-    unverandert unverified unvollstaendig unvollstandig unwanted up update updated upgaze uploaded upon upper upright
-    upsloping uptake upward ur ureter ureteral ureteric urethra urethral urgence urgences urgencias urgency urgent
-    urgente urgenza uri uric urinaire urinaires urinary urine url urn urografia urogram urography urokinase urology
-    urostomy urticaria us usable usage usb use used usefulness user usg using usual usv usw ut utc ute uterine uterino
-    utero uterus utricle uv uvula v va vac vacuum vagal vagina vaginal vagus vaisseaux valid validation valsalva value
-    values valve valved valveless valvulaire valvular van vancomycin vantage variability variable varian variance
-    variant variation varices varicocele varicose vas vasculaire vascular vasculares vascularisation vascularity
-    vasculature vasculitis vasi vaso vasoconstriction vasoconstrictor vasodilatation vasodilation vasodilator vasos
-    vasovagal vastus vcfv vcug vd ve veasl vector vectors vedotin vehicle veiling vein veine veines veineux veins
-    vejiga velocity ven vena venbold venc vene venen venenthrombose venipuncture venoes venoese venogram venos venosa
-    venose venoso venous venter venticular ventilated ventilation ventilator ventral ventre ventricle ventricles
-    ventricolare ventricolari ventricolo ventriculaire ventricular ventricules ventriculo ventriculogram
+    tropicamide trotz trouble troubles tru true truefidelity truefisp truetracking trufi trufisp trunc truncal
+    truncated truncation truncus trunk trus trust trypan ts tse tseflair tsefs tseir tsense tser tspine ttc tte ttp tu
+    tuarine tubal tube tubercle tuberculosis tuberous tubes tubular tumefaction tumeur tumeurs tumor tumoral tumorale
+    tumorales tumoraux tumore tumornachsorge tumors tumorsuche tumorzellen tumour tune tungsten tunnel tunnelaufnahme
+    turbo turbulence turca turcica turntable tutto tv tvi twin twining twins twist twistvibe two tympan tympanic type
+    types typical tyroartenoideus tyropanoate tz ua uas ubelkeit uber uberlagert uberlagerung ubersicht
+    ubersichtsaufnahme uberwarmung ublituximab uc ucb uci udi uebelkeit ueber ueberlagert ueberlagerung uebersicht
+    uebersichtsaufnahme ueberwaermung ugi uhr ui uid uids uih ul ulcer ulcera ulcerated ulceration ulcerative ulcere
+    uld ulna ulnar ulnaris ultra ultrafast ultrahigh ultralow ultraschall ultrashort ultrasonic ultrasonido
+    ultrasonography ultrasound ultraviolet ultravist um umbilical umbilicus umgebung umr umverteilung un una unable
+    unadministered unas unassigned unauffaellig unauffallig unavailability unavailable uncemented uncertain uncertainty
+    unchanged uncinate unclassifiable unclassified uncompressed unconscious unconstrained uncooperative uncorrected
+    uncovertebral uncus und under underdose underflow underlined undersampling undescended undetermined
+    undifferentiated undiluted une unenhanced uneventful unfall unfiltered unfolded unformatted ungated unheated uni
+    unified unifocal uniform uniformity unilat unilateral uninvolved union unipolar unique unit units universal unklar
+    unknown unkooperativ unl unlikely unmounted unnecessary uno unobstructed unos unremarkable unresponsive unruhig
+    unscharf unscheduled unsharp unspecified unstable unstageable unsuccessful unsynchronized unten unter unterarm
+    unterarme unterbauch unterbrochen untere unterer unteres unterkiefer unterlappen unterschenkel untersuchung
+    untersuchungen untersuchungstechnik until untrackable unusable unused unveraendert unverandert unverified
+    unvollstaendig unvollstandig unwanted up update updated upgaze uploaded upon upper upright upsloping uptake upward
+    ur ureter ureteral ureteric urethra urethral urgence urgences urgencias urgency urgent urgente urgenza uri uric
+    urinaire urinaires urinary urine url urn urografia urogram urography urokinase urology urorm uroscanner urostomy
+    urotac urotc urticaria us usable usage usb use used usefulness user usg using usual usv usw ut utc ute uterine
+    uterino utero uterus utricle uv uvula v va vac vacuum vagal vagina vaginal vagus vaisseaux valid validation
+    valsalva value values valve valved valveless valvulaire valvular van vancomycin vantage variability variable varian
+    variance variant variation varices varicocele varicose vas vasculaire vascular vasculares vascularisation
+    vascularity vasculature vasculitis vasi vaso vasoconstriction vasoconstrictor vasodilatation vasodilation
+    vasodilator vasos vasovagal vastus vcfv vcug vd ve veasl vector vectors vedotin vehicle veiling vein veine veines
+    veineux veins vejiga velocity ven vena venbold venc vene venen venenthrombose venipuncture venoes venoese venogram
+    venos venosa venose venoso venous venter venticular ventilated ventilation ventilator ventral ventre ventricle
+    ventricles ventricolare ventricolari ventricolo ventriculaire ventricular ventricules ventriculo ventriculogram
     ventriculography ventriculomegaly ventriculos ventrikel ventrikelsystem veo verabreicht veraenderung veraenderungen
     veranderung veranderungen verapamil verbal verbreitert verbreiterung verdacht verdachtig verdachtige verdaechtig
     verdaechtige verdickung verdraengt verdrangt vergleich vergroessert vergroesserung vergrossert vergrosserung
     verhoeff verification verified verifying verio verkalkung verkalkungen verkehrsunfall verlagert verlauf
-    verlaufskontrolle verlaufsuntersuchung verlegung verletzung vermilion verre vers versamenti versamento verschluss
-    verschmaelert verschmaelerung verschmalert verschmalerung versenate version versions versorgung verstauchung versus
-    vertebra vertebrae vertebral vertebrale vertebrales vertebrali vertebralis vertebras vertebre vertebres
-    vertebrobasilar vertex vertical vertice vertices verticosubmental vertige vertiges vertigini vertigo vertraeglich
-    vertraglich vertrebrae verwackelt very vescica vescicale vesical vesicale vesicales vesicle vesicles vesicula
-    vesicular vesicule vessel vessels vessie vestibular vestibularis vestibule vestibulocochlear vestibulocochlearis vf
-    vfa vi via viability viable vial vias vibe vibrant vida video videofluorography vie vier view viewed viewing
-    viewpoint views viewsense vii viii violation violet viral virginal virtual virus vis viscosity visibility visible
-    visibles vision visipaque visit vista visual visualise visualised visualisee visualiza visualizan visualized vital
-    vitamin vite vitelline viti vitrectomy vitreous vivo vl vla vmat vmax vmi vnc vocal voet voi voice void voiding
-    voids voie voies vol vollstaendig vollstandig vols voltage volume volumen volumes volumetric voluntary volunteer
-    volunteers volvulus vom vomer vomissements vomiting vomito vomitos von voor vor voraufnahme vorbekannt vorbekannte
-    vorfuss vorgeschichte vorher vorlaeufig vorlaufig vorn vorne voruntersuchung voxel voxelized voxelwise voyager vp
-    vpfx vpfxs vq vr vrt vrtthin vs vsd vti vulnerable vulva vulval w wachstum wado wait wake waldenstrom walk wall
-    wallenberg wandering wandverdickung ward warfarin warm warmed warmer warming warning warranted warthin was wash
-    washout wasser waste water waterimg wateronly watershed wats wave wavecaipi waveform waveforms wavefront wavelength
-    waves wax waxoline wayson wb wbody weak weakly weakness weal wedge wedges wedging week weekday weekly weeks wegen
-    wegener weiblich weichteil weichteile weichteilfenster weight weightbearing weighted weighting weights weiter
-    weitere welder well wenckebach wenig wenn werden were wernicke wervelkolom west wet what wheelchair wheezing when
-    where which while whip whipple white who whole wholebody wholeheart why wi wicket wide widened widening width wie
-    wiederholt wiederholung will wilms window windows wing wingboard winkel winkelerguss wip wirbel wirbelfraktur
-    wirbelkoerper wirbelkorper wirbelsaeule wirbelsaule wird wire wires with withdrawn within without wks wl wmoco wo
-    woche wochen woman women wood words workflow working workitem workitems worklist workload workstation world worse
-    worsened worsening worst would wound wp wrap wraparound wrist wrists ws wsi wt wunde wurde wwo xa xccl xccm xds
-    xenetix xenon xi xii xiphoid xmab xperct xr xray xrf xx xy xylene xylidine xylose xyz xz y ya yaw yb ybr year
-    yearly years yellow yes yesterday yodado yolk you yrs ytterbium yttrium yy yyy yz za zaehne zahn zahne zebra zeff
-    zehe zehen zeichen zeit zentral zerebral zerebrale zero zerrung zervikal zervikale zeta ziehl zielaufnahme zinc zip
-    zipped zirconium zn zollinger zonal zonder zone zones zoom zoomit zr zte zu zum zunahme zunehmend zur zuruck
-    zurueck zusaetzlich zusatzlich zustand zvk zwei zwerchfell zwerchfellhochstand zwerchfellkuppe zwischen zygoma
-    zygomaticus zyste zysten zystitis zz zzz μv
+    verlaufskontrolle verlaufsuntersuchung verlegung verletzung vermilion vermindert verminderung verre vers versamenti
+    versamento verschluss verschmaelert verschmaelerung verschmalert verschmalerung versenate version versions
+    versorgung verstaerkt verstaerkte verstarkt verstarkte verstauchung versus vertebra vertebrae vertebral vertebrale
+    vertebrales vertebrali vertebralis vertebras vertebre vertebres vertebrobasilar vertex vertical vertice vertices
+    verticosubmental vertige vertiges vertigini vertigo vertraeglich vertraglich vertrebrae verwackelt very verzoegert
+    verzogert vescica vescicale vesical vesicale vesicales vesicle vesicles vesicoprostatica vesicula vesicular
+    vesicule vessel vessels vessie vestibular vestibularis vestibule vestibulocochlear vestibulocochlearis vf vfa vi
+    via viability viable vial vias vibe vibrant vida video videofluorography vie vier view viewed viewing viewpoint
+    views viewsense vif vii viii violation violent violente violet viral virginal virtual virus vis viscosity
+    visibility visible visibles vision visipaque visit vista visual visualise visualised visualisee visualiza
+    visualizan visualized visuel vital vitamin vite vitelline viti vitrectomy vitreous vivo vl vla vmat vmax vmi vnc
+    vocal vocales voet voi voice void voiding voids voie voies vol vollstaendig vollstandig vols voltage volume volumen
+    volumes volumetric voluntary volunteer volunteers volvulus vom vomer vomissements vomiting vomito vomitos von voor
+    vor voraufnahme vorbekannt vorbekannte vorfuss vorgeschichte vorher vorlaeufig vorlaufig vorn vorne voruntersuchung
+    voxel voxelized voxelwise voyager vp vpfx vpfxs vq vr vrt vrtthin vs vsd vti vulnerable vulva vulval w wachstum
+    wado wait wake waldenstrom walk wall wallenberg wandering wandverdickung ward warfarin warm warmed warmer warming
+    warning warranted warthin was wash washout wasser waste water waterimg wateronly watershed wats wave wavecaipi
+    waveform waveforms wavefront wavelength waves wax waxoline wayson wb wbody weak weakly weakness weal wedge wedges
+    wedging week weekday weekly weeks wegen wegener weiblich weichteil weichteile weichteilfenster weight weightbearing
+    weighted weighting weights weiter weitere welder well wenckebach wenig wenn werden were wernicke wervelkolom west
+    wet what wheelchair wheezing when where which while whip whipple white who whole wholebody wholeheart why wi wicket
+    wide widened widening width wie wiederholt wiederholung will wilms window windows wing wingboard winkel
+    winkelerguss wip wirbel wirbelfraktur wirbelkoerper wirbelkorper wirbelsaeule wirbelsaeulenganzaufnahme wirbelsaule
+    wirbelsaulenganzaufnahme wird wire wires with withdrawn within without wks wl wmoco wo woche wochen woman women
+    wood words workflow working workitem workitems worklist workload workstation world worse worsened worsening worst
+    would wound wp wrap wraparound wrist wrists ws wsi wt wunde wurde wwo xa xccl xccm xds xenetix xenon xi xii xiphoid
+    xmab xperct xr xray xrf xx xy xylene xylidine xylose xyz xz y ya yaw yb ybr year yearly years yellow yes yesterday
+    yodado yolk you yrs ytterbium yttrium yy yyy yz za zaehne zahn zahnaerztlich zahnarztlich zahne zebra zeff zehe
+    zehen zehengrundgelenk zeichen zeit zelle zellen zentral zerebral zerebrale zero zerrung zervikal zervikale zeta
+    ziehl zielaufnahme zinc zip zipped zirconium zn zollinger zonal zonder zone zones zoom zoomit zr zte zu zum zunahme
+    zunehmend zur zuruck zurueck zusaetzlich zusatzlich zustand zvk zwei zwerchfell zwerchfellhochstand zwerchfellkuppe
+    zwischen zygoma zygomaticus zyste zysten zystitis zz zzz μv
 """
 
 CODES = """
@@ -925,28 +956,28 @@ PREFIXES = """
 """
 
 AMBIGUOUS = """
-    alex angel ann anna april art august bach baker bass bauch bauer baum beck becker bein bell berg best bianchi bill
-    bird bishop black blanc blanco blatt blau block blue boden bolt bond book bose bowl braun brown bruch brun bruno
-    brust buck bueno bund burns bush butler calvo cannon carol casa case cash chance church clay clear cobb coil cole
-    conti cook cooper cope corona costa cox crane cross cruz cube cuello cup dale dan day dean del delgado depth dick
-    diego diller dixon don dose dove drew duke dunn earl east edge engel ernst eve faith falk fall feld ferrari field
-    finger fink fish fisher flood flora flow force ford forest foster fox frank free freeman frey friend frost fuchs
-    fuss gabel gallo gamba geiger gene german gold good gore grace graf grand grant grau gray greco green greif grey
-    gros gross gruen guy haas hall halm hand hans harm hart haut heart hell henry herd herz hill hirsch hoch hof holz
-    hope horn horner house hunt ida ill iris jack jan jay jean jim joint joy jung junge kaiser kay keil kern key kiefer
-    kind king klein knie knight knob koch kopf korn kraft kranz krebs kugel kuhn kurz land lane lang lange large laser
-    law lay lee leg legrand leist leone leroy li licht lieb lily linden lindner lip long longo lord love low luna lung
-    magnus man mancini mann mano manuel march marina marino mark mars mason max may mays meier miles milk mill moody
-    moon moor moore more moreno morgen moss muskel nagel neck nick noble noir nova nuss ohr olive oliver page park
-    parker paul penn peter petit petra pfeil pia pie piper plain pole pool pope port power price prince pro rauch ray
-    reed reich reid rein reiter rey rice rich ring rios ritter rob robin rock roe rojo roll rosa rose ross rossi rot
-    roth rousseau roux roy rubio ruby ruck rule russo sand sands sanger santos sara sauer scala schaft scharf schwarz
-    seele seiler self sharp short silver singer sinus skin small smart smith snow sole sommer son song sorge span
-    sparks spear spring stahl star stark steel stein stern stiel stock stone storm strand strong stumpf sturm summer
-    sun swan tag taylor teich temple testa thin thomas thon tief till tim toby tom tony trace trial tucker turner unger
-    ute van vance vein vert vetter victor vidal violet vogel vorn wade wagner walker wall ward wasser waters webb weber
-    weich weiss west white will winter wirbel wirt wise wolf wood woods worth wright wu wunder yen yi young zahn zeh
-    zorn
+    alex angel ann anna april art august bach baker bass basso bauch bauer baum beck becker bein bell berg best bianchi
+    bill bird bishop black blanc blanco blatt blau block blue boden bolt bond book bose bowl braun brown bruch brun
+    bruno brust buck bueno bund burns bush butler calvo cannon carol casa case cash chambers chance church clay clear
+    cobb coil cole conti cook cooper cope corona cortes costa cox crane cross cruz cube cuello cup dale dan day dean
+    del delgado depth dick diego diller dixon don dose dove drew duke dunn earl east edge engel ernst eve faith falk
+    fall feld ferrari field finger fink fish fisher flood flora flow force ford forest foster fox frank free freeman
+    frey friend frost fuchs fuss gabel gallo gamba geiger gene german glass gold good gore grace graf grand grant grau
+    graves gray greco green greif grey gros gross gruen guy haas hall halm hand hans harm hart haut heart hell henry
+    herd herz hill hirsch hoch hof holz hope horn horner house hunt ida ill iris jack jan jay jean jim joint joy jung
+    junge kaiser kay keil kern key kiefer kind king klein knie knight knob koch kopf korn kraft kranz krebs kugel kuhn
+    kurz land lane lang lange large laser law lay lean lee leg legrand leist leone leroy li licht lieb lily linden
+    lindner lip long longo lord love low luna lung magnus man mancini mann mano manuel march marina marino mark mars
+    mason max may mays meier miles milk mill moody moon moor moore more moreno morgen moss muskel nagel neck nick noble
+    noir nova nuss ohr olive oliver page park parker paul penn peter petit petra pfeil pia pie piper plain pole pool
+    pope port power price prince pro rauch ray reed reich reid rein reiter rey rice rich ring rios ritter rob robin
+    rock roe rojo roll rosa rose ross rossi rot roth rousseau roux roy rubio ruby ruck rule russo sand sands sanger
+    santos sara sauer scala schaft scharf schwarz seele seiler self sharp shields short silver singer sinus skin small
+    smart smith snow sole sommer son song sorge span sparks spear spring stahl star stark steel stein stern stiel stock
+    stone storm strand strong stumpf sturm summer sun swan tag taylor teich temple testa thin thomas thon tief till tim
+    toby tom tony trace trial tucker turner unger ute van vance vein vert vetter victor vidal violet vitale vogel vorn
+    wade wagner walker wall ward wasser waters webb weber weeks weich weiss west white will winter wirbel wirt wise
+    wolf wood woods worth wright wu wunder yen yi young zahn zeh zorn
 """
 
 EPONYMS = """

@@ -287,7 +287,7 @@ def _file(text: str) -> bytes:
     ds.PatientBirthDate = ""
     ds.SpecificCharacterSet = "ISO_IR 192"
     ds.ImageComments = text
-    ds.StudyDescription = text.replace("\\", " ")
+    ds.TextValue = text.replace("\\", " ")
     return written(ds)
 
 
