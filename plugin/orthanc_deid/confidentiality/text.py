@@ -56,10 +56,6 @@ class Cleaner:
         """Take out only what is known of the study; the same object when there is nothing."""
         return self._remembered(self._screened, text, self._without_known)
 
-    def code(self, text: str) -> str:
-        """Screen one value of CS: a defined term of the standard stays, whoever bears its name."""
-        return "" if self._matcher.code(text) else text
-
     def _remembered(self, answers: dict[str, str], text: str, work: Callable[[str], str]) -> str:
         if not text:
             return text

@@ -7,6 +7,7 @@ from .attributes import ONE_VALUE
 from .identifiers import Identifiers
 from .profile import Profile
 from .text import Cleaner, Mode
+from .vocabulary import is_defined_term
 
 _REMEMBERED = 4096  # texts; the slices of a series repeat theirs
 
@@ -49,7 +50,11 @@ class Texts:
         if text is None:
             return b""  # nobody can say what it is
         parts = [text] if vr in ONE_VALUE else text.split("\\")
-        new = [self._ways[way](part) for part in parts]
+        ask = self._ways[way]
+        if vr == "CS":
+            parts = [part.strip("\x00 ") for part in parts]
+        # A term of the standard stays, whoever bears its name: BodyPartExamined HEAD of a patient called Head.
+        new = [part if vr == "CS" and is_defined_term(part) else ask(part) for part in parts]
         if new == parts and charsets.decodes(value, encodings):
             return value
         return charsets.encoded("\\".join(new) if any(new) else "", encodings, vr)

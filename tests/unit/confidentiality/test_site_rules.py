@@ -187,3 +187,11 @@ def test_a_body_with_a_name_in_a_text_that_stays_loses_the_name_alone() -> None:
     assert "B30f" in str(new.ConvolutionKernel)
     assert new.SoftwareVersions == "VB17A"
     assert new.AccessionNumber == "ACC-550001"
+
+
+def test_a_surname_that_is_a_term_of_the_standard_stays_where_it_is_the_term() -> None:
+    ds = image(PatientName="Head^John", BodyPartExamined="HEAD", ScanOptions=["FS", "JOHN"], StudyDescription="MR Head")
+    new = result(ds, RESEARCH)
+    assert new.BodyPartExamined == "HEAD"
+    assert list(new.ScanOptions) == ["FS", ""]
+    assert new.StudyDescription == "MR"

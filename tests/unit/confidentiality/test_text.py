@@ -170,13 +170,6 @@ def test_screen_takes_only_what_is_known() -> None:
     assert cleaner(Mode.REMOVE).screen("CT of Mueller") == "CT of"
 
 
-def test_a_defined_term_stays_in_a_coded_value() -> None:
-    one = Cleaner(Mode.VOCABULARY, Identifiers(names=frozenset({"Head", "Xyzzy"})), days=None)
-    assert one.code("HEAD") == "HEAD"
-    assert one.code("XYZZY") == ""
-    assert one.clean("CT Head") == "CT"
-
-
 def test_values_between_backslashes_are_cleaned_each() -> None:
     assert cleaner().clean("Li\\CT\\Mueller") == "\\CT\\"
     assert cleaner().clean("Li\\Mueller") == ""
