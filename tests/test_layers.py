@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "destinations": {"errors", "orthanc_rest", "settings"},
     "processes": {"errors", "log"},
     "folder": {"confidentiality", "errors", "processes"},
+    "arrival": {"confidentiality", "errors"},
 }
 
 

@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import Any
 
 # What pydicom imports where it finds it; none is needed to read a header.
-UNWANTED = ("numpy", "requests", "PIL", "gdcm", "pylibjpeg", "openjpeg", "libjpeg", "rle", "jpeg_ls")
+UNWANTED = ("numpy", "requests", "PIL", "gdcm", "pylibjpeg", "openjpeg", "libjpeg", "rle", "jpeg_ls", "tqdm")
 
 MEDIA_STORAGE_SOP_CLASS_UID, TRANSFER_SYNTAX_UID = 0x00020002, 0x00020010
 IMAGE_TYPE, SOP_CLASS_UID = 0x00080008, 0x00080016

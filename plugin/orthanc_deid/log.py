@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 import time
+import warnings
 
 FIELDS = frozenset(
     {
@@ -37,6 +38,7 @@ class _JsonLines(logging.Formatter):
 
 def set_up(process: str) -> None:
     """Send every log of this process to stderr as JSON lines; `process` names who speaks."""
+    warnings.simplefilter("ignore")  # a library's warning may hold a value
     handler = logging.StreamHandler(sys.stderr)
     formatter = _JsonLines()
     handler.setFormatter(formatter)

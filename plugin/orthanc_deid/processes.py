@@ -2,6 +2,7 @@
 
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -75,7 +76,7 @@ class Processes:
                 self._idle.cancel()
                 self._idle = None
             if self._pool is None:
-                self._pool = ProcessPoolExecutor(self.count, mp_context=self._context, initializer=_die_with_parent)
+                self._pool = ProcessPoolExecutor(self.count, mp_context=self._context, initializer=_begin)
             return self._pool
 
     def _release(self) -> None:
@@ -117,8 +118,9 @@ def _end(pool: ProcessPoolExecutor) -> None:
     log.event("child processes ended")
 
 
-def _die_with_parent() -> None:
-    """End this child when its worker is gone, also by kill -9: nobody would take its results."""
+def _begin() -> None:
+    """Keep this child quiet, and end it when its worker is gone, also by kill -9: nobody would take its results."""
+    warnings.simplefilter("ignore")  # a library's warning may hold a value
     parent = parent_process()
     if parent is None:
         return

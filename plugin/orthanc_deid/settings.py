@@ -24,7 +24,9 @@ class _Model(BaseModel):
 class Match(_Model):
     """Which studies belong to a project; every key that is given must agree, none given matches all."""
 
-    modality: tuple[str, ...] = Field(default=(), description="one of these is the modality of one of its series")
+    modality: tuple[str, ...] = Field(
+        default=(), description="one of these is the modality of one of its series; on arrival: of the instance itself"
+    )
 
 
 class Project(_Model):

@@ -1,5 +1,6 @@
 """The direct door: one DICOM file in, the de-identified file out and searched, with no Orthanc between."""
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,8 +38,12 @@ def deidentify(data: bytes, profile: Profile, pseudonyms: Pseudonyms, known: Ide
     Rejected
         It is no DICOM file, has no PatientID or UID, cannot be cleaned, or something known is left in it.
     """
-    ds = encode.decode(data)
-    del data
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a library's warning may hold a value
+        return _done(encode.decode(data), profile, pseudonyms, known, version)
+
+
+def _done(ds: Dataset, profile: Profile, pseudonyms: Pseudonyms, known: Identifiers, version: str) -> Done:
     patient = patient_of(ds)
     uid = new_uid(profile, pseudonyms)
     uids = {old: uid(old) for old in (_text(ds, level) for level in LEVELS)}

@@ -10,6 +10,8 @@ def run(job: Job, resources: Resources) -> None:
     """Refuse what has no patient, no instances or no profile; note the output's id."""
     study = resources.ledger.guard(job.study, job.run)
     resources.ledger.move(job.study, states.DEIDENTIFYING, run=job.run)
+    if resources.settings.configuration.intake.on_arrival:
+        raise Rejected("instances are de-identified on arrival: the result of this study cannot be stored")
     if not resources.ledger.instances(job.study):
         raise Rejected("the study has no instances")
     try:

@@ -175,7 +175,7 @@ def test_weekdays_stay_where_the_profile_says_so() -> None:
         result(image(StudyDate="20200615"), profile(options=(Option.MODIFIED_DATES,), dates={"keep_weekday": keep}))
         for keep in (True, False)
     ]
-    weekdays = [pydicom.valuerep.DA(new.StudyDate).weekday() for new in moved]  # type: ignore[union-attr]  # a date
+    weekdays = [pydicom.valuerep.DA(new.StudyDate).weekday() for new in moved]
     assert weekdays[0] == 0  # a Monday
     assert moved[0].StudyDate != "20200615"
 
