@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "plugin"))
 
 from orthanc_deid.confidentiality.identifiers import Identifiers
-from orthanc_deid.confidentiality.text import Cleaner, Mode
+from orthanc_deid.confidentiality.texts.cleaner import Cleaner, Mode
 
 DESCRIPTORS = """
 t1_mprage_sag_p2_iso_1.0

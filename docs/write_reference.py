@@ -21,9 +21,9 @@ sys.path.insert(0, str(CHECKOUT / "plugin"))
 
 from orthanc_deid import profiles, states  # noqa: E402  # the path is set above
 from orthanc_deid.cli.commands import main as cli  # noqa: E402
-from orthanc_deid.confidentiality.options import IMPLEMENTED, Option, code  # noqa: E402
 from orthanc_deid.confidentiality.profile import Profile  # noqa: E402
 from orthanc_deid.confidentiality.rules import RuleAction  # noqa: E402
+from orthanc_deid.confidentiality.standard.options import IMPLEMENTED, Option, code  # noqa: E402
 from orthanc_deid.service import models  # noqa: E402
 from orthanc_deid.service.app import build  # noqa: E402
 from orthanc_deid.service.routes import ROUTES  # noqa: E402

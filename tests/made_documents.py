@@ -26,7 +26,7 @@ from made_objects import (
     uid,
 )
 from objects import MARKER, ROOT
-from orthanc_deid.confidentiality import cda, pdf
+from orthanc_deid.confidentiality.documents import cda, pdf
 
 SLICES = {f"ct-{number}": CTImageStorage for number in (1, 2, 3)}
 _OBSERVER = code("121008", "DCM", "Person Observer Name")

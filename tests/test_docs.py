@@ -16,8 +16,8 @@ from pydantic import BaseModel
 
 from orthanc_deid import states
 from orthanc_deid.cli.commands import main
-from orthanc_deid.confidentiality.options import IMPLEMENTED, Option
 from orthanc_deid.confidentiality.profile import Profile
+from orthanc_deid.confidentiality.standard.options import IMPLEMENTED, Option
 from orthanc_deid.service.routes import ROUTES
 from orthanc_deid.settings import Configuration
 from servers import CHECKOUT

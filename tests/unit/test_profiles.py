@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from orthanc_deid import profiles, settings
-from orthanc_deid.confidentiality.options import Option
+from orthanc_deid.confidentiality.standard.options import Option
 from orthanc_deid.errors import ConfigurationError
 
 

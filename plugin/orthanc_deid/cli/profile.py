@@ -8,9 +8,11 @@ from typing import NamedTuple
 import click
 
 from .. import profiles, settings
-from ..confidentiality import attributes, native, private, table
+from ..confidentiality import native
 from ..confidentiality.plan import Action, Decision, decisions, plan
+from ..confidentiality.private import lists
 from ..confidentiality.profile import Profile
+from ..confidentiality.standard import attributes, table
 from ..errors import ConfigurationError
 
 
@@ -130,7 +132,7 @@ def explained(told: Profile) -> Iterator[Line]:
     for (creator, group, offset), decision in found.private.items():
         shown = "xx" if offset is None else f"{offset:02X}"
         yield Line(f'{group:04X},"{creator}",{shown}', "", _action(decision), "pass", decision.why)
-    for safe in private.listed(found.lists):
+    for safe in lists.listed(found.lists):
         text = f'{safe.group:04X},"{safe.creator}",{safe.offset:02X}'
         yield Line(text, "", safe.safe.action, "pass", "Retain Safe Private")
 
@@ -149,7 +151,7 @@ def _by(tag: int, decision: Decision, kept: set[int]) -> str:
 
 def _creators(told: Profile) -> Iterator[str]:
     """Say which rules name a creator that no list knows: a misspelt one does nothing, silently."""
-    known = private.creators(frozenset({"standard", "converter", "tcia"}))
+    known = lists.creators(frozenset({"standard", "converter", "tcia"}))
     for creator, group, _offset in plan(told).private:
         if creator not in known:
             yield f'no list knows the creator "{creator}" ({group:04X}); right only if your devices write it so'

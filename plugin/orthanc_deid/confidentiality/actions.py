@@ -11,10 +11,12 @@ from pydicom.tag import BaseTag
 
 from orthanc_deid.errors import Rejected
 
-from . import attribute_types, charsets, dates, documents, dummies
-from .attributes import BULK, BURNED_IN, DOCUMENT_LENGTH, DOCUMENT_MIME, NUMBERS, TEXTS
+from .documents import encapsulated
 from .plan import Action, Decision
-from .texts import Texts
+from .standard import attribute_types, dummies
+from .standard.attributes import BULK, BURNED_IN, DOCUMENT_LENGTH, DOCUMENT_MIME, NUMBERS, TEXTS
+from .texts import charsets, dates
+from .texts.encoded import Texts
 
 Element = DataElement | RawDataElement
 _OLDEST = 89  # years; above, an age is a direct identifier (HIPAA 164.514(b)(2)(i)(C))
@@ -287,9 +289,9 @@ def document(run: Run, ds: Dataset, elem: Element) -> Element | None:
     kind = text_of(mime).strip("\x00 ") if mime is not None else ""
     data = bytes_of(elem)
     if run.documents == "replace":
-        new = documents.dummy(kind)
+        new = encapsulated.dummy(kind)
     elif run.documents == "clean":
-        new = documents.cleaned(kind, data, run.texts.clean)
+        new = encapsulated.cleaned(kind, data, run.texts.clean)
     else:
         raise Rejected("it holds an encapsulated document, which the profile refuses")
     if DOCUMENT_LENGTH in ds:

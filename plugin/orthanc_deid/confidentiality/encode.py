@@ -16,8 +16,8 @@ from pydicom.uid import UID
 
 from orthanc_deid.errors import Rejected
 
-from .attributes import PIXEL_DATA
 from .elements import put
+from .standard.attributes import PIXEL_DATA
 
 # Of this software; made once, PS3.5 B.2.
 IMPLEMENTATION_CLASS = "2.25.203166331487062353164402371325013268117"

@@ -12,8 +12,8 @@ from pydicom.dataelem import DataElement, RawDataElement
 from orthanc_deid.errors import Rejected
 
 from . import elements
-from .attributes import BIRTH_DATES, CLASS_UIDS, ONE_VALUE, TEXTS
 from .pseudonyms import WELL_KNOWN
+from .standard.attributes import BIRTH_DATES, CLASS_UIDS, ONE_VALUE, TEXTS
 
 # Set of Identifiers -> the attributes whose values belong into it; names are every PN, uids every UI.
 FIELDS: dict[str, str] = {

@@ -4,9 +4,9 @@ from pydicom import Dataset
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import BaseTag
 
-from .options import BASIC_CODE, Option, code
 from .profile import Profile
 from .rules import RuleAction
+from .standard.options import BASIC_CODE, Option, code
 
 IDENTITY_REMOVED = 0x00120062
 METHOD = 0x00120063

@@ -5,10 +5,10 @@ from functools import lru_cache
 from pydicom import Dataset
 
 from ..errors import Rejected
-from . import table
-from .attributes import IDENTITY, PIXEL_DATA
 from .plan import Node, plan
 from .profile import Profile
+from .standard import table
+from .standard.attributes import IDENTITY, PIXEL_DATA
 
 DICOM_VERSION = "2021b"  # the newest table that Orthanc 1.10.1 knows; the same one everywhere
 _IDENTITY = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "PatientID", "PatientName")

@@ -7,11 +7,11 @@ from functools import lru_cache
 
 from pydicom._dicom_dict import DicomDictionary
 
-from . import attribute_types, attributes, table
-from .attributes import NUMBERS, PATIENT_ID, PATIENT_NAME
-from .options import Option
 from .profile import Profile
 from .rules import Rule, RuleAction, Target
+from .standard import attribute_types, attributes, table
+from .standard.attributes import NUMBERS, PATIENT_ID, PATIENT_NAME
+from .standard.options import Option
 
 
 class Action(StrEnum):

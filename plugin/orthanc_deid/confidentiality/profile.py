@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydicom.datadict import dictionary_VR
 
-from .attributes import IDENTITY
-from .options import IMPLEMENTED, Option
 from .rules import Rule, RuleAction, contradictions, tag_of
+from .standard.attributes import IDENTITY
+from .standard.options import IMPLEMENTED, Option
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$")]
 

@@ -25,11 +25,12 @@ from pydicom.dataelem import DataElement
 
 from orthanc_deid.errors import Rejected
 
-from . import encode, vocabulary
-from .attributes import BIRTH_DATES, NUMBERS
+from . import encode
 from .identifiers import Identifiers
-from .matcher import INSIDE, Matcher, folded, key, matcher, notations
-from .options import BASIC_CODE, Option, code
+from .standard.attributes import BIRTH_DATES, NUMBERS
+from .standard.options import BASIC_CODE, Option, code
+from .texts import vocabulary
+from .texts.matcher import INSIDE, Matcher, folded, key, matcher, notations
 
 _LONGEST_CODE = 16  # characters of one value of CS or DS
 _UNDEFINED = 0xFFFFFFFF

@@ -10,13 +10,16 @@ from pydicom.dataelem import DataElement
 
 from orthanc_deid.errors import Rejected
 
-from . import actions, attributes, charsets, elements, method, private_blocks, texts
+from . import actions, elements, method
 from .actions import Element, Handler, Run
 from .identifiers import Identifiers
-from .options import Option
 from .plan import Node, Plan, plan
+from .private import blocks
 from .profile import Profile
 from .pseudonyms import Patient, Pseudonyms
+from .standard import attributes
+from .standard.options import Option
+from .texts import charsets, encoded
 
 # What native /anonymize changes inside items whatever it is told: StudyInstanceUID and SeriesInstanceUID.
 _SPOILED = frozenset({0x0020000D, 0x0020000E})
@@ -114,7 +117,7 @@ class _Pass(Run):
         self.dates = _dates(profile)
         self.documents = profile.documents
         shown = self.days if self.dates == actions.SHIFTED else None
-        self.texts = texts.of(profile, known.without("uids"), shown)
+        self.texts = encoded.of(profile, known.without("uids"), shown)
         self.notes = Counter()
         sop_class = ds.get_item(_SOP_CLASS)
         self.sop_class = actions.text_of(sop_class).strip("\x00 ") if sop_class is not None else ""
@@ -152,8 +155,8 @@ class _Pass(Run):
         self.encodings = outer
 
     def _private(self, ds: Dataset, found: list[tuple[int, Element]], *, only_sequences: bool) -> None:
-        known = private_blocks.creators(ds) if only_sequences else []
-        stay = private_blocks.kept(self, self.plan, ds, [*known, *found]) if self.plan.keeps_private else {}
+        known = blocks.creators(ds) if only_sequences else []
+        stay = blocks.kept(self, self.plan, ds, [*known, *found]) if self.plan.keeps_private else {}
         for tag, elem in found:
             if tag not in stay:
                 del ds[elem.tag]

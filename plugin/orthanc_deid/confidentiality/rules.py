@@ -12,7 +12,7 @@ from pydicom.config import RAISE
 from pydicom.datadict import dictionary_VR, keyword_dict, tag_for_keyword
 from pydicom.valuerep import VR, validate_value
 
-from .attributes import IDENTITY, PATIENT_ID, PATIENT_NAME
+from .standard.attributes import IDENTITY, PATIENT_ID, PATIENT_NAME
 
 
 class RuleAction(StrEnum):

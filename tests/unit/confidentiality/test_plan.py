@@ -1,9 +1,9 @@
 import pytest
 from pydicom.datadict import tag_for_keyword
 
-from orthanc_deid.confidentiality.options import Option
 from orthanc_deid.confidentiality.plan import Action, Decision, decisions, plan
 from orthanc_deid.confidentiality.profile import Profile
+from orthanc_deid.confidentiality.standard.options import Option
 
 
 def profile(*options: Option, **values: object) -> Profile:

@@ -1,8 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from orthanc_deid.confidentiality.options import IMPLEMENTED, Option
 from orthanc_deid.confidentiality.profile import Native, Profile
+from orthanc_deid.confidentiality.standard.options import IMPLEMENTED, Option
 
 
 def profile(**values: object) -> Profile:

@@ -5,8 +5,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Imp
 
 from objects import image, written
 from orthanc_deid.confidentiality.identifiers import Identifiers
-from orthanc_deid.confidentiality.matcher import matcher
 from orthanc_deid.confidentiality.residual import Finding, search
+from orthanc_deid.confidentiality.texts.matcher import matcher
 from orthanc_deid.errors import Rejected
 
 KNOWN = Identifiers(

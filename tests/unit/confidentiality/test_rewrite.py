@@ -27,14 +27,14 @@ from objects import (
     sample,
     written,
 )
-from orthanc_deid.confidentiality.dates import shifted as shifted_date
 from orthanc_deid.confidentiality.encode import decode, encode
 from orthanc_deid.confidentiality.identifiers import from_dataset
-from orthanc_deid.confidentiality.options import CODES, Option
 from orthanc_deid.confidentiality.profile import Native, Profile
 from orthanc_deid.confidentiality.pseudonyms import Patient
 from orthanc_deid.confidentiality.residual import search
 from orthanc_deid.confidentiality.rewrite import new_uid, rewrite
+from orthanc_deid.confidentiality.standard.options import CODES, Option
+from orthanc_deid.confidentiality.texts.dates import shifted as shifted_date
 from orthanc_deid.errors import Rejected
 
 

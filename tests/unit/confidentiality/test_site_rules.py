@@ -8,11 +8,11 @@ import pytest
 from pydicom.dataset import Dataset
 
 from objects import MARKER, PATIENT, RESEARCH, VERSION, image, known_of, pseudonyms, written
-from orthanc_deid.confidentiality.dates import shifted
 from orthanc_deid.confidentiality.encode import decode, encode
-from orthanc_deid.confidentiality.options import Option
 from orthanc_deid.confidentiality.profile import Profile
 from orthanc_deid.confidentiality.rewrite import rewrite
+from orthanc_deid.confidentiality.standard.options import Option
+from orthanc_deid.confidentiality.texts.dates import shifted
 from orthanc_deid.errors import Rejected
 
 

@@ -7,7 +7,7 @@ from pydicom import uid
 from pydicom._uid_dict import UID_dictionary
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from orthanc_deid.confidentiality import attribute_types, generate_types, table, types_data
+from orthanc_deid.confidentiality.standard import attribute_types, generate_types, table, types_data
 
 DEFINED_CT_PROTOCOL = "1.2.840.10008.5.1.4.1.1.200.1"
 

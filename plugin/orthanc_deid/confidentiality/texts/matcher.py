@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations
 
+from ..identifiers import Identifiers
 from . import vocabulary
-from .identifiers import Identifiers
 
 SHORT = 4  # characters; fewer count as whole texts only
 INSIDE = 6  # characters from which an id is found inside a longer word

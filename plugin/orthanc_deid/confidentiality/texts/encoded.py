@@ -2,11 +2,11 @@
 
 from functools import lru_cache
 
+from ..identifiers import Identifiers
+from ..profile import Profile
+from ..standard.attributes import ONE_VALUE
 from . import charsets
-from .attributes import ONE_VALUE
-from .identifiers import Identifiers
-from .profile import Profile
-from .text import Cleaner, Mode
+from .cleaner import Cleaner, Mode
 from .vocabulary import is_defined_term
 
 _REMEMBERED = 4096  # texts; the slices of a series repeat theirs

@@ -10,8 +10,8 @@ from pydicom.tag import BaseTag
 from pydicom.valuerep import validate_value
 
 from objects import every_dataset, written
-from orthanc_deid.confidentiality import dummies, table
-from orthanc_deid.confidentiality.documents import dummy
+from orthanc_deid.confidentiality.documents.encapsulated import dummy
+from orthanc_deid.confidentiality.standard import dummies, table
 
 DUMMIES = sorted(tag for tag, letter in table.basic().items() if "D" in letter)
 SEQUENCES = [tag for tag in DUMMIES if dictionary_VR(tag) == "SQ"]

@@ -1,6 +1,6 @@
 """Write types_data.py from a wheel of highdicom; a developer's script, never run at run time.
 
-`python -m orthanc_deid.confidentiality.generate_types highdicom-0.28.2-py3-none-any.whl`, the wheel from
+`python -m orthanc_deid.confidentiality.standard.generate_types highdicom-0.28.2-py3-none-any.whl`, the wheel from
 `pip download --no-deps highdicom==0.28.2`; it is read, not installed.
 """
 

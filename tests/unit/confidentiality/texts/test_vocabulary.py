@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orthanc_deid.confidentiality import generate_vocabulary, vocabulary, vocabulary_data
-from orthanc_deid.confidentiality.vocabulary import Vocabulary, is_ambiguous, is_clinical, is_defined_term
+from orthanc_deid.confidentiality.texts import generate_vocabulary, vocabulary, vocabulary_data
+from orthanc_deid.confidentiality.texts.vocabulary import Vocabulary, is_ambiguous, is_clinical, is_defined_term
 
 CLINIC = Vocabulary()
 SETS = ("WORDS", "CODES", "UNITS", "PREFIXES", "AMBIGUOUS", "EPONYMS", "CONTEXT", "ELEMENTS", "GENERIC", "TERMS")

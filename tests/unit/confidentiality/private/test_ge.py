@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objects import MARKER
-from orthanc_deid.confidentiality import ge
+from orthanc_deid.confidentiality.private import ge
 
 
 def without_marker(text: str) -> str:

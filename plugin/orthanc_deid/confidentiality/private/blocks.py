@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
 
-from . import actions, private
-from .actions import Element, Run, bytes_of
-from .attributes import BULK, NUMBERS, TEXTS
-from .plan import Decision, Plan
+from .. import actions
+from ..actions import Element, Run, bytes_of
+from ..plan import Decision, Plan
+from ..standard.attributes import BULK, NUMBERS, TEXTS
+from . import lists
 
 _BLOCKS = range(0x10, 0x100)  # elements that name the creator of a block (PS3.5 7.8.1)
 
@@ -41,7 +42,7 @@ def creators(ds: Dataset) -> list[tuple[int, Element]]:
 def _one(run: Run, plan: Plan, ds: Dataset, elem: Element, creator: str) -> Element | None:
     group, offset = elem.tag >> 16, elem.tag & 0xFF
     ruled = plan.private.get((creator, group, offset)) or plan.private.get((creator, group, None))
-    safe = private.lookup(creator, group, offset, lists=plan.lists)
+    safe = lists.lookup(creator, group, offset, lists=plan.lists)
     vr = elem.VR if elem.VR not in (None, "UN") else safe.vr if safe else None
     if vr is None:
         return None  # a rule keeps what nobody can read
@@ -52,7 +53,7 @@ def _one(run: Run, plan: Plan, ds: Dataset, elem: Element, creator: str) -> Elem
         return _by_rule(run, ds, known, ruled)
     if safe is None or not _of_one_kind(vr, safe.vr):
         return None
-    return _blob(run, known, safe.action) if safe.action in private.BLOBS else _SAFE[safe.action](run, ds, known)
+    return _blob(run, known, safe.action) if safe.action in lists.BLOBS else _SAFE[safe.action](run, ds, known)
 
 
 def _of_one_kind(vr: str, listed: str) -> bool:
@@ -99,7 +100,7 @@ def _bytes(run: Run, elem: Element) -> Element | None:
 
 def _blob(run: Run, elem: Element, kind: str) -> Element | None:
     """Make a vendor's header anew with nothing in it but what is known to be harmless."""
-    new = private.BLOBS[kind](bytes_of(elem), run.texts.clean)
+    new = lists.BLOBS[kind](bytes_of(elem), run.texts.clean)
     return None if new is None else run.raw(elem.tag, str(elem.VR), new)
 
 

@@ -5,8 +5,8 @@ import pytest
 from pydicom._private_dict import private_dictionaries
 from pydicom.valuerep import VR
 
-from orthanc_deid.confidentiality import generate_private, private, private_data
-from orthanc_deid.confidentiality.private import Safe
+from orthanc_deid.confidentiality.private import generate_private, lists, private_data
+from orthanc_deid.confidentiality.private.lists import Safe
 from orthanc_deid.errors import ConfigurationError
 
 STANDARD, CONVERTER, TCIA = frozenset({"standard"}), frozenset({"converter"}), frozenset({"tcia"})
@@ -28,7 +28,7 @@ PRINTED = {
 
 @pytest.mark.parametrize(("key", "vr"), PRINTED.items())
 def test_an_element_of_the_standards_list_stays_with_its_vr(key: tuple[str, int, int], vr: str) -> None:
-    assert private.lookup(*key, lists=STANDARD) == Safe(vr, "keep")
+    assert lists.lookup(*key, lists=STANDARD) == Safe(vr, "keep")
 
 
 def test_the_lists_have_as_many_elements_as_their_source() -> None:
@@ -44,19 +44,19 @@ def test_the_lists_have_as_many_elements_as_their_source() -> None:
 
 
 def test_every_element_has_a_known_vr_and_action_and_stands_in_a_private_group() -> None:
-    for entry in private.listed(private.LISTS):
+    for entry in lists.listed(lists.LISTS):
         assert entry.safe.vr in VRS, entry
-        assert entry.safe.action in ACTIONS | private.BLOBS.keys(), entry
+        assert entry.safe.action in ACTIONS | lists.BLOBS.keys(), entry
         assert entry.group & 1, entry
         assert 0 <= entry.offset <= 0xFF, entry
         assert (entry.safe.vr == "SQ") == (entry.safe.action == "items"), entry
 
 
-@pytest.mark.parametrize("lists", [STANDARD, CONVERTER])
-def test_vrs_are_those_of_pydicoms_dictionary(lists: frozenset[str]) -> None:
+@pytest.mark.parametrize("chosen", [STANDARD, CONVERTER])
+def test_vrs_are_those_of_pydicoms_dictionary(chosen: frozenset[str]) -> None:
     differing = {
         (entry.creator, entry.group, entry.offset)
-        for entry in private.listed(lists)
+        for entry in lists.listed(chosen)
         if (known := private_dictionaries.get(entry.creator, {}).get(f"{entry.group:04X}xx{entry.offset:02X}"))
         and entry.safe.vr not in known[0].split(" ")
     }
@@ -64,7 +64,7 @@ def test_vrs_are_those_of_pydicoms_dictionary(lists: frozenset[str]) -> None:
 
 
 def test_a_uid_is_mapped_and_a_date_shifted_whatever_a_list_says() -> None:
-    for entry in private.listed(private.LISTS):
+    for entry in lists.listed(lists.LISTS):
         if entry.safe.vr == "UI":
             assert entry.safe.action == "uid", entry
         if entry.safe.vr in ("DA", "DT"):
@@ -84,37 +84,37 @@ def test_a_uid_is_mapped_and_a_date_shifted_whatever_a_list_says() -> None:
     ],
 )
 def test_an_element_that_no_list_holds_is_not_safe(key: tuple[str, int, int]) -> None:
-    assert private.lookup(*key, lists=STANDARD | CONVERTER) is None
+    assert lists.lookup(*key, lists=STANDARD | CONVERTER) is None
 
 
 def test_no_list_chosen_keeps_nothing() -> None:
-    assert private.lookup("SIEMENS MR HEADER", 0x0019, 0x0C, lists=frozenset()) is None
+    assert lists.lookup("SIEMENS MR HEADER", 0x0019, 0x0C, lists=frozenset()) is None
 
 
 @pytest.mark.parametrize("creator", ["PHILIPS IMAGING DD 001", "Philips Imaging DD 001 ", "Philips Imaging DD 001\x00"])
 def test_case_and_padding_of_a_creator_do_not_matter(creator: str) -> None:
-    assert private.lookup(creator, 0x2001, 0x03, lists=STANDARD) == Safe("FL", "keep")
+    assert lists.lookup(creator, 0x2001, 0x03, lists=STANDARD) == Safe("FL", "keep")
 
 
 def test_tcias_list_gives_uids_and_dates_an_action_of_their_own() -> None:
-    assert private.lookup("GEMS_PARM_01", 0x0043, 0x98, lists=TCIA) == Safe("UI", "uid")
-    assert private.lookup("SIEMENS MED PT", 0x0071, 0x22, lists=TCIA) == Safe("DT", "shift")
-    assert private.lookup("Philips MR Imaging DD 001", 0x2005, 0x84, lists=TCIA) == Safe("SQ", "items")
+    assert lists.lookup("GEMS_PARM_01", 0x0043, 0x98, lists=TCIA) == Safe("UI", "uid")
+    assert lists.lookup("SIEMENS MED PT", 0x0071, 0x22, lists=TCIA) == Safe("DT", "shift")
+    assert lists.lookup("Philips MR Imaging DD 001", 0x2005, 0x84, lists=TCIA) == Safe("SQ", "items")
 
 
 def test_the_converters_action_wins_over_tcias() -> None:
-    assert private.lookup("GEMS_PARM_01", 0x0043, 0x2A, lists=TCIA | CONVERTER) == Safe("OB", "ge-user-data")
+    assert lists.lookup("GEMS_PARM_01", 0x0043, 0x2A, lists=TCIA | CONVERTER) == Safe("OB", "ge-user-data")
 
 
 def test_creators_are_spelled_as_in_the_lists() -> None:
-    assert "Philips Imaging DD 001" in private.creators(STANDARD)
-    assert "SIEMENS CSA HEADER" not in private.creators(STANDARD)
-    assert "SIEMENS CSA HEADER" in private.creators(CONVERTER)
+    assert "Philips Imaging DD 001" in lists.creators(STANDARD)
+    assert "SIEMENS CSA HEADER" not in lists.creators(STANDARD)
+    assert "SIEMENS CSA HEADER" in lists.creators(CONVERTER)
 
 
 def test_an_unknown_list_is_refused_with_the_names_that_exist() -> None:
     with pytest.raises(ConfigurationError, match=r"named mine: use converter, standard, tcia"):
-        private.lookup("X", 1, 1, lists=frozenset({"mine"}))
+        lists.lookup("X", 1, 1, lists=frozenset({"mine"}))
 
 
 def test_the_generator_knows_parents_and_vrs_better_than_its_source(

@@ -9,7 +9,7 @@ from pydicom import Dataset
 from objects import image, written
 from orthanc_deid.confidentiality.identifiers import Identifiers
 from orthanc_deid.confidentiality.residual import search
-from orthanc_deid.confidentiality.text import Cleaner, Mode
+from orthanc_deid.confidentiality.texts.cleaner import Cleaner, Mode
 
 KNOWN = Identifiers(
     names=frozenset(

@@ -8,7 +8,7 @@ from pydicom.charset import decode_bytes
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag
 
-from orthanc_deid.confidentiality.charsets import DEFAULT, Encodings, declared, decoded, decodes, encoded
+from orthanc_deid.confidentiality.texts.charsets import DEFAULT, Encodings, declared, decoded, decodes, encoded
 
 JAPANESE = "Yamada^Tarou=山田^太郎=やまだ^たろう"
 KOREAN = "Hong^Gildong=洪^吉洞=홍^길동"

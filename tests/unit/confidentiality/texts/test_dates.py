@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orthanc_deid.confidentiality.dates import is_time, shifted
+from orthanc_deid.confidentiality.texts.dates import is_time, shifted
 
 days = st.integers(-3650, -365)
 dates = st.dates(dt.date(1900, 1, 1), dt.date(2100, 1, 1))

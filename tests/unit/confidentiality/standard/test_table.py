@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from orthanc_deid.confidentiality import generate_table, table, table_data
-from orthanc_deid.confidentiality.options import CODES, IMPLEMENTED, Option, code
+from orthanc_deid.confidentiality.standard import generate_table, table, table_data
+from orthanc_deid.confidentiality.standard.options import CODES, IMPLEMENTED, Option, code
 
 PIXEL_OPTIONS = {Option.CLEAN_PIXEL_DATA, Option.CLEAN_VISUAL_FEATURES}
 

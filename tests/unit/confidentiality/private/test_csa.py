@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objects import MARKER
-from orthanc_deid.confidentiality import csa
+from orthanc_deid.confidentiality.private import csa
 
 ITEM = struct.Struct("<4i")
 PROTOCOL = """<XProtocol>

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject, TextStringObject
 
 from objects import MARKER
-from orthanc_deid.confidentiality.documents import DUMMY_TEXT, cleaned, dummy
-from orthanc_deid.confidentiality.pdf import written
+from orthanc_deid.confidentiality.documents.encapsulated import DUMMY_TEXT, cleaned, dummy
+from orthanc_deid.confidentiality.documents.pdf import written
 from orthanc_deid.errors import Rejected
 
 PDF, CDA = "application/pdf", "text/xml"

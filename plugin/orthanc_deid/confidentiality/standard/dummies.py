@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from pydicom import Dataset
 
-from . import documents
+from ..documents import encapsulated
 
-TEXT = documents.DUMMY_TEXT  # fits CS and SH, needs no character set
+TEXT = encapsulated.DUMMY_TEXT  # fits CS and SH, needs no character set
 
 # VR -> bytes, little endian; all of one byte value where the VR is a number, so that either order reads the same.
 VALUES: dict[str, bytes] = (
@@ -51,7 +51,7 @@ def value(tag: int, vr: str, mime: str = "") -> bytes | None:
     `mime` is the dataset's (0042,0012), which says of what kind an encapsulated document has to be.
     """
     if tag == _ENCAPSULATED_DOCUMENT and mime:
-        return documents.dummy(mime)
+        return encapsulated.dummy(mime)
     return BY_TAG.get(tag, VALUES.get(vr))
 
 

@@ -1,0 +1,1 @@
+"""Encapsulated documents: PDF and CDA made anew."""

@@ -1,0 +1,1 @@
+"""Private attributes: which are safe, and vendors' headers made anew."""

@@ -1,0 +1,1 @@
+"""Texts and dates: decoded, cleaned, encoded."""
