@@ -373,8 +373,11 @@ _BY_VR: dict[str, Handler] = {
 
 
 def vr_of(elem: Element) -> str:
-    """Answer the VR in the file, or where that says nothing the first one of the dictionary."""
-    return str(elem.VR) if elem.VR not in (None, "UN") else dictionary_VR(elem.tag).split(" ")[0]
+    """Answer the VR in the file where it is one of the dictionary's, else the first one of the dictionary."""
+    if elem.tag >> 16 & 1:
+        return str(elem.VR)  # private: the file, or the list that knows the element, has said it
+    known = dictionary_VR(elem.tag).split(" ")
+    return str(elem.VR) if elem.VR in known else known[0]
 
 
 def bytes_of(elem: Element) -> bytes:

@@ -9,6 +9,7 @@ from . import charsets
 from .cleaner import Cleaner, Mode
 from .vocabulary import is_defined_term
 
+_ROUNDS = 3  # after which a text that changes each time goes as a whole
 _REMEMBERED = 4096  # texts; the slices of a series repeat theirs
 
 
@@ -47,17 +48,27 @@ class Texts:
 
     def _ask(self, way: str, value: bytes, vr: str, encodings: charsets.Encodings) -> bytes:
         text = charsets.decoded(value, encodings, vr)
-        if text is None:
-            return b""  # nobody can say what it is
-        parts = [text] if vr in ONE_VALUE else text.split("\\")
+        for _ in range(_ROUNDS):
+            if text is None:
+                return b""  # nobody can say what it is
+            new = self._said(way, text, vr)
+            if new == text and charsets.decodes(value, encodings):
+                return value
+            value = charsets.encoded(new, encodings, vr)
+            # What the character set lacks became a question mark, which can part a name from what hid it.
+            text = charsets.decoded(value, encodings, vr)
+            if text == new:
+                return value
+        return b""
+
+    def _said(self, way: str, text: str, vr: str) -> str:
         ask = self._ways[way]
+        parts = [text] if vr in ONE_VALUE else text.split("\\")
         if vr == "CS":
             parts = [part.strip("\x00 ") for part in parts]
         # A term of the standard stays, whoever bears its name: BodyPartExamined HEAD of a patient called Head.
         new = [part if vr == "CS" and is_defined_term(part) else ask(part) for part in parts]
-        if new == parts and charsets.decodes(value, encodings):
-            return value
-        return charsets.encoded("\\".join(new) if any(new) else "", encodings, vr)
+        return "\\".join(new) if any(new) else ""
 
 
 @lru_cache(maxsize=8)
