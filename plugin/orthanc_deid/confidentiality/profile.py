@@ -173,8 +173,8 @@ class Profile(_Model):
                 mine = theirs.model_copy(update={key: getattr(mine, key) for key in mine.model_fields_set})
             merged[name] = mine
         said = {target.key for rule in self.rules for target in rule.targets}
-        inherited = tuple(rule for rule in base.rules if not said & {target.key for target in rule.targets})
-        return Profile(**merged | {"rules": inherited + self.rules, "based_on": None})
+        inherited = [left for rule in base.rules if (left := rule.without(said)) is not None]
+        return Profile(**merged | {"rules": (*inherited, *self.rules), "based_on": None})
 
     @cached_property
     def digest(self) -> str:

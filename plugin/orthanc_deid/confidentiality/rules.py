@@ -1,7 +1,7 @@
 """A site's own rules: what `match` may name, and what a rule may do with it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
@@ -60,6 +60,13 @@ class Rule(BaseModel):
     def targets(self) -> tuple[Target, ...]:
         """What it is for."""
         return tuple(map(parse, (self.match,) if isinstance(self.match, str) else self.match))
+
+    def without(self, keys: Collection[object]) -> "Rule | None":
+        """Leave out the targets of these keys; the rule itself where it has none of them, None where no other."""
+        left = tuple(target.text for target in self.targets if target.key not in keys)
+        if len(left) == len(self.targets):
+            return self
+        return Rule(action=self.action, match=left, value=self.value, reason=self.reason) if left else None
 
     @model_validator(mode="after")
     def _fits(self) -> "Rule":

@@ -94,6 +94,12 @@ def test_what_a_profile_says_lies_over_what_it_is_based_on() -> None:
     assert (ours.name, ours.based_on) == ("p", None)
 
 
+def test_a_rule_for_one_of_several_attributes_leaves_the_others_to_the_base() -> None:
+    base = profile(name="base", rules=({"action": "remove", "match": ("PatientSize", "0010,1030")},))
+    ours = profile(based_on="base", rules=({"action": "keep", "match": "0010,1020"},)).over(base)
+    assert [(rule.action, rule.match) for rule in ours.rules] == [("remove", ("0010,1030",)), ("keep", "0010,1020")]
+
+
 def test_two_profiles_that_contradict_each_other_are_refused() -> None:
     base = profile(name="base", options=(Option.MODIFIED_DATES,), dates={"keep_weekday": True})
     with pytest.raises(ValidationError, match="dates has no effect"):
