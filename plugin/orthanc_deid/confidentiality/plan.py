@@ -8,7 +8,7 @@ from functools import lru_cache
 from pydicom._dicom_dict import DicomDictionary
 
 from .profile import Profile
-from .rules import Rule, RuleAction, Target
+from .rules import Rule, RuleAction, Target, removed_anyway
 from .standard import attribute_types, attributes, table
 from .standard.attributes import NUMBERS, PATIENT_ID, PATIENT_NAME
 from .standard.options import Option
@@ -142,7 +142,7 @@ class _Site:
                 self.private[target.private] = decision
             elif target.vr is not None:
                 self.vrs[target.vr] = decision
-        self.patterns = tuple(patterns)
+        self.patterns = tuple(sorted(patterns, key=lambda pattern: pattern[1].bit_count()))  # the narrowest is last
 
     def _add_path(self, target: Target, decision: Decision) -> None:
         node = self.paths
@@ -171,12 +171,12 @@ def _decisions(profile: Profile, site: _Site) -> Iterator[tuple[int, Decision]]:
     options = [(option, table.option(option)) for option in profile.options]
     keep, remove = profile.native.keep(), profile.native.remove()
     for tag, (vr, _, _, _, keyword) in DicomDictionary.items():
-        if tag in keep:
+        if why := removed_anyway(tag):
+            yield tag, Decision(Action.REMOVE, why)
+        elif tag in keep:
             yield tag, Decision(Action.ITEMS if vr == "SQ" else Action.AS_IS, "native.Keep")
         elif tag in remove:
             yield tag, Decision(Action.REMOVE, "native.Remove")
-        elif why := _outside(tag):
-            yield tag, Decision(Action.REMOVE, why)
         else:
             yield (
                 tag,
@@ -189,16 +189,6 @@ def _decisions(profile: Profile, site: _Site) -> Iterator[tuple[int, Decision]]:
                     or _uncovered(tag, vr, keyword, profile)
                 ),
             )
-
-
-def _outside(tag: int) -> str | None:
-    if tag >> 16 in attributes.FILE_GROUPS or tag in attributes.LENGTHS:
-        return "of the file that was"
-    if tag in attributes.OWN:
-        return "written by the pass"
-    if tag in attributes.SEALED:
-        return "encrypted: nobody can look into it"
-    return "a date that is a text" if tag in attributes.DATES_AS_TEXT else None
 
 
 def _identity(tag: int, profile: Profile) -> Decision | None:

@@ -8,10 +8,12 @@ from enum import StrEnum
 from functools import cached_property
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydicom._dicom_dict import DicomDictionary
 from pydicom.config import RAISE
 from pydicom.datadict import dictionary_VR, keyword_dict, tag_for_keyword
 from pydicom.valuerep import VR, validate_value
 
+from .standard import attributes
 from .standard.attributes import IDENTITY, PATIENT_ID, PATIENT_NAME
 
 
@@ -96,12 +98,27 @@ def _check(action: RuleAction, target: Target, value: str | None) -> None:
         raise ValueError(f"{target.text} is always the project's pseudonym")
     if target.tag in IDENTITY and action is not RuleAction.KEEP:
         raise ValueError(f"{target.text} is always mapped; the option Retain UIDs keeps it")
+    if action is not RuleAction.REMOVE and not target.path and (why := removed_anyway(target.tag)):
+        raise ValueError(f"{target.text} is always removed ({why})")
     if action is RuleAction.REPLACE and vr is None:
         raise ValueError(f"{target.text} can be many attributes: replace needs one")
     if vr is not None and vr.split(" ")[0] not in _VRS.get(action, {vr.split(" ")[0]}):
         raise ValueError(f"{target.text} is {vr}, which cannot be {_done(action)}")
     if value is not None and vr is not None:
         _check_value(target, vr, value)
+
+
+def removed_anyway(tag: int | None) -> str | None:
+    """Say why no rule can keep an attribute; None where one can."""
+    if tag is None:
+        return None
+    if tag >> 16 in attributes.FILE_GROUPS or tag in attributes.LENGTHS:
+        return "of the file that was"
+    if tag in attributes.OWN:
+        return "written by the pass"
+    if tag in attributes.SEALED:
+        return "encrypted: nobody can look into it"
+    return "a date that is a text" if tag in attributes.DATES_AS_TEXT else None
 
 
 def _done(action: RuleAction) -> str:
@@ -145,7 +162,10 @@ def parse(text: str) -> Target:
         if path:
             raise ValueError(f"{text}: a path ends in one attribute, not in a pattern")
         return Target(text, pattern=_pattern(match[1] + match[2]))
-    return Target(text, path=path, tag=tag_of(last))
+    tag = tag_of(last)
+    if not path and tag not in DicomDictionary:  # one of a repeating group: the dictionary has it as a pattern
+        return Target(text, pattern=(tag, 0xFFFFFFFF))
+    return Target(text, path=path, tag=tag)
 
 
 def tag_of(name: str) -> int:

@@ -82,9 +82,9 @@ def test_a_rule_says_so_in_the_decision() -> None:
     assert decision(told, "InstitutionName") == Decision(Action.REPLACE, "rule replace InstitutionName", "Site A")
 
 
-def test_no_rule_keeps_what_the_pass_writes_or_nobody_can_read() -> None:
+def test_no_body_keeps_what_the_pass_writes_or_nobody_can_read() -> None:
     keywords = ("PatientIdentityRemoved", "DeidentificationMethod", "EncryptedAttributesSequence")
-    told = profile(rules=({"action": "keep", "match": keywords},))
+    told = profile(native={"Keep": keywords})
     assert {decision(told, keyword).action for keyword in keywords} == {Action.REMOVE}
 
 

@@ -14,6 +14,7 @@ def test_a_target_is_a_keyword_a_tag_a_pattern_a_private_element_a_vr_or_a_path(
     assert parse('0019,"SIEMENS MR HEADER",0C').private == ("SIEMENS MR HEADER", 0x0019, 0x0C)
     assert parse('(0019,"SIEMENS MR HEADER",xx)').private == ("SIEMENS MR HEADER", 0x0019, None)
     assert parse("VR LT").vr == "LT"
+    assert parse("6002,3000").pattern == (0x60023000, 0xFFFFFFFF)
     path = parse("RequestAttributesSequence/ScheduledProcedureStepDescription")
     assert (path.path, path.tag) == ((0x00400275,), 0x00400007)
 
@@ -50,6 +51,9 @@ def test_a_target_that_names_nothing_is_told_with_the_mend(text: str, told: str)
         ("hash", "StudyInstanceUID", None, "always mapped"),
         ("map-uid", "StudyID", None, "is SH, which cannot be mapped"),
         ("keep", "PatientName", None, "always the project's pseudonym"),
+        ("keep", "DeidentificationMethod", None, "always removed .written by the pass"),
+        ("keep", "TransferSyntaxUID", None, "always removed .of the file that was"),
+        ("clean", "EncryptedAttributesSequence", None, "always removed .encrypted"),
         ("keep", (), None, "names nothing"),
         ("forget", "StudyID", None, "Input should be"),
     ],

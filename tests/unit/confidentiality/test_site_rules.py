@@ -84,6 +84,16 @@ def test_a_value_representation_and_a_pattern_name_many() -> None:
     assert 0x60020040 not in new
 
 
+def test_one_attribute_of_a_repeating_group_can_be_named_and_the_narrowest_rule_wins() -> None:
+    told = profile({"action": "keep", "match": "6002,0022"}, {"action": "remove", "match": "60xx,0022"})
+    ds = image()
+    ds.add_new(0x60000022, "LO", "spleen")
+    ds.add_new(0x60020022, "LO", "liver")
+    new = result(ds, told)
+    assert new[0x60020022].value == "liver"
+    assert 0x60000022 not in new
+
+
 @pytest.mark.parametrize("block", [0x10, 0xE7])
 @pytest.mark.parametrize("nested", [False, True])
 def test_a_private_element_is_found_by_its_creator_wherever_its_block_sits(block: int, *, nested: bool) -> None:
