@@ -130,6 +130,9 @@ def _fault(lines: Mapping[Path_, int], error: Any, model: type[BaseModel]) -> tu
     message = _KINDS.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         message = "unknown key" + nearest(str(where[-1]), _fields_at(model, where[:-1]))
+    elif error["type"] in ("enum", "literal_error"):
+        words = re.findall(r"'([^']*)'", error["ctx"]["expected"])
+        message = "is none of the words that it can be" + nearest(str(error["input"]), words)
     at = where
     while at and at not in lines:
         at = at[:-1]

@@ -54,7 +54,7 @@ def test_the_shipped_files_are_valid(name: str) -> None:
         ("a: [\n", "2: expected the node content, but found '<stream end>'"),
         (
             "destinations:\n  - {kind: dicom, name: a, url: 'http://a'}\n",
-            "2: destinations.0.kind: Input should be 'orthanc-peer'",
+            "2: destinations.0.kind: is none of the words that it can be (known: orthanc-peer)",
         ),
         (
             "intake:\n  refuse:\n    - name: a\n",

@@ -28,7 +28,7 @@ class Line(NamedTuple):
 
 @click.group()
 def profile() -> None:
-    r"""Look at profiles: what happens to every attribute, and why.
+    """Look at profiles: what happens to every attribute, and why.
 
     \b
     orthanc-deid profile list                        the names
@@ -39,22 +39,36 @@ def profile() -> None:
 
     These need no running server. Profiles are found beside the configuration (ORTHANC_DEID_CONFIG), then among those
     shipped.
-    """
+    """  # noqa: D301  # \b is click's own mark
 
 
 @profile.command("list")
-def list_profiles() -> None:
+@click.pass_context
+def list_profiles(context: click.Context) -> None:
     """List the profiles that can be used, with their titles and options."""
     found = settings.load()
-    for name in profiles.known(found):
-        try:
-            told = profiles.load(found, name)
-        except ConfigurationError as error:
-            click.secho(f"{name}: {error}", fg="red")
-            continue
-        click.echo(f"{name} {told.version}: {told.title}")
+    loaded = list(_loaded(found))
+    if context.obj and context.obj.as_json:
+        click.echo(json.dumps([_listed(told) for told in loaded], indent=2))
+        return
+    for told in loaded:
+        click.echo(f"{told.name} {told.version}: {told.title}")
         for option in told.options:
             click.echo(f"    {option}")
+
+
+def _loaded(found: settings.Settings) -> Iterator[Profile]:
+    """Yield every profile without faults, and tell the faults of the others."""
+    for name in profiles.known(found):
+        try:
+            yield profiles.load(found, name)
+        except ConfigurationError as error:
+            click.secho(f"{name}: {error}", fg="red", err=True)
+
+
+def _listed(told: Profile) -> dict[str, object]:
+    texts = {"name": told.name, "version": told.version, "digest": told.digest, "title": told.title}
+    return texts | {"options": list(told.options)}
 
 
 @profile.command()
@@ -72,11 +86,18 @@ def show(context: click.Context, name: str, attribute: tuple[str, ...], *, liste
     told = profiles.load(settings.load(), name)
     lines = [line for line in explained(told) if not listed or not line.why.startswith("not in Table")]
     if attribute:
-        wanted = {word.casefold().strip("()") for word in attribute}
-        lines = [line for line in lines if {line.attribute.casefold(), line.keyword.casefold()} & wanted]
-        if not lines:
-            raise click.ClickException("no attribute of the dictionary or the table is called so: it is removed")
+        wanted = {_plain(word): word for word in attribute}
+        lines = [line for line in lines if {_plain(line.attribute), _plain(line.keyword)} & wanted.keys()]
+        shown = {_plain(name) for line in lines for name in (line.attribute, line.keyword)}
+        for word in [word for plain, word in wanted.items() if plain not in shown]:
+            click.secho(f"{word}: no attribute of the dictionary or the table is called so: removed", err=True)
     _print(context, lines)
+    context.exit(0 if lines else 1)
+
+
+def _plain(name: str) -> str:
+    """Write tags in one form: (0008,103e), 0008-103E and 0008103e are one."""
+    return name.casefold().translate(str.maketrans("", "", "(), -"))
 
 
 @profile.command()
@@ -84,7 +105,8 @@ def show(context: click.Context, name: str, attribute: tuple[str, ...], *, liste
 def check(file: Path) -> None:
     """Check a profile's file; each fault is told with its line.
 
-    What it is based on is found beside it, beside the configuration, and among the shipped. Exit 2 if it has faults.
+    What it is based on is looked for in `profiles` beside the configuration, and among the shipped. Exit 2 if it has
+    faults.
     """
     told = profiles.read(settings.load(), file)
     for text in _creators(told):
