@@ -3,6 +3,7 @@
 from collections import Counter
 
 from .. import states
+from ..confidentiality.identifiers import Identifiers
 from ..confidentiality.plan import plan
 from ..confidentiality.profile import Profile
 from ..database.ledger import Study
@@ -21,19 +22,23 @@ def run(job: Job, resources: Resources) -> None:
     """De-identify what is not yet; note each instance as it is stored; refuse the study if one instance fails."""
     study = resources.ledger.guard(job.study, job.run)
     _renew_lost(study, job, resources)
-    waiting = resources.ledger.instances(job.study, state=states.INSTANCE_RECEIVED)
-    if not waiting:
+    instances = resources.ledger.instances(job.study)
+    waiting = [i for i in instances if i.state == states.INSTANCE_RECEIVED]
+    made = [i for i in instances if i.state == states.INSTANCE_DEIDENTIFIED and i.version > study.verified_version]
+    if not waiting and not made:
         return
     found = subject.find(study, resources)
     uids = _uids(study.source, resources)
     gone = [i for i in waiting if i.source not in uids]
     if gone:
         raise Rejected(f"{len(gone)} of {len(waiting)} instances are no longer in Orthanc")
+    kept = plan(found.profile).kept
+    first = list({uids[i.source][0]: i.source for i in instances if i.source in uids}.values())
+    base = known.of(job.study, first if len(waiting) == len(instances) else sorted(uids), kept, resources)
+    if made and known.read(first, kept, resources).without("uids") != base.without("uids"):
+        # An earlier try ended before it knew all.
+        waiting += [i for i in made if i.source in uids]
     sources = [Source(i.id, i.source, *uids[i.source]) for i in waiting]
-    if len(waiting) < len(resources.ledger.instances(job.study)):
-        base = sorted(uids)  # some are done already, with what all of them told
-    else:
-        base = list({source.series_uid: source.orthanc for source in sources}.values())
     notes = _until_all_is_known(job, found, sources, base, resources)
     for what, count in notes.most_common(NOTES):
         resources.ledger.move(job.study, states.DEIDENTIFYING, run=job.run, reason=f"{what} ({count} times)")
@@ -41,19 +46,18 @@ def run(job: Job, resources: Resources) -> None:
 
 
 def _until_all_is_known(
-    job: Job, found: Subject, sources: list[Source], first: list[str], resources: Resources
+    job: Job, found: Subject, sources: list[Source], base: Identifiers, resources: Resources
 ) -> Counter[str]:
-    """De-identify with what the `first` instances tell; again where the others told more of the patient.
+    """De-identify with what `base` tells, that of one instance a series; again where the others told more.
 
     So each source is read once, as a rule, and no text is cleaned without the names that stand in any instance.
     """
     kept = plan(found.profile).kept
-    base = known.of(job.study, first, kept, resources)
     while True:
         notes: Counter[str] = Counter()
         chunks = [Deidentify(resources.orthanc.address, found, part, base) for part in known.parts(sources, CHUNK)]
         for done in resources.processes.map(deidentify, chunks, CHUNK_S):
-            known.remember(job.study, done.read, done.identifiers)
+            known.remember(job.study, done.read, kept, done.identifiers)
             resources.ledger.mark_instances(job.study, job.run, done.results)
             notes += done.notes
         present = resources.orthanc.present(resources.ledger.get(job.study).source)
