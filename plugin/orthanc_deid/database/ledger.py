@@ -204,10 +204,13 @@ class Ledger:
             now = time.time()
             destinations = list(destinations)
             _give_up_deliveries(connection, found, destinations)
+            # Unverified outputs too: the profile may be another one now, and a study is made by one.
+            unverified = (instance.c.version > found.verified_version) & (instance.c.output.is_not(None))
             connection.execute(
                 update(instance)
-                .where(instance.c.study_id == study_id, instance.c.state == states.INSTANCE_QUARANTINED)
-                .values(state=states.INSTANCE_RECEIVED, reason=None)
+                .where(instance.c.study_id == study_id)
+                .where((instance.c.state == states.INSTANCE_QUARANTINED) | unverified)
+                .values(state=states.INSTANCE_RECEIVED, output=None, reason=None)
             )
             for name in destinations:
                 _expect_delivery(connection, study_id, name, found.version, now)
@@ -278,6 +281,15 @@ class Ledger:
                     .where(instance.c.id == one.id)
                     .values(state=states.INSTANCE_RECEIVED, output=None, reason=None)
                 )
+
+    def supersede(self, study_id: int, run: int, instances: Sequence[Instance]) -> None:
+        """Note that outputs are no longer good: to be made again and delivered again, as part of this version."""
+        with self._writing(study_id, run) as (connection, found):
+            connection.execute(
+                update(instance)
+                .where(instance.c.id.in_([one.id for one in instances]))
+                .values(state=states.INSTANCE_RECEIVED, output=None, reason=None, version=found.version)
+            )
 
     def mark_recheck(self, study_id: int, *, needed: bool = True) -> None:
         """Remember that something arrived while the study was at work, or that it was dealt with."""

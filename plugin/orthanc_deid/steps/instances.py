@@ -96,13 +96,11 @@ def collect(chunk: Collect) -> Identifiers:
     return known
 
 
-def search(chunk: Search) -> Counter[str]:
-    """Count, by attribute and kind of identifier, the outputs in which something is left."""
+def search(chunk: Search) -> dict[str, set[str]]:
+    """Answer the outputs in which something is left, with attributes and kinds of identifier."""
     orthanc = _orthanc(chunk.address)
-    found: Counter[str] = Counter()
-    for findings in _each(lambda instance: _search_one(orthanc, instance, chunk.known), chunk.instances):
-        found.update(findings)
-    return found
+    found = _each(lambda instance: _search_one(orthanc, instance, chunk.known), chunk.instances)
+    return {instance: findings for instance, findings in zip(chunk.instances, found, strict=True) if findings}
 
 
 def _collect_one(orthanc: Orthanc, instance: str, kept: frozenset[int]) -> Identifiers:

@@ -3,7 +3,9 @@
 from collections import Counter
 
 from .. import states
+from ..confidentiality.identifiers import Identifiers
 from ..confidentiality.plan import plan
+from ..database.ledger import Instance, Study
 from ..errors import Rejected
 from ..pipeline import Job
 from . import Resources, subject
@@ -35,16 +37,45 @@ def run(job: Job, resources: Resources) -> None:
         raise Rejected(f"{len(gone)} of {len(new)} instances were deleted before their outputs were verified")
     here = [i.source for i in instances if i.source in present]
     known = identifiers.of(job.study, here, plan(profile).kept, resources)
-    found: Counter[str] = Counter()
+    found = _found(outputs, known, job, resources)
+    if found:
+        _withdraw(job, resources, [(i.id, i.output) for i in new])
+        what, count = Counter(kind for kinds in found.values() for kind in kinds).most_common(1)[0]
+        raise Rejected(f"identity left in {count} of {len(outputs)} instances: {what}")
+    earlier = [i for i in instances if i.version <= study.verified_version and i.source in present]
+    _search_earlier(job, study, earlier, known, resources)
+    resources.ledger.set_verified(job.study, job.run, study.version)
+
+
+def _found(outputs: list[str], known: Identifiers, job: Job, resources: Resources) -> dict[str, set[str]]:
+    """Search outputs; answer those in which something is left, with its kinds and attributes."""
+    found: dict[str, set[str]] = {}
     chunks = [Search(resources.orthanc.address, part, known) for part in identifiers.parts(outputs, CHUNK)]
     for hits in resources.processes.map(search, chunks, CHUNK_S):
         resources.ledger.guard(job.study, job.run)
-        found += hits
-    if found:
-        _withdraw(job, resources, [(i.id, i.output) for i in new])
-        what, count = found.most_common(1)[0]
-        raise Rejected(f"identity left in {count} of {len(outputs)} instances: {what}")
-    resources.ledger.set_verified(job.study, job.run, study.version)
+        found |= hits
+    return found
+
+
+def _search_earlier(job: Job, study: Study, earlier: list[Instance], known: Identifiers, resources: Resources) -> None:
+    """Search what was verified before for what late instances tell; after a hit all is made and sent again.
+
+    Raises
+    ------
+    Rejected
+        Something was found: only a person may delete what a destination holds already.
+    """
+    here = resources.orthanc.present(study.output) if earlier and study.output else set()
+    found = _found([i.output for i in earlier if i.output in here], known, job, resources)
+    if not found:
+        return
+    for output in found:
+        resources.orthanc.delete("instances", output)
+    resources.ledger.supersede(job.study, job.run, earlier)  # all, for a person deletes a study as a whole
+    raise Rejected(
+        f"late instances tell what is left in {len(found)} that were verified before: where a destination holds the"
+        " study delete it there, then retry"
+    )
 
 
 def _withdraw(job: Job, resources: Resources, outputs: list[tuple[int, str | None]]) -> None:

@@ -76,6 +76,44 @@ def test_a_late_instance_makes_the_next_version_and_opens_the_delivery_again(led
     assert [i.source for i in ledger.instances(study.id, version=2)] == ["i3"]
 
 
+def test_a_new_run_makes_again_what_was_not_verified_and_nothing_else(ledger: Ledger) -> None:
+    study = ledger.add("a", "default")
+    ledger.compare(study.id, ["i1"], "t1")
+    run = ledger.start(study.id, "default", []).run
+    (first,) = ledger.instances(study.id)
+    ledger.mark_instances(study.id, run, [(first.id, states.INSTANCE_DEIDENTIFIED, "o1", None)])
+    ledger.set_verified(study.id, run, 1)
+    for state in (states.DEIDENTIFYING, states.VERIFYING, states.EXPORTING, states.DONE):
+        ledger.move(study.id, state, run=run)
+    ledger.compare(study.id, ["i1", "i2"], "t2")
+    run = ledger.start(study.id, "default", []).run
+    second = ledger.instances(study.id)[1]
+    ledger.mark_instances(study.id, run, [(second.id, states.INSTANCE_DEIDENTIFIED, "o2", None)])
+    ledger.move(study.id, states.QUARANTINED, run=run)
+    ledger.start(study.id, "default", [])
+    assert [(i.state, i.output) for i in ledger.instances(study.id)] == [
+        (states.INSTANCE_DEIDENTIFIED, "o1"),
+        (states.INSTANCE_RECEIVED, None),
+    ]
+
+
+def test_a_superseded_instance_belongs_to_the_version_that_found_it_out(ledger: Ledger) -> None:
+    study = ledger.add("a", "default")
+    ledger.compare(study.id, ["i1"], "t1")
+    run = ledger.start(study.id, "default", []).run
+    (first,) = ledger.instances(study.id)
+    ledger.mark_instances(study.id, run, [(first.id, states.INSTANCE_DEIDENTIFIED, "o1", None)])
+    for state in (states.DEIDENTIFYING, states.VERIFYING, states.EXPORTING, states.DONE):
+        ledger.move(study.id, state, run=run)
+    ledger.compare(study.id, ["i1", "i2"], "t2")
+    run = ledger.start(study.id, "default", []).run
+    ledger.supersede(study.id, run, [first])
+    assert [(i.source, i.state, i.version) for i in ledger.instances(study.id)] == [
+        ("i1", states.INSTANCE_RECEIVED, 2),
+        ("i2", states.INSTANCE_RECEIVED, 2),
+    ]
+
+
 def test_a_study_at_work_cannot_be_started_twice(ledger: Ledger) -> None:
     study = ledger.add("a", "default")
     ledger.start(study.id, "default", [])
