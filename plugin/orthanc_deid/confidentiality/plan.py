@@ -222,7 +222,9 @@ def _listed(tag: int, vr: str, options: list[tuple[Option, Mapping[int, str]]]) 
     letter = table.basic().get(tag)
     basic = _basic(letter, tag, vr) if letter else Action.REMOVE
     asked = [(words[tag], option) for option, words in options if tag in words]
-    if any(option is Option.MODIFIED_DATES for _, option in asked):
+    if tag in attributes.SHARED_DATES:
+        asked = [each for each in asked if each[1] is not Option.MODIFIED_DATES]
+    elif any(option is Option.MODIFIED_DATES for _, option in asked):
         # A calibration's real date beside shifted ones would tell the shift.
         asked = [each for each in asked if each[1] is Option.MODIFIED_DATES]
     if asked:
@@ -270,7 +272,7 @@ def _uncovered(tag: int, vr: str, keyword: str, profile: Profile) -> Decision:
         named = tag in attributes.CODE_ADDRESSES
         return Decision(Action.KEEP if named else Action.REMOVE, f"{why}: an address")
     if vr in attributes.DATES or vr == "TM":
-        return Decision(_uncovered_date(vr, profile), f"{why}: a date or time")
+        return Decision(_uncovered_date(tag, vr, profile), f"{why}: a date or time")
     if attributes.is_typed(vr, keyword):
         cleaned = profile.has(Option.CLEAN_DESCRIPTORS) and keyword not in attributes.NO_WORDS
         action = Action.CLEAN if cleaned else Action.DUMMY
@@ -278,10 +280,10 @@ def _uncovered(tag: int, vr: str, keyword: str, profile: Profile) -> Decision:
     return Decision({"SQ": Action.ITEMS, "PN": Action.EMPTY}.get(vr, _kept_value(vr)), why)
 
 
-def _uncovered_date(vr: str, profile: Profile) -> Action:
+def _uncovered_date(tag: int, vr: str, profile: Profile) -> Action:
     if profile.has(Option.FULL_DATES):
         return Action.TIME if vr == "TM" else Action.DATE
-    if profile.has(Option.MODIFIED_DATES):
+    if profile.has(Option.MODIFIED_DATES) and tag not in attributes.SHARED_DATES:
         return Action.TIME if vr == "TM" else Action.SHIFT
     return Action.EMPTY
 

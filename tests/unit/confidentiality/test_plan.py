@@ -62,6 +62,22 @@ def test_a_device_s_dates_are_shifted_with_the_others() -> None:
     assert action("DateOfLastCalibration", Option.DEVICE_IDENTITY, Option.MODIFIED_DATES) is Action.SHIFT
 
 
+@pytest.mark.parametrize(
+    ("keyword", "instead"),
+    [
+        ("ContextGroupVersion", Action.DUMMY),
+        ("ContextGroupLocalVersion", Action.DUMMY),
+        ("TemplateVersion", Action.REMOVE),
+        ("DateOfManufacture", Action.REMOVE),
+        ("DateOfInstallation", Action.REMOVE),
+        ("EthicsCommitteeApprovalEffectivenessStartDate", Action.REMOVE),
+    ],
+)
+def test_a_published_date_is_not_shifted_as_it_would_tell_the_shift(keyword: str, instead: Action) -> None:
+    assert action(keyword, Option.MODIFIED_DATES) is instead
+    assert action(keyword, Option.FULL_DATES) is Action.DATE
+
+
 def test_the_narrowest_rule_wins() -> None:
     told = profile(
         rules=(

@@ -61,6 +61,10 @@ DOCUMENT, DOCUMENT_MIME, DOCUMENT_LENGTH = 0x00420011, 0x00420012, 0x00420015
 BURNED_IN = 0x00280301
 # Dates that are texts, so that no rule for dates sees them.
 DATES_AS_TEXT = frozenset({0x00100033, 0x00100034})
+# Dates that many patients share or that are published: shifted, they would tell each patient's shift.
+SHARED_DATES = frozenset(
+    {0x00080106, 0x00080107, 0x00120086, 0x00120087, 0x00181204, 0x00181205, 0x0040DB06, 0x0040DB07, 0x0072000A}
+)
 # What the pass writes itself, and what describes the lengths of the file that was.
 OWN = frozenset({0x00120062, 0x00120063, 0x00120064, 0x00280303})
 LENGTHS = frozenset({0x00080001, 0xFFFCFFFC})
