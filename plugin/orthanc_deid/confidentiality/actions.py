@@ -140,6 +140,8 @@ def plain(run: Run, elem: Element) -> Element | None:
         return elem
     if value.rstrip(b"\x00").translate(None, _PRINTABLE):
         return None
+    if elem.VR in ("DS", "IS") and value.translate(None, _OF_NUMBERS):
+        return _not_expected(run, elem, "text in place of a number")
     if elem.VR in ("AE", "CS") and value.strip(_BLANK):
         new = run.texts.screened(value, str(elem.VR), run.encodings)
         return elem if new == value else _left(run, elem, new)
@@ -330,6 +332,7 @@ def handler(decision: Decision) -> Handler:
 _BLANK = b" \\\x00"
 _CLEANED = TEXTS | {"AE", "CS"}
 _PRINTABLE = bytes(range(0x20, 0x7F))
+_OF_NUMBERS = b"0123456789+-.Ee\\ \x00"
 _UID_CHARACTERS = frozenset("0123456789.\\\x00 ")
 _UID_IN_TEXT = re.compile(rb"(?<![0-9.])[0-2](?:\.(?:0|[1-9][0-9]*)){5,}(?![0-9.])")
 _LEAST_TEXT = 4  # bytes; fewer are text by chance
@@ -364,6 +367,7 @@ HANDLERS: dict[Action, Handler] = {
 _BY_VR: dict[str, Handler] = {
     "SQ": items,
     "UN": unknown,
+    "AS": age,
     "PN": empty,
     "UI": map_uid,
     "DA": uncovered_date,

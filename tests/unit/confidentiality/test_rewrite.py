@@ -336,3 +336,26 @@ def test_what_nobody_can_look_into_and_bytes_in_place_of_numbers_do_not_come_out
     assert "EncryptedAttributesSequence" not in out
     assert 0x00080301 not in out
     assert out.PlacerOrderNumberProcedure == out.FillerOrderNumberImagingServiceRequestRetired == "DEIDENTIFIED"
+
+
+@pytest.mark.parametrize("text", ["Smith", "tel 0171/42", "Kim 47"])
+def test_words_in_a_number_s_place_are_removed(text: str) -> None:
+    ds = image()
+    ds.add_new(0x00101030, "LO", text)
+    ds.add_new(0x00180050, "LO", text)
+    data = (
+        written(ds)
+        .replace(b"\x18\x00\x50\x00LO", b"\x18\x00\x50\x00DS")
+        .replace(b"\x10\x00\x30\x10LO", b"\x10\x00\x30\x10DS")
+    )
+    assert text.encode() not in deidentified(data)
+
+
+def test_a_number_in_digits_stays_as_it_is_written() -> None:
+    new = result(image(SliceThickness="-1.5E+2 ", WindowCenter=["40", "400.25"]))
+    assert (new.SliceThickness, new.WindowCenter) == (-150, [40, 400.25])
+
+
+def test_an_age_is_capped_wherever_it_has_its_vr() -> None:
+    new = result(image(SelectorASValue="095Y"))
+    assert new.SelectorASValue == "090Y"
