@@ -14,7 +14,16 @@ from orthanc_deid.errors import Rejected
 from .documents import encapsulated
 from .plan import Action, Decision
 from .standard import attribute_types, dummies
-from .standard.attributes import BULK, BURNED_IN, DOCUMENT_LENGTH, DOCUMENT_MIME, NUMBERS, TEXTS
+from .standard.attributes import (
+    BULK,
+    BURNED_IN,
+    DOCUMENT_LENGTH,
+    DOCUMENT_MIME,
+    NUMBERS,
+    PIXEL_UNITS,
+    TEXTS,
+    UNITS_OF_PIXELS,
+)
 from .texts import charsets, dates
 from .texts.encoded import Texts
 
@@ -107,6 +116,8 @@ def text(run: Run, elem: Element) -> Element:
     value = elem.value
     if not isinstance(elem, RawDataElement) or not value or not value.strip(_BLANK):
         return elem
+    if elem.tag in UNITS_OF_PIXELS and text_of(elem).strip("\x00 ") in PIXEL_UNITS:
+        return elem  # HU of a patient called Hu
     vr = vr_of(elem)
     new = run.texts.screened(value, vr, run.encodings)
     if _UID_IN_TEXT.search(new):

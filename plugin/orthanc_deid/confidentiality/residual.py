@@ -27,7 +27,7 @@ from orthanc_deid.errors import Rejected
 
 from . import encode
 from .identifiers import Identifiers
-from .standard.attributes import BIRTH_DATES, NUMBERS
+from .standard.attributes import BIRTH_DATES, NUMBERS, PIXEL_UNITS, UNITS_OF_PIXELS
 from .standard.options import BASIC_CODE, Option, code
 from .texts import vocabulary
 from .texts.matcher import INSIDE, Matcher, folded, key, matcher, notations
@@ -235,6 +235,8 @@ def _kind(elem: DataElement, known: Matcher) -> str | None:
     texts = [str(value).strip("\x00 ") for value in (elem.value if elem.VM > 1 else [elem.value or ""])]
     if vr == "UI":
         return "uid" if not known.uids.isdisjoint(texts) else None
+    if elem.tag in UNITS_OF_PIXELS and PIXEL_UNITS.issuperset(texts):
+        return None
     if elem.tag in BIRTH_DATES and not known.birth.isdisjoint(texts):
         return "birth date"
     if vr in ("CS", "DS", "IS") and max(map(len, texts)) <= _LONGEST_CODE:

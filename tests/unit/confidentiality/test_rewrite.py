@@ -155,7 +155,7 @@ def test_dates_and_times_fit_the_profile() -> None:
     ds = image(AcquisitionDateTime="20200615101112.5+0100", SeriesDate="XXXX0615")
     shifted = result(ds)
     assert shifted.StudyDate == shifted_date("20200615", pseudonyms().offset_days(PATIENT))
-    assert shifted.AcquisitionDateTime[8:] == "101112.5+0100"
+    assert shifted.AcquisitionDateTime[8:] == "101112.5"
     assert shifted.StudyTime == "101112"
     assert "SeriesDate" not in shifted
     assert shifted.LongitudinalTemporalInformationModified == "MODIFIED"
@@ -359,3 +359,8 @@ def test_a_number_in_digits_stays_as_it_is_written() -> None:
 def test_an_age_is_capped_wherever_it_has_its_vr() -> None:
     new = result(image(SelectorASValue="095Y"))
     assert new.SelectorASValue == "090Y"
+
+
+def test_a_code_of_two_letters_stays_whoever_bears_its_name() -> None:
+    new = result(image(PatientName="No^Hu", BurnedInAnnotation="NO", ScanOptions=["HU", "FS"], RescaleType="HU"))
+    assert (new.BurnedInAnnotation, new.ScanOptions, new.RescaleType) == ("NO", ["HU", "FS"], "HU")

@@ -59,6 +59,9 @@ GRAPHIC_TEXT = 0x00700006  # Unformatted Text Value of a text object
 TIME_ZONE = 0x00080201
 DOCUMENT, DOCUMENT_MIME, DOCUMENT_LENGTH = 0x00420011, 0x00420012, 0x00420015
 BURNED_IN = 0x00280301
+# Rescale Type and Modality LUT Type are LO, and name the unit of every pixel by defined terms (PS3.3 C.11.1.1.2).
+UNITS_OF_PIXELS = frozenset({0x00281054, 0x00283004})
+PIXEL_UNITS = frozenset({"ED", "EDW", "HU", "HU_MOD", "MGML", "OD", "PCT", "US", "Z_EFF"})
 # Dates that are texts, so that no rule for dates sees them.
 DATES_AS_TEXT = frozenset({0x00100033, 0x00100034})
 # Dates that many patients share or that are published: shifted, they would tell each patient's shift.

@@ -7,6 +7,7 @@ from ..profile import Profile
 from ..standard.attributes import ONE_VALUE
 from . import charsets
 from .cleaner import Cleaner, Mode
+from .matcher import SHORT
 from .vocabulary import is_defined_term
 
 _ROUNDS = 3  # after which a text that changes each time goes as a whole
@@ -67,7 +68,7 @@ class Texts:
         if vr == "CS":
             parts = [part.strip("\x00 ") for part in parts]
         # A term of the standard stays, whoever bears its name: BodyPartExamined HEAD of a patient called Head.
-        new = [part if vr == "CS" and is_defined_term(part) else ask(part) for part in parts]
+        new = [part if vr == "CS" and (len(part) < SHORT or is_defined_term(part)) else ask(part) for part in parts]
         return "\\".join(new) if any(new) else ""
 
 
