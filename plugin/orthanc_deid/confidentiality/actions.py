@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable
+from math import inf
 
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
@@ -13,7 +14,7 @@ from orthanc_deid.errors import Rejected
 
 from .documents import encapsulated
 from .plan import Action, Decision
-from .standard import attribute_types, dummies
+from .standard import attribute_types, attributes, dummies
 from .standard.attributes import (
     BULK,
     BURNED_IN,
@@ -280,6 +281,43 @@ def age(run: Run, _ds: Dataset, elem: Element) -> Element | None:
     return run.with_value(elem, "090Y" if years > _OLDEST else value)
 
 
+def measured(run: Run, ds: Dataset, elem: Element) -> Element | None:
+    """Keep the number of an item; one in a unit of ages, up to 89 years and with no more exact form."""
+    in_a_year = _IN_A_YEAR.get(_AGE_UNITS.get(_code(ds, attributes.MEASUREMENT_UNITS), ""))
+    kept = number(run, ds, elem)
+    if kept is None or in_a_year is None:
+        return kept
+    if elem.tag in attributes.MEASURED_EXACTLY:
+        return None
+    oldest = max(map(_as_number, text_of(elem).split("\\")))
+    return kept if oldest <= _OLDEST * in_a_year else run.with_value(elem, str((_OLDEST + 1) * in_a_year))
+
+
+def _as_number(text: str) -> float:
+    try:
+        return float(text.strip("\x00 ") or 0)
+    except ValueError:
+        return inf  # nobody can say that it is a low age
+
+
+def unless_birth(otherwise: Handler) -> Handler:
+    """Make the action of a report's dates: a dummy in place of a birth date."""
+
+    def decide(run: Run, ds: Dataset, elem: Element) -> Element | None:
+        birth = _code(ds, attributes.CONCEPT_NAME) in attributes.BIRTH_CONCEPTS
+        return (dummy if birth else otherwise)(run, ds, elem)
+
+    return decide
+
+
+def _code(ds: Dataset, tag: int) -> str:
+    """Answer the Code Value of the first item of a sequence; sequences come before what they are asked for."""
+    found = ds.get_item(tag)
+    item = found.value[0] if isinstance(found, DataElement) and found.VR == "SQ" and found.value else Dataset()
+    value = item.get_item(attributes.CODE_VALUE)
+    return text_of(value).strip("\x00 ") if value is not None else ""
+
+
 def patient_name(run: Run, _ds: Dataset, elem: Element) -> Element:
     """Put the pseudonym in place of the name."""
     return run.with_value(elem, run.name)
@@ -348,6 +386,7 @@ _UID_CHARACTERS = frozenset("0123456789.\\\x00 ")
 _UID_IN_TEXT = re.compile(rb"(?<![0-9.])[0-2](?:\.(?:0|[1-9][0-9]*)){5,}(?![0-9.])")
 _LEAST_TEXT = 4  # bytes; fewer are text by chance
 _PIXELS = 0x7FE0
+_AGE_UNITS = {"a": "Y", "mo": "M", "wk": "W", "d": "D"}  # UCUM
 _IN_A_YEAR = {"Y": 1, "M": 12, "W": 52, "D": 365}
 
 HANDLERS: dict[Action, Handler] = {
@@ -369,6 +408,7 @@ HANDLERS: dict[Action, Handler] = {
     Action.DATE: date,
     Action.TIME: time,
     Action.AGE: age,
+    Action.MEASURED: measured,
     Action.NAME: patient_name,
     Action.ID: patient_id,
     Action.DOCUMENT: document,

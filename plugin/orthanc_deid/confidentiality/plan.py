@@ -37,6 +37,7 @@ class Action(StrEnum):
     DATE = "keep a date"
     TIME = "keep a time"
     AGE = "keep an age of up to 89 years"
+    MEASURED = "keep a number, an age of up to 89 years"
     NAME = "pseudonym as name"
     ID = "pseudonym"
     DOCUMENT = "document"  # replaced, cleaned or refused as the profile says
@@ -213,6 +214,8 @@ def _special(tag: int, profile: Profile) -> Decision | None:
         return Decision(Action.REMOVE, "Table E.1-1: X; a zone tells where it was")
     if tag == attributes.GRAPHIC_TEXT and profile.has(Option.CLEAN_GRAPHICS):
         return Decision(Action.CLEAN, "Clean Graphics: text of an annotation", otherwise=Action.DUMMY)
+    if tag == attributes.MEASURED or tag in attributes.MEASURED_EXACTLY:
+        return Decision(Action.MEASURED, "not in Table E.1-1: a number, which may be an age")
     if tag == attributes.CODE_MEANING and profile.has(Option.CLEAN_DESCRIPTORS):
         return Decision(Action.CLEAN, "not in Table E.1-1: a text that may be typed", otherwise=Action.DUMMY)
     return None

@@ -13,7 +13,7 @@ from orthanc_deid.errors import Rejected
 from . import actions, elements, method
 from .actions import Element, Handler, Run
 from .identifiers import Identifiers
-from .plan import Node, Plan, plan
+from .plan import Action, Node, Plan, plan
 from .private import blocks
 from .profile import Profile
 from .pseudonyms import Patient, Pseudonyms
@@ -228,6 +228,9 @@ def _handlers(found: Plan) -> Mapping[int, Handler]:
     known = _compiled.get(id(found))
     if known is None or known[0] is not found:
         handlers = {tag: actions.handler(decision) for tag, decision in found.tags.items()}
+        for tag in attributes.CONTENT_DATES & found.tags.keys():
+            if found.tags[tag].action in (Action.SHIFT, Action.DATE):
+                handlers[tag] = actions.unless_birth(handlers[tag])
         known = _compiled[id(found)] = (found, handlers)
     return known[1]
 

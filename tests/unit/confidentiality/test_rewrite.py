@@ -33,9 +33,13 @@ from orthanc_deid.confidentiality.profile import Native, Profile
 from orthanc_deid.confidentiality.pseudonyms import Patient
 from orthanc_deid.confidentiality.residual import search
 from orthanc_deid.confidentiality.rewrite import new_uid, rewrite
+from orthanc_deid.confidentiality.standard.dummies import coded
 from orthanc_deid.confidentiality.standard.options import CODES, Option
 from orthanc_deid.confidentiality.texts.dates import shifted as shifted_date
 from orthanc_deid.errors import Rejected
+
+
+FULL_DATES = next(profile for profile in PROFILES if profile.name == "research-full-dates")
 
 
 def deidentified(data: bytes, profile: Profile = RESEARCH, patient: Patient = PATIENT) -> bytes:
@@ -364,3 +368,40 @@ def test_an_age_is_capped_wherever_it_has_its_vr() -> None:
 def test_a_code_of_two_letters_stays_whoever_bears_its_name() -> None:
     new = result(image(PatientName="No^Hu", BurnedInAnnotation="NO", ScanOptions=["HU", "FS"], RescaleType="HU"))
     assert (new.BurnedInAnnotation, new.ScanOptions, new.RescaleType) == ("NO", ["HU", "FS"], "HU")
+
+
+def content(concept: str, scheme: str, **values: object) -> Dataset:
+    made = Dataset()
+    made.RelationshipType, made.ConceptNameCodeSequence = "HAS OBS CONTEXT", [coded(concept, scheme, "Subject")]
+    for keyword, value in values.items():
+        setattr(made, keyword, value)
+    return made
+
+
+def age_of(number: str, unit: str) -> Dataset:
+    measured = Dataset()
+    measured.MeasurementUnitsCodeSequence = [coded(unit, "UCUM", "year")]
+    measured.FloatingPointValue, measured.NumericValue = float(number), number
+    return content("121033", "DCM", ValueType="NUM", MeasuredValueSequence=[measured])
+
+
+@pytest.mark.parametrize(
+    ("number", "unit", "new"), [("95", "a", "90"), ("1150", "mo", "1080"), ("89", "a", "89"), ("300", "ms", "300")]
+)
+def test_an_age_that_a_report_measures_is_capped(number: str, unit: str, new: str) -> None:
+    out = result(image(ContentSequence=[age_of(number, unit)])).ContentSequence[0].MeasuredValueSequence[0]
+    assert str(out.NumericValue) == new
+    assert ("FloatingPointValue" in out) == (unit == "ms")
+
+
+@pytest.mark.parametrize("profile", [RESEARCH, FULL_DATES], ids=lambda p: p.name)
+@pytest.mark.parametrize(("concept", "scheme"), [("121031", "DCM"), ("21112-8", "LN"), ("184099003", "SCT")])
+def test_a_birth_date_in_a_report_is_no_date_to_shift(profile: Profile, concept: str, scheme: str) -> None:
+    items = [
+        content(concept, scheme, ValueType="DATE", Date="19630417"),
+        content(concept, scheme, ValueType="DATETIME", DateTime="19630417101112"),
+        content("111060", "DCM", ValueType="DATE", Date="20200615"),
+    ]
+    new = result(image(ContentSequence=items), profile).ContentSequence
+    assert (new[0].Date, new[1].DateTime) == ("19000101", "19000101000000")
+    assert new[2].Date not in ("", "19000101")

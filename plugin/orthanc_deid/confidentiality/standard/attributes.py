@@ -54,7 +54,7 @@ FIXED_PROSE = frozenset(
         "SpectralSensitivity",
     }
 )  # fmt: skip
-CODE_MEANING = 0x00080104
+CODE_VALUE, CODE_MEANING = 0x00080100, 0x00080104
 GRAPHIC_TEXT = 0x00700006  # Unformatted Text Value of a text object
 TIME_ZONE = 0x00080201
 DOCUMENT, DOCUMENT_MIME, DOCUMENT_LENGTH = 0x00420011, 0x00420012, 0x00420015
@@ -68,6 +68,12 @@ DATES_AS_TEXT = frozenset({0x00100033, 0x00100034})
 SHARED_DATES = frozenset(
     {0x00080106, 0x00080107, 0x00120086, 0x00120087, 0x00181204, 0x00181205, 0x0040DB06, 0x0040DB07, 0x0072000A}
 )
+# In the items of reports and acquisition contexts: what was measured, also as a more exact number, and a date.
+MEASURED, MEASURED_EXACTLY = 0x0040A30A, frozenset({0x0040A161, 0x0040A162, 0x0040A163})
+CONTENT_DATES = frozenset({0x0040A120, 0x0040A121})
+CONCEPT_NAME, MEASUREMENT_UNITS = 0x0040A043, 0x004008EA
+# Subject Birth Date of DICOM, LOINC and SNOMED CT.
+BIRTH_CONCEPTS = frozenset({"121031", "21112-8", "184099003"})
 # What the pass writes itself, and what describes the lengths of the file that was.
 OWN = frozenset({0x00120062, 0x00120063, 0x00120064, 0x00280303})
 LENGTHS = frozenset({0x00080001, 0xFFFCFFFC})
