@@ -38,7 +38,6 @@ from orthanc_deid.confidentiality.standard.options import CODES, Option
 from orthanc_deid.confidentiality.texts.dates import shifted as shifted_date
 from orthanc_deid.errors import Rejected
 
-
 FULL_DATES = next(profile for profile in PROFILES if profile.name == "research-full-dates")
 
 

@@ -78,7 +78,7 @@ class Cleaner:
         if self._mode is Mode.REMOVE:
             return ""
         text = unicodedata.normalize("NFC", text)
-        dates = Dates(self._days)
+        dates = Dates(self._days, self._matcher.birth)
         cleaned = dates.taken_from(self._without_known(PRIVATE_USE.sub(" ", text)))
         cleaned = self._without_short(patterned(cleaned))
         if self._mode is Mode.VOCABULARY:

@@ -2,10 +2,11 @@
 
 import datetime as dt
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from .matcher import folded
 
+Move = Callable[[dt.date], dt.date]
 _CENTURY = 50  # two digits of a year below it are of the 21st
 
 # Characters without a meaning hold the places of shifted dates while the rest is looked at.
@@ -14,10 +15,11 @@ _FIRST_PLACE, _PLACES = 0xE000, 0x1900
 
 
 class Dates:
-    """The full dates of one text, shifted; none is left where days is None."""
+    """The full dates of one text, shifted; none is left where days is None, and no birth date (YYYYMMDD)."""
 
-    def __init__(self, days: int | None) -> None:
+    def __init__(self, days: int | None, births: frozenset[str] = frozenset()) -> None:
         self._days = days
+        self._births = births
         self._found: list[str] = []
 
     def taken_from(self, text: str) -> str:
@@ -25,13 +27,29 @@ class Dates:
         return _DATES.sub(self._mark, text)
 
     def _mark(self, match: re.Match[str]) -> str:
-        date = _date(match, self._days)
+        date = self._date(match)
         if date == match[0]:
             return date
         if not date or len(self._found) == _PLACES:
             return " "
         self._found.append(date)
         return chr(_FIRST_PLACE + len(self._found) - 1)
+
+    def _date(self, match: re.Match[str]) -> str:
+        before = match.string[max(match.start() - _NEAR, 0) : match.start()]
+        if match["bare"]:
+            return match[0] if _PARAMETER.search(before) else ""
+        if self._days is None or _BIRTH.search(before):
+            return ""
+        try:
+            return _shifted(match, self._moved) or ""
+        except (ValueError, OverflowError):
+            return ""
+
+    def _moved(self, date: dt.date) -> dt.date:
+        if f"{date.year:04}{date:%m%d}" in self._births:
+            raise ValueError("a birth date is not shifted")
+        return date + dt.timedelta(days=self._days or 0)
 
     def put_back(self, text: str) -> str:
         """Put the dates in the places of their marks."""
@@ -88,7 +106,7 @@ _DATES = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _BIRTH = re.compile(
-    r"(?i)(?:dob|born|birth\w{0,6}|geb\w{0,12}|n[ée]e?|naci\w{0,8}|nacimiento|nat[oa]|naiss\w{0,6})[\W\d]{0,12}$"
+    r"(?i)(?:dob|born|birth\w{0,6}|geb\w{0,12}|n[ée]e?|naci\w{0,8}|nacimiento|nat[oa]|naiss\w{0,6})[\W\d]{0,12}$|\*\s{0,2}$"
 )
 # What a number of four digits is when it stands behind one of these: milliseconds, a b-value, a size.
 _PARAMETER = re.compile(
@@ -97,41 +115,29 @@ _PARAMETER = re.compile(
 _NEAR = 24  # characters before a date in which its meaning is looked for
 
 
-def _date(match: re.Match[str], days: int | None) -> str:
-    before = match.string[max(match.start() - _NEAR, 0) : match.start()]
-    if match["bare"]:
-        return match[0] if _PARAMETER.search(before) else ""
-    if days is None or _BIRTH.search(before):
-        return ""
-    try:
-        return _shifted(match, dt.timedelta(days=days)) or ""
-    except (ValueError, OverflowError):
-        return ""
-
-
-def _shifted(match: re.Match[str], by: dt.timedelta) -> str | None:
-    """Write a full date by so many days later in the notation that it has; None for what is partial or ambiguous."""
+def _shifted(match: re.Match[str], move: Move) -> str | None:
+    """Write the date to which a full date moves in the notation that it has; None for what is partial or ambiguous."""
     if text := match["compact"]:
-        date = dt.date(int(text[:4]), int(text[4:6]), int(text[6:])) + by
+        date = move(dt.date(int(text[:4]), int(text[4:6]), int(text[6:])))
         return f"{date.year:04}{date:%m%d}" + (match["time"] or "")
     if match["y1"]:
-        date = dt.date(int(match["y1"]), int(match["m1"]), int(match["d1"])) + by
+        date = move(dt.date(int(match["y1"]), int(match["m1"]), int(match["d1"])))
         return match["s1"].join((f"{date.year:04}", _like(date.month, match["m1"]), _like(date.day, match["d1"])))
     if match["y2"]:
-        return _shifted_numbers(match, by)
+        return _shifted_numbers(match, move)
     for form in ("3", "4"):
         if match["n" + form]:
-            return _shifted_words(match, form, by)
+            return _shifted_words(match, form, move)
     return None
 
 
-def _shifted_numbers(match: re.Match[str], by: dt.timedelta) -> str | None:
+def _shifted_numbers(match: re.Match[str], move: Move) -> str | None:
     first, second = int(match["a2"]), int(match["b2"])
     day_first = match["s2"].startswith(".") or first > _MONTHS_IN_A_YEAR or first == second
     if not day_first and second <= _MONTHS_IN_A_YEAR:
         return None  # 03/04: Europe and America read it differently
     day, month = (first, second) if day_first else (second, first)
-    date = dt.date(_full_year(match["y2"]), month, day) + by
+    date = move(dt.date(_full_year(match["y2"]), month, day))
     numbers = (date.day, date.month) if day_first else (date.month, date.day)
     return match["s2"].join(
         (_like(numbers[0], match["a2"]), _like(numbers[1], match["b2"]), _like_year(date.year, match["y2"]))
@@ -141,10 +147,10 @@ def _shifted_numbers(match: re.Match[str], by: dt.timedelta) -> str | None:
 _MONTHS_IN_A_YEAR = 12
 
 
-def _shifted_words(match: re.Match[str], form: str, by: dt.timedelta) -> str:
+def _shifted_words(match: re.Match[str], form: str, move: Move) -> str:
     name = match["n" + form]
     row, month = _MONTHS[folded(name)]
-    date = dt.date(_full_year(match["y" + form]), month, int(match["d" + form])) + by
+    date = move(dt.date(_full_year(match["y" + form]), month, int(match["d" + form])))
     full = _ROWS[row].split()[date.month - 1]
     shortened = len(name) <= max(_SHORTS) and folded(name) != folded(_ROWS[row].split()[month - 1])
     said = full[: len(name)] if shortened else full

@@ -147,6 +147,12 @@ def test_without_days_every_date_goes() -> None:
     assert cleaner().clean("MRI 20190312, March 3rd, 2018, 1.3.19") == "MRI"
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("text", ["Knie 17.04.53", "Knie 17. April 53", "Knie 17th of April 1953", "Knie * 03.02.61"])
+def test_a_birth_date_is_not_shifted_in_any_notation(mode: Mode, text: str) -> None:
+    assert cleaner(mode, days=-400).clean(text).strip(" *") == "Knie"
+
+
 def test_birth_dates_go_whatever_the_shift() -> None:
     assert cleaner(days=-100).clean("Knee, DOB 3 May 1944") == "Knee, DOB"
     assert cleaner(days=-100).clean("Knee 17 Apr 1953") == "Knee"
