@@ -8,10 +8,10 @@ _DAY = dt.timedelta(days=1)
 # fraction, zone.
 _VALUE = re.compile(
     r"^(?P<year>\d{4})(?:(?P<dot>[-./]?)(?P<month>\d{2})(?:(?P=dot)(?P<day>\d{2})"
-    r"(?P<time>\d{2}(?:\d{2}(?:\d{2}(?:\.\d{1,6})?)?)?)?)?)?(?P<zone>[+-]\d{4})?$"
+    r"(?P<time>(?:[01]\d|2[0-3])(?:[0-5]\d(?:(?:[0-5]\d|60)(?:\.\d{1,6})?)?)?)?)?)?(?P<zone>[+-]\d{4})?$"
 )
 _RANGE = re.compile(r"^(\d{8}(?:\d{2,6}(?:\.\d{1,6})?)?)?\s*-\s*(\d{8}(?:\d{2,6}(?:\.\d{1,6})?)?)?$")
-_TIME = re.compile(r"^(\d{2}(:?\d{2}(:?\d{2}(\.\d{1,6})?)?)?)?\s*$")
+_TIME = re.compile(r"^((?:[01]\d|2[0-3])(:?[0-5]\d(:?(?:[0-5]\d|60)(\.\d{1,6})?)?)?)?\s*$")
 
 
 def shifted(text: str, days: int) -> str | None:
