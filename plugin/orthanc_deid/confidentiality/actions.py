@@ -175,7 +175,9 @@ def plain(run: Run, elem: Element) -> Element | None:
         return elem if is_number(value) and not run.texts.knows_number(value) else _not_expected(run, elem, "no number")
     if vr not in ("AE", "CS", "UR") or value.rstrip(b"\x00").translate(None, _PRINTABLE):
         return None
-    new = uids_mapped(run, run.texts.screened(value, vr, run.encodings))
+    new = run.texts.screened(value, vr, run.encodings)
+    if vr != "UR":  # an OID in an address is of a published code
+        new = uids_mapped(run, new)
     return elem if new == value else _left(run, elem, new)
 
 
@@ -256,10 +258,10 @@ def items(run: Run, ds: Dataset, elem: Element) -> Element | None:
     return run.items(ds, elem)
 
 
-def map_uid(run: Run, _ds: Dataset, elem: Element) -> Element | None:
-    """Map each value by the project's key."""
+def map_uid(run: Run, ds: Dataset, elem: Element) -> Element | None:
+    """Map each value by the project's key; what stays as it was and is no UID is removed."""
     uids = [value.strip("\x00 ") for value in text_of(elem).split("\\")]
-    return run.with_value(elem, "\\".join(run.uid(uid) if uid else "" for uid in uids))
+    return class_uid(run, ds, run.with_value(elem, "\\".join(run.uid(uid) if uid else "" for uid in uids)))
 
 
 def class_uid(_run: Run, _ds: Dataset, elem: Element) -> Element | None:
@@ -325,7 +327,7 @@ def age(run: Run, _ds: Dataset, elem: Element) -> Element | None:
 def measured(run: Run, ds: Dataset, elem: Element) -> Element | None:
     """Keep the number of an item; one in a unit of ages, up to 89 years and with no more exact form."""
     in_a_year = _IN_A_YEAR.get(_AGE_UNITS.get(_code(ds, attributes.MEASUREMENT_UNITS), ""))
-    kept = number(run, ds, elem)
+    kept = (number if elem.tag in attributes.MEASURED_EXACTLY else keep)(run, ds, elem)
     if kept is None or in_a_year is None:
         return kept
     if elem.tag in attributes.MEASURED_EXACTLY:

@@ -28,18 +28,19 @@ _TYPED_KEYWORD = re.compile("Label$|Description(?:Trial)?$|Comments?$|Notes$|Tex
 TYPED = frozenset(
     {
         "AcquisitionProtocolName", "ApplicationSetupName", "AssignedLocation",
-        "AuthorizationEquipmentCertificationNumber", "BeamName", "BlockName", "BlockTrayID", "BoardingPassID", "BolusID", "BrachyAccessoryDeviceName",
-        "BreedRegistrationNumber", "CarrierID", "ChannelShieldName", "CompensatorID", "CompensatorTrayID",
-        "ComponentWelderIDs", "ContactDisplayName", "ContentLabel", "DataElementName", "DataSetName", "DataSetSource",
-        "DisplayWindowLabelVector", "EnergyWindowName", "EventTimerNames", "FixationDevicePosition", "FrameLabelVector",
-        "HangingProtocolCreator", "HangingProtocolName", "HangingProtocolUserGroupName", "ImageID", "IndicationLabel",
-        "ItineraryID", "MaterialID", "NTPSourceAddress", "PatientAdditionalPosition", "PatientReliabilityIndicator",
-        "ProtocolElementName", "ReferenceToRecordedSound", "RouteID", "RouteSegmentEndLocationID", "RouteSegmentID",
-        "RouteSegmentStartLocationID", "ShieldingDevicePosition", "StageName", "ViewName",
+        "AuthorizationEquipmentCertificationNumber", "BeamName", "BlockName", "BlockTrayID", "BoardingPassID",
+        "BolusID", "BrachyAccessoryDeviceName", "BreedRegistrationNumber", "CarrierID", "ChannelShieldName",
+        "CompensatorID", "CompensatorTrayID", "ComponentWelderIDs", "ContactDisplayName", "ContentLabel",
+        "DataElementName", "DataSetName", "DataSetSource", "DisplayWindowLabelVector", "EnergyWindowName",
+        "EventTimerNames", "FixationDevicePosition", "FrameLabelVector", "HangingProtocolCreator",
+        "HangingProtocolName", "HangingProtocolUserGroupName", "ImageID", "IndicationLabel", "ItineraryID",
+        "MaterialID", "NTPSourceAddress", "PatientAdditionalPosition", "PatientReliabilityIndicator",
+        "ProtocolElementName", "ReferenceToRecordedSound", "RouteID", "RouteSegmentEndLocationID",
+        "RouteSegmentID", "RouteSegmentStartLocationID", "ShieldingDevicePosition", "StageName", "ViewName",
         "FillerOrderNumberImagingServiceRequestRetired", "FillerOrderNumberProcedure", "OwnerID",
         "PlacerOrderNumberImagingServiceRequestRetired", "PlacerOrderNumberProcedure", "PrinterName",
-        "RadiationMachineName", "RTImageName", "SourceApplicatorName",
-        "StorageMediaFileSetID", "SurgicalTechnique", "TargetLabel", "TemplateName", "TrackingID", "TreatmentProtocols",
+        "RadiationMachineName", "RTImageName", "SourceApplicatorName", "StorageMediaFileSetID",
+        "SurgicalTechnique", "TargetLabel", "TemplateName", "TrackingID", "TreatmentProtocols",
     }
 )  # fmt: skip
 # Of those, what numbers or names an order, a machine or a person: no word of it is worth keeping.
