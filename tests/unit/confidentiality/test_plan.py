@@ -34,7 +34,7 @@ def action(keyword: str, *options: Option) -> Action:
         ("FrameOfReferenceUID", Option.UIDS, Action.UID, Action.AS_IS),
         ("DateOfLastCalibration", Option.DEVICE_IDENTITY, Action.REMOVE, Action.DATE),
         ("StudyDescription", Option.CLEAN_DESCRIPTORS, Action.UNLESS_REQUIRED, Action.CLEAN),
-        ("CodeMeaning", Option.CLEAN_DESCRIPTORS, Action.KEEP, Action.CLEAN),
+        ("CodeMeaning", Option.CLEAN_DESCRIPTORS, Action.CLEAN, Action.CLEAN),
         ("SegmentLabel", Option.CLEAN_DESCRIPTORS, Action.DUMMY, Action.CLEAN),
         ("AcquisitionProtocolName", Option.CLEAN_DESCRIPTORS, Action.DUMMY, Action.CLEAN),
         ("RequestedProcedureDescriptionTrial", Option.CLEAN_DESCRIPTORS, Action.DUMMY, Action.CLEAN),
