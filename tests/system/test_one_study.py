@@ -1,6 +1,8 @@
 """What the instances of one study have to do with each other, and what their profile decides for them."""
 
 import io
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from objects import written
+from servers import children, wait_for
 from sites import DEID, Site
 from studies import Person, ct_instance
 
@@ -148,3 +151,16 @@ def test_after_a_change_of_the_profile_a_retry_makes_the_whole_study_by_it(site:
     assert {read(file).DeidentificationMethod[1].split()[1] for file in files} == {"2"}
     assert [file for file in files if person.AccessionNumber.encode() in file] == []
     assert ["lung" in comment for comment in comments(files)] == [True]
+
+
+def test_a_worker_that_is_killed_in_its_first_look_leaves_nothing_that_was_cleaned_with_less(site: Site) -> None:
+    person = Person(150)
+    sent = [image(person, number, "MG", ImageComments="Xanthippe, lung") for number in range(2, 81)]
+    source = site.send([image(person, 1, "MG", OperatorsName="Quuxworth^Xanthippe"), *sent])
+    wait_for(lambda: site.study(source).get("instances", {}).get("deidentified", 0) >= 16, 30, "it is at work")
+    for pid in children(site.clinical.pid):
+        if b"orthanc_deid.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGKILL)
+    files = arrived(site, site.await_status(source, "done"))
+    assert len(files) == 80
+    assert [file for file in files if b"anthippe" in file] == []
