@@ -22,10 +22,11 @@ SHIPPED = {
     "NM": "research-keep-device",
     "US": "research-keep-uids",
 }
-OWN = {"MG": "going-on", "CR": "changing"}
+OWN = {"MG": "going-on", "CR": "changing", "DX": "learning"}
 PROJECT = "  - {{{{name: {0}, match: {{{{modality: [{0}]}}}}, profile: {1}, destinations: [research]}}}}\n"
 PROJECTS = "".join(PROJECT.format(modality, profile) for modality, profile in (SHIPPED | OWN).items())
 GOING_ON = 'name: going-on\nversion: "1"\ntitle: T\nbased_on: research\ntext: {mode: known}\nrefused: instance\n'
+LEARNING = GOING_ON.replace("going-on", "learning")
 CHANGING = 'name: changing\nversion: "1"\ntitle: T\nbased_on: research\ntext: {mode: known}\n'
 KEEPING = CHANGING + "rules:\n  - {action: keep, match: AccessionNumber}\n"
 
@@ -33,9 +34,10 @@ KEEPING = CHANGING + "rules:\n  - {action: keep, match: AccessionNumber}\n"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     deid = DEID.replace(DEID[DEID.index("  - name: default") : DEID.index("destinations:\n")], PROJECTS)
-    made = Site(tmp_path_factory.mktemp("site"), deid=deid)
+    made = Site(tmp_path_factory.mktemp("site"), deid=deid.replace("reconcile_s: 2", "reconcile_s: 0.3"))
     profiles(made).mkdir()
     (profiles(made) / "going-on.yaml").write_text(GOING_ON)
+    (profiles(made) / "learning.yaml").write_text(LEARNING)
     (profiles(made) / "changing.yaml").write_text(KEEPING)
     yield made.start()
     made.kill()
@@ -119,6 +121,17 @@ def test_an_instance_that_is_refused_stays_inside_and_the_others_arrive(site: Si
     told = [e["reason"] for e in study["events"] if e["reason"]]
     assert any(reason.startswith("2 of 4 instances cannot be de-identified: ") for reason in told), told
     assert len(arrived(site, study)) == 2
+
+
+def test_a_refused_instance_that_passes_later_is_verified_and_joins_the_others(site: Site) -> None:
+    person = Person(133)
+    source = site.send([image(person, 1, "DX"), image(person, 2, "DX", BurnedInAnnotation="YES")])
+    assert len(arrived(site, site.await_status(source, "done"))) == 1
+    (profiles(site) / "learning.yaml").write_text(LEARNING + "pixels: {burned_in: keep}\n")
+    site.send([image(person, 3, "DX")])
+    study = site.await_status(source, "done", version=2)
+    assert study["instances"] == {"received": 3, "deidentified": 3, "quarantined": 0}
+    assert len(arrived(site, study)) == 3
 
 
 def test_a_study_is_refused_for_one_instance_where_the_profile_does_not_say_otherwise(site: Site) -> None:
