@@ -22,11 +22,12 @@ SHIPPED = {
     "NM": "research-keep-device",
     "US": "research-keep-uids",
 }
-OWN = {"MG": "going-on", "CR": "changing", "DX": "learning"}
+OWN = {"MG": "going-on", "CR": "changing", "DX": "learning", "RF": "shifting"}
 PROJECT = "  - {{{{name: {0}, match: {{{{modality: [{0}]}}}}, profile: {1}, destinations: [research]}}}}\n"
 PROJECTS = "".join(PROJECT.format(modality, profile) for modality, profile in (SHIPPED | OWN).items())
 GOING_ON = 'name: going-on\nversion: "1"\ntitle: T\nbased_on: research\ntext: {mode: known}\nrefused: instance\n'
 LEARNING = GOING_ON.replace("going-on", "learning")
+SHIFTING = 'name: shifting\nversion: "1"\ntitle: T\nbased_on: research\n'
 CHANGING = 'name: changing\nversion: "1"\ntitle: T\nbased_on: research\ntext: {mode: known}\n'
 KEEPING = CHANGING + "rules:\n  - {action: keep, match: AccessionNumber}\n"
 
@@ -38,6 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     profiles(made).mkdir()
     (profiles(made) / "going-on.yaml").write_text(GOING_ON)
     (profiles(made) / "learning.yaml").write_text(LEARNING)
+    (profiles(made) / "shifting.yaml").write_text(SHIFTING)
     (profiles(made) / "changing.yaml").write_text(KEEPING)
     yield made.start()
     made.kill()
@@ -164,6 +166,20 @@ def test_after_a_change_of_the_profile_a_retry_makes_the_whole_study_by_it(site:
     assert {read(file).DeidentificationMethod[1].split()[1] for file in files} == {"2"}
     assert [file for file in files if person.AccessionNumber.encode() in file] == []
     assert ["lung" in comment for comment in comments(files)] == [True]
+
+
+def test_real_dates_do_not_join_shifted_ones_after_a_change_of_the_profile(site: Site) -> None:
+    person = Person(141)
+    source = site.send([image(person, 1, "RF")])
+    site.await_status(source, "done")
+    real = SHIFTING.replace("research", "research-full-dates")
+    (profiles(site) / "shifting.yaml").write_text(real)
+    site.send([image(person, 2, "RF")])
+    held = site.await_status(source, "quarantined", version=2)
+    assert held["reason"] == "the profile leaves dates UNMODIFIED, those of what is stored already are MODIFIED"
+    (profiles(site) / "shifting.yaml").write_text(SHIFTING)
+    assert site.clinical.post(f"/deid/studies/{source}/retry").status_code == 202
+    assert len(arrived(site, site.await_status(source, "done", version=2))) == 2
 
 
 def test_a_worker_that_is_killed_in_its_first_look_leaves_nothing_that_was_cleaned_with_less(site: Site) -> None:
