@@ -25,7 +25,8 @@ def without_values(line: str) -> str:
 
 def new_errors(source: bytes, output: bytes) -> Counter[str]:
     """Answer the errors that the output has more often than the source."""
-    return errors(output) - errors(source)
+    after = errors(output)
+    return after - errors(source) if after else after
 
 
 def refusals(data: bytes) -> dict[str, str]:
@@ -36,11 +37,12 @@ def refusals(data: bytes) -> dict[str, str]:
 
 def new_refusals(source: bytes, output: bytes) -> dict[str, str]:
     """Answer the readers that open the source and not the output."""
-    before = refusals(source)
-    return {reader: said for reader, said in refusals(output).items() if reader not in before}
+    after = refusals(output)
+    before = refusals(source) if after else {}
+    return {reader: said for reader, said in after.items() if reader not in before}
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=1024)
 def _said(*command: str, data: bytes) -> tuple[int, str]:
     """Run a program on a file; remembered, as every profile is compared with the same source."""
     with tempfile.NamedTemporaryFile(suffix=".dcm") as file:

@@ -253,7 +253,7 @@ REFERENCES = (STUDY, SERIES, INSTANCE, f"{ROOT}.1.1.2", f"{ROOT}.9", "1.2.840.10
 DATES = MappingProxyType(
     {
         "SeriesDate": "{}",
-        "AcquisitionDateTime": "{}101112.25+0100",
+        "AcquisitionDateTime": "{}101112.25",
         "ContentDate": "{}",
         "DateOfLastCalibration": "{}",
         "FrameReferenceDateTime": "{}101112",

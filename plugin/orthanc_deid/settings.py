@@ -158,14 +158,15 @@ class Configuration(_Model):
         for destination in self.destinations:
             if destination.name == name:
                 return destination
-        raise ConfigurationError(f"no destination is called {name}")
+        known = [each.name for each in self.destinations]
+        raise ConfigurationError(f"no destination is called {name}{nearest(name, known)}")
 
     def project(self, name: str) -> Project:
         """Return the project of that name, or raise ConfigurationError."""
         for project in self.projects:
             if project.name == name:
                 return project
-        raise ConfigurationError(f"no project is called {name}")
+        raise ConfigurationError(f"no project is called {name}{nearest(name, [each.name for each in self.projects])}")
 
 
 class Settings(_Model):

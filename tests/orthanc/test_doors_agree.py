@@ -18,18 +18,12 @@ from orthanc_deid.confidentiality.encode import decode, encode
 from orthanc_deid.confidentiality.identifiers import Identifiers
 from orthanc_deid.confidentiality.profile import Profile
 from orthanc_deid.confidentiality.rewrite import new_uid, rewrite
-from orthanc_deid.errors import Rejected
 from planting import read, scattered
 from servers import OrthancServer
 
 UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 DATA = Path(os.environ.get("ORTHANC_DEID_TEST_DATA", "/nonexistent")) / "dcm_qa_nih" / "In"
 every_profile = pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
-
-# Seeds of random files that the direct door refuses: see OPEN in test_planted.py. Whoever mends it empties these.
-REFUSED = frozenset({2, 6, 10, 12, 14, 16, 19, 28, 29, 31, 32, 33, 37})
-REFUSED_WITH_NEW_UIDS = frozenset({0, 3, 5, 7, 8, 13, 17, 18, 24, 25, 26, 35, 38, 39})
-REFUSED_BY_RESEARCH = frozenset({5, 7, 11, 18, 35})  # and not by basic
 
 
 @pytest.fixture(scope="module")
@@ -117,21 +111,10 @@ def test_the_doors_agree_on_every_kind_of_object(server: OrthancServer, name: st
     assert agree(server, written(made_objects.everything()[name]), profile).PatientIdentityRemoved == "YES"
 
 
-def is_refused(seed: int, profile: str) -> bool:
-    if profile == "basic" and seed in REFUSED_BY_RESEARCH:
-        return False
-    mapped = profile != "research-keep-uids" or seed == 11
-    return seed in REFUSED or (mapped and seed in REFUSED_WITH_NEW_UIDS | REFUSED_BY_RESEARCH)
-
-
 @every_profile
 @pytest.mark.parametrize("seed", range(40))
 @pytest.mark.filterwarnings("ignore")
-def test_the_doors_agree_on_random_datasets(
-    request: pytest.FixtureRequest, server: OrthancServer, seed: int, profile: Profile
-) -> None:
-    if is_refused(seed, profile.name):
-        request.applymarker(pytest.mark.xfail(strict=True, raises=Rejected, reason="the direct door refuses it"))
+def test_the_doors_agree_on_random_datasets(server: OrthancServer, seed: int, profile: Profile) -> None:
     data, _syntax = scattered(random.Random(seed))
     assert agree(server, data, profile).Rows == 2
 
@@ -141,11 +124,8 @@ def test_the_doors_agree_on_random_datasets(
 @pytest.mark.parametrize("series", sorted(path.parent.name + "/" + path.name for path in DATA.glob("*/mr_*")))
 @pytest.mark.filterwarnings("ignore")
 def test_the_doors_agree_on_real_series_with_private_elements(
-    request: pytest.FixtureRequest, server: OrthancServer, series: str, profile: Profile
+    server: OrthancServer, series: str, profile: Profile
 ) -> None:
-    if profile.name == "research-keep-uids" and "GE" in series:
-        reason = "a private UID repeats one that stays by request, and the search takes it for a residue"
-        request.applymarker(pytest.mark.xfail(strict=True, raises=Rejected, reason=reason))
     files = sorted((DATA / series).rglob("*.dcm"))
     for path in (files[0], files[-1]):
         ds = agree(server, path.read_bytes(), profile)

@@ -300,7 +300,7 @@ def test_a_folder_with_other_things_in_it_is_refused_and_left_alone(folders: Fol
     ("words", "told"),
     [
         (("--profile", "reserch"), "no profile is called reserch"),
-        (("--project", "trial"), "no project is called trial"),
+        (("--project", "trial"), "no project is called trial (known: default)"),
         (("--config", "gone.yaml"), "'gone.yaml' does not exist"),
         (("--mapping-dir", "{out}/map"), "--mapping-dir lies inside OUT"),
     ],

@@ -1,6 +1,8 @@
 """What the instances of one study have to do with each other, and what their profile decides for them."""
 
 import io
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from objects import written
+from servers import children, wait_for
 from sites import DEID, Site
 from studies import Person, ct_instance
 
@@ -19,10 +22,12 @@ SHIPPED = {
     "NM": "research-keep-device",
     "US": "research-keep-uids",
 }
-OWN = {"MG": "going-on", "CR": "changing"}
+OWN = {"MG": "going-on", "CR": "changing", "DX": "learning", "RF": "shifting"}
 PROJECT = "  - {{{{name: {0}, match: {{{{modality: [{0}]}}}}, profile: {1}, destinations: [research]}}}}\n"
 PROJECTS = "".join(PROJECT.format(modality, profile) for modality, profile in (SHIPPED | OWN).items())
 GOING_ON = 'name: going-on\nversion: "1"\ntitle: T\nbased_on: research\ntext: {mode: known}\nrefused: instance\n'
+LEARNING = GOING_ON.replace("going-on", "learning")
+SHIFTING = 'name: shifting\nversion: "1"\ntitle: T\nbased_on: research\n'
 CHANGING = 'name: changing\nversion: "1"\ntitle: T\nbased_on: research\ntext: {mode: known}\n'
 KEEPING = CHANGING + "rules:\n  - {action: keep, match: AccessionNumber}\n"
 
@@ -30,9 +35,11 @@ KEEPING = CHANGING + "rules:\n  - {action: keep, match: AccessionNumber}\n"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     deid = DEID.replace(DEID[DEID.index("  - name: default") : DEID.index("destinations:\n")], PROJECTS)
-    made = Site(tmp_path_factory.mktemp("site"), deid=deid)
+    made = Site(tmp_path_factory.mktemp("site"), deid=deid.replace("reconcile_s: 2", "reconcile_s: 0.3"))
     profiles(made).mkdir()
     (profiles(made) / "going-on.yaml").write_text(GOING_ON)
+    (profiles(made) / "learning.yaml").write_text(LEARNING)
+    (profiles(made) / "shifting.yaml").write_text(SHIFTING)
     (profiles(made) / "changing.yaml").write_text(KEEPING)
     yield made.start()
     made.kill()
@@ -118,6 +125,17 @@ def test_an_instance_that_is_refused_stays_inside_and_the_others_arrive(site: Si
     assert len(arrived(site, study)) == 2
 
 
+def test_a_refused_instance_that_passes_later_is_verified_and_joins_the_others(site: Site) -> None:
+    person = Person(133)
+    source = site.send([image(person, 1, "DX"), image(person, 2, "DX", BurnedInAnnotation="YES")])
+    assert len(arrived(site, site.await_status(source, "done"))) == 1
+    (profiles(site) / "learning.yaml").write_text(LEARNING + "pixels: {burned_in: keep}\n")
+    site.send([image(person, 3, "DX")])
+    study = site.await_status(source, "done", version=2)
+    assert study["instances"] == {"received": 3, "deidentified": 3, "quarantined": 0}
+    assert len(arrived(site, study)) == 3
+
+
 def test_a_study_is_refused_for_one_instance_where_the_profile_does_not_say_otherwise(site: Site) -> None:
     person = Person(131)
     sent = [image(person, 1, "CT"), image(person, 2, "CT", BurnedInAnnotation="YES")]
@@ -148,3 +166,30 @@ def test_after_a_change_of_the_profile_a_retry_makes_the_whole_study_by_it(site:
     assert {read(file).DeidentificationMethod[1].split()[1] for file in files} == {"2"}
     assert [file for file in files if person.AccessionNumber.encode() in file] == []
     assert ["lung" in comment for comment in comments(files)] == [True]
+
+
+def test_real_dates_do_not_join_shifted_ones_after_a_change_of_the_profile(site: Site) -> None:
+    person = Person(141)
+    source = site.send([image(person, 1, "RF")])
+    site.await_status(source, "done")
+    real = SHIFTING.replace("research", "research-full-dates")
+    (profiles(site) / "shifting.yaml").write_text(real)
+    site.send([image(person, 2, "RF")])
+    held = site.await_status(source, "quarantined", version=2)
+    assert held["reason"] == "the profile leaves dates UNMODIFIED, those of what is stored already are MODIFIED"
+    (profiles(site) / "shifting.yaml").write_text(SHIFTING)
+    assert site.clinical.post(f"/deid/studies/{source}/retry").status_code == 202
+    assert len(arrived(site, site.await_status(source, "done", version=2))) == 2
+
+
+def test_a_worker_that_is_killed_in_its_first_look_leaves_nothing_that_was_cleaned_with_less(site: Site) -> None:
+    person = Person(150)
+    sent = [image(person, number, "MG", ImageComments="Xanthippe, lung") for number in range(2, 81)]
+    source = site.send([image(person, 1, "MG", OperatorsName="Quuxworth^Xanthippe"), *sent])
+    wait_for(lambda: site.study(source).get("instances", {}).get("deidentified", 0) >= 16, 30, "it is at work")
+    for pid in children(site.clinical.pid):
+        if b"orthanc_deid.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGKILL)
+    files = arrived(site, site.await_status(source, "done"))
+    assert len(files) == 80
+    assert [file for file in files if b"anthippe" in file] == []

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import inf
 
 from pydicom import Dataset
-from pydicom.datadict import dictionary_VR
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import BaseTag
 
@@ -56,6 +56,10 @@ class Run:
         """Clean the items of a sequence; what cannot be read as one is removed."""
         raise NotImplementedError
 
+    def is_image(self, tag: int) -> bool:
+        """Tell whether an attribute is the image's own pixels, which are looked at elsewhere."""
+        raise NotImplementedError
+
     def raw(self, tag: int, vr: str, value: bytes) -> RawDataElement:
         """Make an element of bytes in the encoding of the dataset."""
         return RawDataElement(BaseTag(tag), vr, len(value), value, 0, self.implicit, self.little)
@@ -82,16 +86,33 @@ def keep(run: Run, ds: Dataset, elem: Element) -> Element | None:
 
 def number(run: Run, ds: Dataset, elem: Element) -> Element | None:
     """Keep a number, in digits too; any other VR has no place there."""
-    vr = elem.VR
+    vr = elem.VR or dictionary_VR(elem.tag)
+    if vr == "UN" and dictionary_VR(elem.tag) != "UN":
+        return unknown(run, ds, elem)
     if vr in BULK and "O" not in dictionary_VR(elem.tag):
         return None  # bytes in place of a number
-    if vr in ("OB", "UN") and reads_as_text(bytes_of(elem)) and elem.tag >> 16 != _PIXELS:
-        return _not_expected(run, elem, "text in bytes")
-    if vr is None or vr in NUMBERS or " " in vr:
-        return elem
-    if vr == "UN":
-        return unknown(run, ds, elem)
+    if vr in NUMBERS or " " in vr:
+        return elem if run.is_image(elem.tag) else numbers_only(run, elem, vr)
     return plain(run, elem) if vr in ("DS", "IS") else None
+
+
+def numbers_only(run: Run, elem: Element, vr: str) -> Element | None:
+    """Keep the bytes of numbers; a text in their place goes, and any in which something known of the study stands."""
+    value = bytes_of(elem)
+    if vr in ("OB", "OW", "OB or OW") and reads_as_text(value):
+        return _not_expected(run, elem, "text in bytes")
+    return _not_expected(run, elem, "text in numbers") if holds_known(run, value) else elem
+
+
+def holds_known(run: Run, value: bytes) -> bool:
+    """Tell whether something known of the study stands among bytes, in one byte a character or in two."""
+    if len(value) < _LEAST_TEXT:
+        return False
+    for view in (value, value.replace(b"\x00", b"")):
+        words = b" ".join(_WORDS_IN_BYTES.findall(view)).decode("latin-1")
+        if words and run.texts.screen(words) != words:
+            return True
+    return False
 
 
 def as_is(run: Run, ds: Dataset, elem: Element) -> Element | None:
@@ -101,6 +122,8 @@ def as_is(run: Run, ds: Dataset, elem: Element) -> Element | None:
         return run.items(ds, elem)
     if vr == "UN":
         return unknown(run, ds, elem, as_is)
+    if vr == "UI" or (dictionary_has_tag(elem.tag) and dictionary_VR(elem.tag) == "UI"):
+        return class_uid(run, ds, elem)
     return elem if vr in NUMBERS else decodable(run, elem)
 
 
@@ -120,9 +143,7 @@ def text(run: Run, elem: Element) -> Element:
     if elem.tag in UNITS_OF_PIXELS and text_of(elem).strip("\x00 ") in PIXEL_UNITS:
         return elem  # HU of a patient called Hu
     vr = vr_of(elem)
-    new = run.texts.screened(value, vr, run.encodings)
-    if _UID_IN_TEXT.search(new):
-        new = _UID_IN_TEXT.sub(lambda match: run.uid(match[0].decode("ascii")).encode("ascii"), new)
+    new = uids_mapped(run, run.texts.screened(value, vr, run.encodings))
     return elem if new is value or new == value else _left(run, elem, new)
 
 
@@ -146,18 +167,34 @@ def clean(run: Run, ds: Dataset, elem: Element, otherwise: Handler) -> Element |
 
 
 def plain(run: Run, elem: Element) -> Element | None:
-    """Keep a value of printable ASCII; anything else in it is not what the VR says."""
-    value = elem.value
-    if not isinstance(elem, RawDataElement) or not value:
+    """Keep a number in digits, or a value of printable ASCII; anything else in it is not what the VR says."""
+    value, vr = elem.value, str(elem.VR or vr_of(elem))
+    if not isinstance(elem, RawDataElement) or not value or not value.strip(_BLANK):
         return elem
-    if value.rstrip(b"\x00").translate(None, _PRINTABLE):
+    if vr in ("DS", "IS"):
+        return elem if is_number(value) and not run.texts.knows_number(value) else _not_expected(run, elem, "no number")
+    if vr not in ("AE", "CS", "UR") or value.rstrip(b"\x00").translate(None, _PRINTABLE):
         return None
-    if elem.VR in ("DS", "IS") and value.translate(None, _OF_NUMBERS):
-        return _not_expected(run, elem, "text in place of a number")
-    if elem.VR in ("AE", "CS") and value.strip(_BLANK):
-        new = run.texts.screened(value, str(elem.VR), run.encodings)
-        return elem if new == value else _left(run, elem, new)
-    return elem
+    new = run.texts.screened(value, vr, run.encodings)
+    if vr != "UR":  # an OID in an address is of a published code
+        new = uids_mapped(run, new)
+    return elem if new == value else _left(run, elem, new)
+
+
+def is_number(value: bytes) -> bool:
+    """Tell whether DS or IS holds only numbers; scanners write more digits than the VR has, and words for none."""
+    if _APART.search(value):
+        return False
+    if not value.translate(None, _OF_NUMBERS):
+        return True
+    return all(_NO_NUMBER.fullmatch(part) or not part.translate(None, _OF_NUMBERS) for part in value.split(b"\\"))
+
+
+def uids_mapped(run: Run, value: bytes) -> bytes:
+    """Map the UIDs that stand in a text."""
+    if not _UID_IN_TEXT.search(value):
+        return value
+    return _UID_IN_TEXT.sub(lambda match: run.uid(match[0].decode("ascii")).encode("ascii"), value)
 
 
 def unknown(run: Run, ds: Dataset, elem: Element, then: Handler | None = None) -> Element | None:
@@ -167,7 +204,7 @@ def unknown(run: Run, ds: Dataset, elem: Element, then: Handler | None = None) -
     if not run.little or " " in vr or len(value) > _SHORT or vr == "UN":
         return None
     known = run.raw(elem.tag, vr, value)
-    return known if vr in NUMBERS else (then or keep)(run, ds, known)
+    return numbers_only(run, known, vr) if vr in NUMBERS else (then or keep)(run, ds, known)
 
 
 def empty(run: Run, ds: Dataset, elem: Element) -> Element | None:
@@ -221,15 +258,21 @@ def items(run: Run, ds: Dataset, elem: Element) -> Element | None:
     return run.items(ds, elem)
 
 
-def map_uid(run: Run, _ds: Dataset, elem: Element) -> Element | None:
-    """Map each value by the project's key."""
+def map_uid(run: Run, ds: Dataset, elem: Element) -> Element | None:
+    """Map each value by the project's key; what stays as it was and is no UID is removed."""
     uids = [value.strip("\x00 ") for value in text_of(elem).split("\\")]
-    return run.with_value(elem, "\\".join(run.uid(uid) if uid else "" for uid in uids))
+    return class_uid(run, ds, run.with_value(elem, "\\".join(run.uid(uid) if uid else "" for uid in uids)))
 
 
 def class_uid(_run: Run, _ds: Dataset, elem: Element) -> Element | None:
     """Keep a UID that names a class; anything that is no UID is removed."""
-    return elem if not set(text_of(elem)) - _UID_CHARACTERS else None
+    values = (value.strip("\x00 ") for value in text_of(elem).split("\\"))
+    return elem if all(not value or is_uid(value) for value in values) else None
+
+
+def is_uid(text: str) -> bool:
+    """Tell whether a text is a UID, if one with zeros that do not belong there."""
+    return len(text) <= _LONGEST_UID and bool(_UID.fullmatch(text))
 
 
 def shift(run: Run, _ds: Dataset, elem: Element) -> Element | None:
@@ -257,7 +300,7 @@ def _not_expected(run: Run, elem: Element, what: str) -> Element | None:
 def reads_as_text(value: bytes) -> bool:
     """Tell whether bytes are a text that somebody wrote, and no measurement."""
     content = value.strip(b"\x00 ")
-    return len(content) >= _LEAST_TEXT and not content.translate(None, _PRINTABLE)
+    return len(content) >= _LEAST_TEXT and not content.translate(None, _PRINTABLE + b"\t\n\f\r")
 
 
 def uncovered_date(run: Run, ds: Dataset, elem: Element) -> Element | None:
@@ -284,7 +327,7 @@ def age(run: Run, _ds: Dataset, elem: Element) -> Element | None:
 def measured(run: Run, ds: Dataset, elem: Element) -> Element | None:
     """Keep the number of an item; one in a unit of ages, up to 89 years and with no more exact form."""
     in_a_year = _IN_A_YEAR.get(_AGE_UNITS.get(_code(ds, attributes.MEASUREMENT_UNITS), ""))
-    kept = number(run, ds, elem)
+    kept = (number if elem.tag in attributes.MEASURED_EXACTLY else keep)(run, ds, elem)
     if kept is None or in_a_year is None:
         return kept
     if elem.tag in attributes.MEASURED_EXACTLY:
@@ -320,12 +363,12 @@ def _code(ds: Dataset, tag: int) -> str:
 
 def patient_name(run: Run, _ds: Dataset, elem: Element) -> Element:
     """Put the pseudonym in place of the name."""
-    return run.with_value(elem, run.name)
+    return run.raw(elem.tag, dictionary_VR(elem.tag), run.name)
 
 
 def patient_id(run: Run, _ds: Dataset, elem: Element) -> Element:
     """Put the pseudonym in place of the id."""
-    return run.with_value(elem, run.id)
+    return run.raw(elem.tag, dictionary_VR(elem.tag), run.id)
 
 
 def hashed(run: Run, _ds: Dataset, elem: Element) -> Element | None:
@@ -381,13 +424,16 @@ def handler(decision: Decision) -> Handler:
 _BLANK = b" \\\x00"
 _CLEANED = TEXTS | {"AE", "CS"}
 _PRINTABLE = bytes(range(0x20, 0x7F))
-_OF_NUMBERS = b"0123456789+-.Ee\\ \x00"
-_UID_CHARACTERS = frozenset("0123456789.\\\x00 ")
-_UID_IN_TEXT = re.compile(rb"(?<![0-9.])[0-2](?:\.(?:0|[1-9][0-9]*)){5,}(?![0-9.])")
+_LONGEST_UID = 64
+_UID = re.compile(r"[0-2](?:\.[0-9]+){2,}")
+_OF_NUMBERS = b"0123456789+-.eE \\\x00"
+_APART = re.compile(rb"[^ \\\x00] +[^ \\\x00]")
+_NO_NUMBER = re.compile(rb"[\x00 ]*[+-]?(?:nan|inf|infinity)[\x00 ]*", re.IGNORECASE)
+_WORDS_IN_BYTES = re.compile(rb"[0-9A-Za-z\x80-\xff]{4,}")
+_UID_IN_TEXT = re.compile(rb"(?<![0-9.])(?:2\.25\.[0-9]{16,39}|[0-2](?:\.[0-9]+){5,})(?![0-9])")
 _LEAST_TEXT = 4  # bytes; fewer are text by chance
-_PIXELS = 0x7FE0
-_AGE_UNITS = {"a": "Y", "mo": "M", "wk": "W", "d": "D"}  # UCUM
 _IN_A_YEAR = {"Y": 1, "M": 12, "W": 52, "D": 365}
+_AGE_UNITS = {"a": "Y", "mo": "M", "wk": "W", "d": "D"}  # UCUM
 
 HANDLERS: dict[Action, Handler] = {
     Action.KEEP: keep,

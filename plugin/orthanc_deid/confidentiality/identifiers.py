@@ -6,14 +6,16 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from pydicom import Dataset
+from pydicom._dicom_dict import DicomDictionary
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement, RawDataElement
 
 from orthanc_deid.errors import Rejected
 
 from . import elements
-from .pseudonyms import WELL_KNOWN
+from .pseudonyms import is_well_known
 from .standard.attributes import BIRTH_DATES, CLASS_UIDS, ONE_VALUE, TEXTS
+from .texts import charsets
 
 # Set of Identifiers -> the attributes whose values belong into it; names are every PN, uids every UI.
 FIELDS: dict[str, str] = {
@@ -47,6 +49,7 @@ def _tags_of(field: str) -> frozenset[int]:
     return frozenset(tag for tag in tags.values() if tag is not None)
 
 
+_NAMES = frozenset(tag for tag, (vr, *_) in DicomDictionary.items() if vr == "PN")  # whatever VR the file gives
 _FIELD_OF = {tag: field for field in FIELDS for tag in _tags_of(field)} | dict.fromkeys(BIRTH_DATES, "dates")
 # Words that stand where a name or id would: they name nobody.
 _PLACEHOLDERS = """
@@ -109,18 +112,21 @@ def from_tags(tags: Mapping[str, Any], *, kept: frozenset[int] = frozenset()) ->
 
 def _collected(values: Iterable[tuple[int, str, str]], kept: frozenset[int]) -> Identifiers:
     found: dict[str, set[str]] = {kind: set() for kind in KINDS}
+    retained: set[str] = set()  # UIDs that stay by request stand in other attributes too, private ones among them
     for tag, vr, text in values:
         if tag in kept:
+            retained.update((text,) if vr == "UI" else ())
             continue
-        if vr == "PN":
+        if vr == "PN" or tag in _NAMES:
             found["names"].update(_name_parts(text))
         elif vr == "UI":
-            if tag not in CLASS_UIDS and not text.startswith(WELL_KNOWN):
+            if tag not in CLASS_UIDS and not is_well_known(text):
                 found["uids"].add(text)
         elif (field := _FIELD_OF.get(tag)) and (field == "dates" or _counts(text)):
             found[field].add(text)
         elif tag in CODED_PLACES and _counts(text):
             found["places"].add(text)
+    found["uids"] -= retained
     return Identifiers(**{kind: frozenset(texts) for kind, texts in found.items()})
 
 
@@ -148,7 +154,7 @@ def _values(ds: Dataset) -> Iterator[tuple[int, str, str]]:
     for tag, raw in list(ds.items()):
         # Converting a value is the expensive part: only kinds that are collected, and UN that may be one of them.
         vr, number = raw.VR, int(tag)
-        if not ((vr or _dictionary_vr(number)) in _LOOKED_AT or number in _FIELD_OF):
+        if not ((vr or _dictionary_vr(number)) in _LOOKED_AT or number in _FIELD_OF or number in _NAMES):
             continue
         if vr in _PLAIN and isinstance(raw, RawDataElement) and _is_ascii(raw.value):
             whole = str(raw.value or b"", "ascii")
@@ -156,16 +162,28 @@ def _values(ds: Dataset) -> Iterator[tuple[int, str, str]]:
             yield from ((number, vr, text) for value in texts if (text := _trimmed(value)))
             continue
         elem = _converted(ds, raw)
+        if elem is None:
+            continue
         if elem.VR == "SQ":
             elements.put(ds, elem)  # parsed once, for the pass too
             for item in elem.value:
                 yield from _values(item)
                 if number in CODED_PLACES and (meaning := _trimmed(item.get("CodeMeaning"))):
                     yield number, "LO", meaning
-        elif elem.VR in ("PN", "UI") or number in _FIELD_OF:
-            for value in elem.value if elem.VM > 1 else [elem.value]:
-                if text := _trimmed(value):
-                    yield number, str(elem.VR), text
+        elif elem.VR in ("PN", "UI") or number in _FIELD_OF or number in _NAMES:
+            values = elem.value if elem.VM > 1 else [elem.value]
+            texts = [*map(_trimmed, values), *_as_shown(ds, raw, str(elem.VR))]
+            yield from ((number, str(elem.VR), text) for text in texts if text)
+
+
+def _as_shown(ds: Dataset, raw: DataElement | RawDataElement, vr: str) -> Iterator[str]:
+    """Answer a text as the cleaner of texts reads it, where that may differ from what is declared."""
+    value = raw.value
+    if isinstance(raw, RawDataElement) and isinstance(value, bytes) and not value.isascii():
+        encodings = ds.original_character_set
+        names = (encodings,) if isinstance(encodings, str) else tuple(encodings)
+        text = charsets.decoded(value, names, vr)
+        yield from (part for each in (text or "").split("\\") if (part := _trimmed(each)))
 
 
 _LOOKED_AT = frozenset({"SQ", "PN", "UI", "UN"})
@@ -176,11 +194,13 @@ def _is_ascii(value: bytes | None) -> bool:
     return not value or (value.isascii() and b"\x1b" not in value)
 
 
-def _converted(ds: Dataset, raw: DataElement | RawDataElement) -> DataElement:
-    """Convert a value and leave the raw one in the dataset: the pass works on bytes."""
+def _converted(ds: Dataset, raw: DataElement | RawDataElement) -> DataElement | None:
+    """Convert a value and leave the raw one in the dataset: the pass works on bytes. None for bytes of a vendor."""
     try:
         return elements.converted(ds, raw)
     except Exception:  # noqa: BLE001  # pydicom raises many kinds for broken values, and quotes them
+        if raw.tag.is_private and raw.VR == "UN":
+            return None  # nobody says that it names somebody; it stays as bytes without anything known, or not at all
         raise Rejected(f"({raw.tag.group:04X},{raw.tag.element:04X}) cannot be read") from None
 
 

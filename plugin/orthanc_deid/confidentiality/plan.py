@@ -216,7 +216,7 @@ def _special(tag: int, profile: Profile) -> Decision | None:
         return Decision(Action.CLEAN, "Clean Graphics: text of an annotation", otherwise=Action.DUMMY)
     if tag == attributes.MEASURED or tag in attributes.MEASURED_EXACTLY:
         return Decision(Action.MEASURED, "not in Table E.1-1: a number, which may be an age")
-    if tag == attributes.CODE_MEANING and profile.has(Option.CLEAN_DESCRIPTORS):
+    if tag == attributes.CODE_MEANING:
         return Decision(Action.CLEAN, "not in Table E.1-1: a text that may be typed", otherwise=Action.DUMMY)
     return None
 

@@ -2,12 +2,20 @@
 
 import base64
 import hmac
+import re
 from dataclasses import dataclass
 
 WELL_KNOWN = "1.2.840.10008."  # the standard's own root: SOP classes, transfer syntaxes, known frames of reference
 LEAST_DAYS, MOST_DAYS = -3650, -365
+# A class, syntax or list of the standard; people have made UIDs of their own under its root, from dates and numbers.
+_OF_THE_STANDARD = re.compile(r"1\.2\.840\.10008(?:\.(?:0|[1-9][0-9]{0,3})){1,9}")
 _CACHED = 1 << 16
 _WEEK = 7
+
+
+def is_well_known(uid: str) -> bool:
+    """Tell whether a UID names something of the standard and nothing of anybody."""
+    return uid.startswith(WELL_KNOWN) and bool(_OF_THE_STANDARD.fullmatch(uid))
 
 
 def project_key(master: bytes, project: str) -> bytes:
@@ -41,7 +49,7 @@ class Pseudonyms:
         At most 44 characters. Two forms of one UID that differ in padding are one UID.
         """
         original = original.strip("\x00 ")
-        if original.startswith(WELL_KNOWN):
+        if is_well_known(original):
             return original
         found = self._uids.get(original)
         if found is None:

@@ -35,7 +35,7 @@ from .texts.matcher import INSIDE, Matcher, folded, key, matcher, notations
 _LONGEST_CODE = 16  # characters of one value of CS or DS
 _UNDEFINED = 0xFFFFFFFF
 
-_TEXT = frozenset({"AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
+_TEXT = frozenset({"AE", "AS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 _BYTES = frozenset({"OB", "UN"})
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _OUR_MEANINGS = frozenset({BASIC_CODE[1], *(code(option)[1] for option in Option)})
@@ -223,7 +223,8 @@ def _search(ds: Dataset, known: Matcher, path: str) -> Iterator[Finding]:
             for index, item in enumerate(elem.value):
                 yield from _search(item, known, f"{where}[{index}]")
         elif elem.tag not in _PIXELS:
-            kind = _in_number(raw.value, known) if elem.VR in NUMBERS - _BYTES else _kind(elem, known)
+            as_number = " " in elem.VR or elem.VR in NUMBERS - _BYTES
+            kind = _in_number(raw.value, known) if as_number else _kind(elem, known)
             if kind:
                 yield Finding(where, kind)
 
@@ -239,12 +240,14 @@ def _kind(elem: DataElement, known: Matcher) -> str | None:
         return None
     if elem.tag in BIRTH_DATES and not known.birth.isdisjoint(texts):
         return "birth date"
-    if vr in ("CS", "DS", "IS") and max(map(len, texts)) <= _LONGEST_CODE:
+    if vr in ("CS", "DS", "IS"):
         return next((kind for text in texts if (kind := _in_code(vr, text, known))), None)
-    return _in_texts(texts, known) if vr in _TEXT or vr in ("CS", "DS", "IS") else None
+    return _in_texts(texts, known) if vr in _TEXT else None
 
 
 def _in_code(vr: str, text: str, known: Matcher) -> str | None:
+    if len(text) > _LONGEST_CODE:
+        return known.kind(text)
     return known.code(text) if vr == "CS" or len(text) >= INSIDE else None
 
 

@@ -3,6 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
@@ -72,11 +73,13 @@ def rewrite(  # noqa: PLR0913  # four facts and five that differ by door
 
 def new_uid(profile: Profile, pseudonyms: Pseudonyms) -> Callable[[str], str]:
     """Answer what a profile makes of a UID: the project's own, or with Retain UIDs the same."""
-    return _same if profile.has(Option.UIDS) else pseudonyms.uid
+    return partial(_same, pseudonyms) if profile.has(Option.UIDS) else pseudonyms.uid
 
 
-def _same(uid: str) -> str:
-    return uid.strip("\x00 ")
+def _same(pseudonyms: Pseudonyms, uid: str) -> str:
+    """Answer a UID as it is; what is no UID may be anything and is mapped."""
+    uid = uid.strip("\x00 ")
+    return uid if actions.is_uid(uid) else pseudonyms.uid(uid)
 
 
 def _refuse(ds: Dataset, profile: Profile) -> None:
@@ -162,6 +165,10 @@ class _Pass(Run):
                 del ds[elem.tag]
         for elem in stay.values():
             elements.put(ds, elem)
+
+    def is_image(self, tag: int) -> bool:
+        """Tell whether an attribute is the image's own pixels."""
+        return self.depth == 0 and tag == attributes.PIXEL_DATA
 
     def _on_path(self, tag: int) -> Handler | None:
         """Answer what a rule with a path says of a tag; the longest path wins."""

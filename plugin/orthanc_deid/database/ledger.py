@@ -198,26 +198,19 @@ class Ledger:
         actor: str = "system",
     ) -> Study:  # fmt: skip
         """Begin a new run: `queued`, every earlier run superseded, deliveries of this version pending."""
-        with self._writing(study_id) as (connection, found):
-            if found.status in states.ACTIVE:
-                raise Conflict(f"study {study_id} is {found.status}: it is at work already")
+        with self._writing(study_id) as (connection, before):
+            if before.status in states.ACTIVE:
+                raise Conflict(f"study {study_id} is {before.status}: it is at work already")
             now = time.time()
             destinations = list(destinations)
-            _give_up_deliveries(connection, found, destinations)
-            # Unverified outputs too: the profile may be another one now, and a study is made by one.
-            unverified = (instance.c.version > found.verified_version) & (instance.c.output.is_not(None))
-            connection.execute(
-                update(instance)
-                .where(instance.c.study_id == study_id)
-                .where((instance.c.state == states.INSTANCE_QUARANTINED) | unverified)
-                .values(state=states.INSTANCE_RECEIVED, output=None, reason=None)
-            )
+            _give_up_deliveries(connection, before, destinations)
+            found = _try_refused_again(connection, before)
             for name in destinations:
                 _expect_delivery(connection, study_id, name, found.version, now)
             connection.execute(
                 update(study)
                 .where(study.c.id == study_id)
-                .values(run=found.run + 1, attempt=1, project=project, recheck=0)
+                .values(run=found.run + 1, version=found.version, attempt=1, project=project, recheck=0)
             )
             _change(connection, found, states.QUEUED, reason, actor)
         return self.get(study_id)
@@ -376,6 +369,20 @@ def note(  # noqa: PLR0913  # the columns of an event
             reason=short(reason), actor=actor[:64],
         )
     )  # fmt: skip
+
+
+def _try_refused_again(connection: Connection, found: Study) -> Study:
+    """Have made what is not verified; refused instances belong to a version that is neither verified nor delivered."""
+    mine = instance.c.study_id == found.id
+    refused = mine & (instance.c.state == states.INSTANCE_QUARANTINED)
+    # Outputs that nobody verified too: the profile may be another one now, and a study is made by one.
+    unverified = mine & (instance.c.version > found.verified_version) & instance.c.output.is_not(None)
+    if connection.scalar(select(func.count()).where(refused)) and found.verified_version == found.version:
+        found = replace(found, version=found.version + 1)
+    anew = {"state": states.INSTANCE_RECEIVED, "output": None, "reason": None}
+    connection.execute(update(instance).where(unverified).values(**anew))
+    connection.execute(update(instance).where(refused).values(**anew, version=found.version))
+    return found
 
 
 def _expect_delivery(connection: Connection, study_id: int, name: str, version: int, now: float) -> None:

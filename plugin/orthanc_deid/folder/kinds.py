@@ -6,6 +6,7 @@ from enum import Enum
 PREAMBLE = 128  # bytes before "DICM" (PS3.10 7.1)
 HEAD = 160  # bytes that are enough to tell
 IMPLICIT_LITTLE, EXPLICIT_LITTLE = b"1.2.840.10008.1.2\x00", b"1.2.840.10008.1.2.1\x00"
+EXPLICIT_BIG = b"1.2.840.10008.1.2.2\x00"
 
 # Attributes that a dataset can begin with, and their VR: old archives left out preamble and file meta.
 _FIRST = {
@@ -51,7 +52,7 @@ def _begins_with(head: bytes) -> bytes | None:
     if group == _META:
         return EXPLICIT_LITTLE if (element, vr) in ((0, b"UL"), (1, b"OB"), (2, b"UI")) else None
     if group != _IDENTIFYING or element not in _FIRST:
-        return None
+        return EXPLICIT_BIG if _begins_big(head) else None
     known = _FIRST[element]
     if vr == known:
         return EXPLICIT_LITTLE if known == b"SQ" or short <= _LONGEST else None
@@ -59,6 +60,12 @@ def _begins_with(head: bytes) -> bytes | None:
         return IMPLICIT_LITTLE if known == b"SQ" or length == 4 else None  # noqa: PLR2004  # bytes of a UL
     plausible = length <= _LONGEST and not length & 1 and _TEXT.issuperset(head[8 : 8 + length])
     return IMPLICIT_LITTLE if plausible else None
+
+
+def _begins_big(head: bytes) -> bool:
+    """Tell an explicit dataset in big endian, which is retired; no other one is told by so little."""
+    group, element, vr, length = struct.unpack(">HH2sH", head[:8])
+    return bool(group == _IDENTIFYING and _FIRST.get(element) == vr and length <= _LONGEST)
 
 
 def _meta(syntax: bytes) -> bytes:

@@ -69,12 +69,12 @@ def walk(of: Place) -> Iterator[Source | Left]:
 
 def _link(of: Place, path: str) -> Iterator[Left]:
     real = Path(os.path.realpath(of.root / path))
-    if real.is_relative_to(of.root):
-        yield Left(path, "a symbolic link to something in the folder itself", Why.IGNORED)
-    elif real.exists():
-        yield Left(path, "a symbolic link that leads out of the folder is not followed", Why.QUARANTINED)
-    else:
+    if not real.exists():
         yield Left(path, "a symbolic link that leads nowhere", Why.IGNORED)
+    elif real.is_relative_to(of.root):
+        yield Left(path, "a symbolic link to something in the folder itself", Why.IGNORED)
+    else:
+        yield Left(path, "a symbolic link that leads out of the folder is not followed", Why.QUARANTINED)
 
 
 def _file(of: Place, path: str) -> Iterator[Source | Left]:

@@ -44,7 +44,7 @@ class StudySummary(BaseModel):
     project: str = Field(description="name in the configuration; empty: none takes it")
     status: str = Field(description="see the list of states in docs/states.md")
     reason: str | None = Field(description="why it is in that state")
-    version: int = Field(description="grows when instances arrive late")
+    version: int = Field(description="grows when instances arrive late, or refused ones are tried again")
     instances: Instances = Field(description="how many are in which state")
     destinations: dict[str, str] = Field(description="destination to state")
     deliveries: list[DeliveryAnswer] = Field(description="one for each destination")

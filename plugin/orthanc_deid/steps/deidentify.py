@@ -2,11 +2,12 @@
 
 from collections import Counter
 
-from .. import states
+from .. import __version__, states
+from ..confidentiality import method
 from ..confidentiality.identifiers import Identifiers
 from ..confidentiality.plan import plan
 from ..confidentiality.profile import Profile
-from ..database.ledger import Study
+from ..database.ledger import Instance, Study
 from ..errors import NotFound, Rejected, Retriable
 from ..pipeline import Job
 from . import Resources, known, subject
@@ -32,6 +33,7 @@ def run(job: Job, resources: Resources) -> None:
     gone = [i for i in waiting if i.source not in uids]
     if gone:
         raise Rejected(f"{len(gone)} of {len(waiting)} instances are no longer in Orthanc")
+    _demand_same_dates(study, [i for i in instances if i.version <= study.verified_version], found.profile, resources)
     kept = plan(found.profile).kept
     first = list({uids[i.source][0]: i.source for i in instances if i.source in uids}.values())
     base = known.of(job.study, first if len(waiting) == len(instances) else sorted(uids), kept, resources)
@@ -67,6 +69,18 @@ def _until_all_is_known(
         again = [(source.number, states.INSTANCE_RECEIVED, None, None) for source in sources]
         resources.ledger.mark_instances(job.study, job.run, again)
         base = full
+
+
+def _demand_same_dates(study: Study, verified: list[Instance], profile: Profile, resources: Resources) -> None:
+    """Refuse to add real dates to shifted ones of the same study, or the other way: together they tell the shift."""
+    here = resources.orthanc.present(study.output) if verified and study.output else set()
+    stored = next((i.output for i in verified if i.output in here), None)
+    if stored is None:
+        return
+    before = resources.orthanc.tags(stored).get("0028,0303", {}).get("Value")
+    now = {tag: value for tag, _vr, value in method.attributes(profile, __version__)}[method.DATES_MODIFIED].decode()
+    if before != now:
+        raise Rejected(f"the profile leaves dates {now}, those of what is stored already are {before}")
 
 
 def _refuse(job: Job, profile: Profile, resources: Resources) -> None:

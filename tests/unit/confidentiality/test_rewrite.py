@@ -158,7 +158,7 @@ def test_dates_and_times_fit_the_profile() -> None:
     ds = image(AcquisitionDateTime="20200615101112.5+0100", SeriesDate="XXXX0615")
     shifted = result(ds)
     assert shifted.StudyDate == shifted_date("20200615", pseudonyms().offset_days(PATIENT))
-    assert shifted.AcquisitionDateTime[8:] == "101112.5"
+    assert shifted.AcquisitionDateTime[8:] == "101112.5+0100"
     assert shifted.StudyTime == "101112"
     assert "SeriesDate" not in shifted
     assert shifted.LongitudinalTemporalInformationModified == "MODIFIED"
@@ -404,3 +404,11 @@ def test_a_birth_date_in_a_report_is_no_date_to_shift(profile: Profile, concept:
     new = result(image(ContentSequence=items), profile).ContentSequence
     assert (new[0].Date, new[1].DateTime) == ("19000101", "19000101000000")
     assert new[2].Date not in ("", "19000101")
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+def test_a_retained_uid_is_a_uid() -> None:
+    keep = next(profile for profile in PROFILES if profile.name == "research-keep-uids")
+    new = result(image(ConcatenationUID="1.2.Brzezinski", IrradiationEventUID=["1.2.3", "1.2.4"]), keep)
+    assert "ConcatenationUID" not in new
+    assert list(new.IrradiationEventUID) == ["1.2.3", "1.2.4"]

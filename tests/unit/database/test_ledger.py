@@ -97,6 +97,26 @@ def test_a_new_run_makes_again_what_was_not_verified_and_nothing_else(ledger: Le
     ]
 
 
+def test_a_refused_instance_of_a_verified_study_is_tried_again_as_part_of_a_version_to_be_verified(
+    ledger: Ledger,
+) -> None:
+    study = ledger.add("a", "default")
+    ledger.compare(study.id, ["i1", "i2"], "t1")
+    run = ledger.start(study.id, "default", ["research"]).run
+    one, two = ledger.instances(study.id)
+    made = (one.id, states.INSTANCE_DEIDENTIFIED, "o1", None)
+    ledger.mark_instances(study.id, run, [made, (two.id, states.INSTANCE_QUARANTINED, None, "broken")])
+    ledger.set_verified(study.id, run, 1)
+    ledger.move(study.id, states.FAILED, run=run)
+    started = ledger.start(study.id, "default", ["research"])
+    assert (started.version, started.verified_version) == (2, 1)
+    assert [(i.state, i.version) for i in ledger.instances(study.id)] == [
+        (states.INSTANCE_DEIDENTIFIED, 1),
+        (states.INSTANCE_RECEIVED, 2),
+    ]
+    assert Deliveries(ledger.engine).get(study.id, "research").version == 2
+
+
 def test_a_superseded_instance_belongs_to_the_version_that_found_it_out(ledger: Ledger) -> None:
     study = ledger.add("a", "default")
     ledger.compare(study.id, ["i1"], "t1")

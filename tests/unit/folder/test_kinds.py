@@ -1,7 +1,7 @@
 import struct
 
 import pytest
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 import objects
 from instances import instance
@@ -15,7 +15,7 @@ def bare(data: bytes) -> bytes:
     return data[144 + length :]
 
 
-@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.1", ImplicitVRLittleEndian])
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.1", ImplicitVRLittleEndian, ExplicitVRBigEndian])
 def test_a_dataset_without_preamble_and_file_meta_is_told_and_completed(syntax: str) -> None:
     data = instance(syntax=syntax)
     assert kind_of(bare(data)[:HEAD]) is Kind.BARE
@@ -40,6 +40,7 @@ def test_what_only_begins_like_a_tag_is_no_dicom() -> None:
     assert kind_of(b"\x08\x00\x16\x00" + struct.pack("<I", 26) + b"\x00\x01\x02\x03" * 40) is Kind.OTHER
     assert kind_of(b"\x08\x00\x77\x00UI\x04\x001.2\x00" + bytes(100)) is Kind.OTHER
     assert kind_of(b"\x02\x00\x03\x00\x04\x00" + bytes(100)) is Kind.OTHER
+    assert kind_of(b"\x00\x08\x00\x05DA" + bytes(100)) is Kind.OTHER
     assert kind_of(b"") is Kind.OTHER
 
 

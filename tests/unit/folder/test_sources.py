@@ -67,6 +67,8 @@ def test_no_link_is_followed(folder: Path, tmp_path: Path) -> None:
         "circle": Why.IGNORED,
         "nowhere": Why.IGNORED,
     }
+    assert left["nowhere"].reason == "a symbolic link that leads nowhere"
+    assert left["inside"].reason == "a symbolic link to something in the folder itself"
 
 
 def test_the_folder_itself_may_be_named_by_a_link(folder: Path, tmp_path: Path) -> None:

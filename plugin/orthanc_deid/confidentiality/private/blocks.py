@@ -88,14 +88,15 @@ def _keep(run: Run, ds: Dataset, elem: Element) -> Element | None:
         return _bytes(run, elem)
     if vr in _LONG_TEXTS:
         return actions.clean(run, ds, elem, actions.remove)
-    return elem if vr in NUMBERS else actions.keep(run, ds, elem)
+    return actions.numbers_only(run, elem, vr) if vr in NUMBERS else actions.keep(run, ds, elem)
 
 
 def _bytes(run: Run, elem: Element) -> Element | None:
     """Keep bytes unless something known of the study stands in them: nobody knows how to take it out."""
-    text = bytes_of(elem).decode("latin-1")
-    judge = run.texts.clean if actions.reads_as_text(bytes_of(elem)) else run.texts.screen
-    return elem if judge(text) == text else None
+    value = bytes_of(elem)
+    text = value.decode("latin-1")
+    judge = run.texts.clean if actions.reads_as_text(value) else run.texts.screen
+    return elem if judge(text) == text and not actions.holds_known(run, value) else None
 
 
 def _blob(run: Run, elem: Element, kind: str) -> Element | None:

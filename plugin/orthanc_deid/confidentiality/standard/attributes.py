@@ -24,22 +24,31 @@ CLASS_UIDS = frozenset(
 # Addresses of things lead to their owner; these two are parts of a published code.
 CODE_ADDRESSES = frozenset({0x0008010E, 0x00080120})
 # Texts that Table E.1-1 does not list although a person writes them (a segment's label, a beam's name).
-_TYPED_KEYWORD = re.compile("Label$|Description$|Comments?$|Notes$|Text$|Explanation$|Reason|Title$")
+_TYPED_KEYWORD = re.compile("Label$|Description(?:Trial)?$|Comments?$|Notes$|Text$|Explanation$|Reason|Title$")
 TYPED = frozenset(
     {
-        "ApplicationSetupName", "AssignedLocation", "BeamName", "BlockName", "ChannelShieldName", "ComponentWelderIDs",
-        "ContactDisplayName", "DataElementName", "DataSetName", "DataSetSource", "EnergyWindowName",
-        "HangingProtocolCreator", "HangingProtocolUserGroupName", "IndicationLabel", "ItineraryID", "NTPSourceAddress",
+        "AcquisitionProtocolName", "ApplicationSetupName", "AssignedLocation",
+        "AuthorizationEquipmentCertificationNumber", "BeamName", "BlockName", "BlockTrayID", "BoardingPassID",
+        "BolusID", "BrachyAccessoryDeviceName", "BreedRegistrationNumber", "CarrierID", "ChannelShieldName",
+        "CompensatorID", "CompensatorTrayID", "ComponentWelderIDs", "ContactDisplayName", "ContentLabel",
+        "DataElementName", "DataSetName", "DataSetSource", "DisplayWindowLabelVector", "EnergyWindowName",
+        "EventTimerNames", "FixationDevicePosition", "FrameLabelVector", "HangingProtocolCreator",
+        "HangingProtocolName", "HangingProtocolUserGroupName", "ImageID", "IndicationLabel", "ItineraryID",
+        "MaterialID", "NTPSourceAddress", "PatientAdditionalPosition", "PatientReliabilityIndicator",
+        "ProtocolElementName", "ReferenceToRecordedSound", "RouteID", "RouteSegmentEndLocationID",
+        "RouteSegmentID", "RouteSegmentStartLocationID", "ShieldingDevicePosition", "StageName", "ViewName",
         "FillerOrderNumberImagingServiceRequestRetired", "FillerOrderNumberProcedure", "OwnerID",
         "PlacerOrderNumberImagingServiceRequestRetired", "PlacerOrderNumberProcedure", "PrinterName",
-        "RadiationMachineName", "RTImageName", "SourceApplicatorName",
-        "StorageMediaFileSetID", "SurgicalTechnique", "TargetLabel", "TemplateName", "TrackingID", "TreatmentProtocols",
+        "RadiationMachineName", "RTImageName", "SourceApplicatorName", "StorageMediaFileSetID",
+        "SurgicalTechnique", "TargetLabel", "TemplateName", "TrackingID", "TreatmentProtocols",
     }
 )  # fmt: skip
 # Of those, what numbers or names an order, a machine or a person: no word of it is worth keeping.
 NO_WORDS = frozenset(
     {
-        "AssignedLocation", "ComponentWelderIDs", "ContactDisplayName", "HangingProtocolCreator",
+        "AssignedLocation", "AuthorizationEquipmentCertificationNumber", "BoardingPassID", "BreedRegistrationNumber",
+        "CarrierID", "ComponentWelderIDs", "ContactDisplayName", "HangingProtocolCreator", "ReferenceToRecordedSound",
+        "RouteID", "RouteSegmentEndLocationID", "RouteSegmentID", "RouteSegmentStartLocationID",
         "FillerOrderNumberImagingServiceRequestRetired", "FillerOrderNumberProcedure", "ItineraryID",
         "NTPSourceAddress", "OwnerID", "PlacerOrderNumberImagingServiceRequestRetired", "PlacerOrderNumberProcedure",
         "PrinterName", "StorageMediaFileSetID",
@@ -48,7 +57,7 @@ NO_WORDS = frozenset(
 # Long texts that are parts of a published list or made by a device.
 FIXED_PROSE = frozenset(
     {
-        "AlgorithmParameters", "CodingSchemeExternalID", "CodingSchemeName", "CodingSchemeResponsibleOrganization",
+        "AlgorithmParameters", "CodingSchemeExternalID", "CodingSchemeName",
         "DetectorMode", "EXIFVersion", "FractionPattern", "GridAbsorbingMaterial", "GridSpacingMaterial",
         "ImageDisplayFormat", "LinearityCorrectionTechnique", "BeamHardeningCorrectionTechnique", "LongCodeValue",
         "SpectralSensitivity",
@@ -86,4 +95,4 @@ def is_typed(vr: str, keyword: str) -> bool:
     """Tell whether a person writes the text as they please; without Clean Descriptors nobody has looked at it."""
     if vr in ("LT", "ST", "UC", "UT"):
         return keyword not in FIXED_PROSE
-    return vr in ("LO", "SH") and (keyword in TYPED or bool(_TYPED_KEYWORD.search(keyword)))
+    return keyword in TYPED or (vr in ("LO", "SH") and bool(_TYPED_KEYWORD.search(keyword)))

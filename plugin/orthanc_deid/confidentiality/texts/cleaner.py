@@ -53,6 +53,10 @@ class Cleaner:
         """Take out only what is known of the study; the same object when there is nothing."""
         return self._remembered(self._screened, text, self._without_known)
 
+    def knows_number(self, value: bytes) -> bool:
+        """Tell whether one of the values of DS or IS is known as a whole."""
+        return self._matcher.number(value) is not None
+
     def _remembered(self, answers: dict[str, str], text: str, work: Callable[[str], str]) -> str:
         if not text:
             return text

@@ -8,17 +8,17 @@ _DAY = dt.timedelta(days=1)
 # fraction, zone.
 _VALUE = re.compile(
     r"^(?P<year>\d{4})(?:(?P<dot>[-./]?)(?P<month>\d{2})(?:(?P=dot)(?P<day>\d{2})"
-    r"(?P<time>\d{2}(?:\d{2}(?:\d{2}(?:\.\d{1,6})?)?)?)?)?)?(?P<zone>[+-]\d{4})?$"
+    r"(?P<time>(?:[01]\d|2[0-3])(?:[0-5]\d(?:(?:[0-5]\d|60)(?:\.\d{1,6})?)?)?)?)?)?(?P<zone>[+-]\d{4})?$"
 )
 _RANGE = re.compile(r"^(\d{8}(?:\d{2,6}(?:\.\d{1,6})?)?)?\s*-\s*(\d{8}(?:\d{2,6}(?:\.\d{1,6})?)?)?$")
-_TIME = re.compile(r"^(\d{2}(:?\d{2}(:?\d{2}(\.\d{1,6})?)?)?)?\s*$")
+_TIME = re.compile(r"^((?:[01]\d|2[0-3])(:?[0-5]\d(:?(?:[0-5]\d|60)(\.\d{1,6})?)?)?)?\s*$")
 
 
 def shifted(text: str, days: int) -> str | None:
     """Shift one or several (backslash) dates or date-times, padding trimmed; None where one cannot be read.
 
-    The time of day and fraction stay; the zone goes, which tells a place and the season of the real date. A month is
-    shifted from its middle, a year from its second of July, and each keeps its precision. An empty value stays empty.
+    The time of day, fraction and zone stay. A month is shifted from its middle, a year from its second of July, and
+    each keeps its precision. An empty value stays empty.
     """
     values = [_shifted_one(value.strip("\x00 "), days) for value in text.split("\\")]
     return None if None in values else "\\".join(value for value in values if value is not None)
@@ -49,4 +49,4 @@ def _shifted_match(match: re.Match[str], days: int) -> str | None:
     except (ValueError, OverflowError):
         return None
     parts = [f"{date.year:04}"] + [f"{date.month:02}"] * bool(month) + [f"{date.day:02}"] * bool(day)
-    return dot.join(parts) + (match["time"] or "")
+    return dot.join(parts) + (match["time"] or "") + (match["zone"] or "")

@@ -1,5 +1,6 @@
 """Cleans the bytes of texts: decodes them, asks the study's cleaner, encodes the answer in the same character set."""
 
+import re
 from functools import lru_cache
 
 from ..identifiers import Identifiers
@@ -11,6 +12,7 @@ from .matcher import SHORT
 from .vocabulary import is_defined_term
 
 _ROUNDS = 3  # after which a text that changes each time goes as a whole
+_CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")  # they part a word for a machine only
 _REMEMBERED = 4096  # texts; the slices of a series repeat theirs
 
 
@@ -38,6 +40,10 @@ class Texts:
         """Take what is known of the study from a decoded text."""
         return self._cleaner.screen(text)
 
+    def knows_number(self, value: bytes) -> bool:
+        """Tell whether one of the numbers of DS or IS is an id, a birth date or a phone number of the study."""
+        return self._cleaner.knows_number(value)
+
     def _answer(self, way: str, value: bytes, vr: str, encodings: charsets.Encodings) -> bytes:
         key = (way, value, vr, encodings)
         found = self._seen.get(key)
@@ -49,6 +55,9 @@ class Texts:
 
     def _ask(self, way: str, value: bytes, vr: str, encodings: charsets.Encodings) -> bytes:
         text = charsets.decoded(value, encodings, vr)
+        if text is not None and _CONTROLS.search(value.rstrip(b"\x00")):
+            joined = charsets.decoded(_CONTROLS.sub(b"", value), encodings, vr)
+            text = joined if joined and self.screen(joined) != joined else text
         for _ in range(_ROUNDS):
             if text is None:
                 return b""  # nobody can say what it is

@@ -76,6 +76,8 @@ def bare(text: str) -> tuple[str, list[int] | None]:
 
 @lru_cache(maxsize=4096)
 def _bare_character(character: str) -> str:
+    if unicodedata.category(character) == "Cf":
+        return ""  # soft hyphens, joiners, marks of direction
     decomposed = unicodedata.normalize("NFKD", character)
     letters = (c for c in decomposed if not unicodedata.combining(c))
     digits = (str(unicodedata.digit(c)) if c.isdecimal() else c for c in letters)
@@ -129,6 +131,7 @@ class Matcher:
         self.dates = frozenset(notation for date in known.dates for notation in notations(date))
         self.birth = known.dates
         self.uids = known.uids
+        self.numbers = _numbers(known)
 
     def kind(self, text: str) -> str | None:
         """Tell what of the study stands in a text; None for nothing."""
@@ -147,6 +150,13 @@ class Matcher:
         """Tell whether a coded value is something known: as a whole, and no defined term of the standard."""
         plain = folded(text)
         return self.whole.get(plain) if len(plain) >= SHORT and not vocabulary.is_defined_term(text) else None
+
+    def number(self, value: bytes) -> str | None:
+        """Tell whether one of the values of DS or IS is a known number as a whole, from 6 digits on."""
+        if not any(number in value for number in self.numbers):
+            return None
+        parts = (_SIGNS.sub(b"", part) for part in value.split(b"\\"))
+        return next((self.numbers[part] for part in parts if part in self.numbers), None)
 
     def _bare_spans(self, plain: str) -> Iterator[Span]:
         lower = plain.casefold() if len(plain.casefold()) == len(plain) else plain.lower()
@@ -200,6 +210,17 @@ def _runs_among(found: list[Word], first: _ByFirst) -> Iterator[Span]:
                 yield Span(word.start, found[last].end, kind)
 
 
+_SIGNS = re.compile(rb"[^0-9]")
+
+
+def _numbers(known: Identifiers) -> dict[bytes, str]:
+    kinds = (("contact", known.contacts), ("id", known.ids), ("birth date", known.dates))
+    said = ((text, kind) for kind, texts in kinds for text in texts if not _LETTER.search(text))
+    found = {_SIGNS.sub(b"", text.encode("ascii", "replace")): kind for text, kind in said}
+    return {number: kind for number, kind in found.items() if len(number) >= INSIDE}
+
+
+_LETTER = re.compile(r"[^\W\d_]")
 _APART = re.compile(r"[\W_]+")
 
 
