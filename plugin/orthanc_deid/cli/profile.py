@@ -13,6 +13,7 @@ from ..confidentiality.plan import Action, Decision, decisions, plan
 from ..confidentiality.private import lists
 from ..confidentiality.profile import Profile
 from ..confidentiality.standard import attributes, table
+from ..confidentiality.standard.options import Option
 from ..errors import ConfigurationError
 
 
@@ -109,7 +110,7 @@ def check(file: Path) -> None:
     faults.
     """
     told = profiles.read(settings.load(), file)
-    for text in _creators(told):
+    for text in _advice(told):
         click.secho(f"{file.name}: {text}", fg="yellow", err=True)
     click.echo(
         f"{told.name} {told.version} ({told.digest}) is right; {len(plan(told).tags)} attributes stay in some form"
@@ -169,6 +170,13 @@ def _by(tag: int, decision: Decision, kept: set[int]) -> str:
     if decision.action is Action.REMOVE and tag in table.basic() and tag not in kept:
         return "native, pass"
     return "native" if tag in attributes.IDENTITY else "pass"
+
+
+def _advice(told: Profile) -> Iterator[str]:
+    """Say what is right as it is written and may yet not be what was meant."""
+    if told.has(Option.UIDS) and told.has(Option.MODIFIED_DATES):
+        yield "UIDs that stay hold real dates with many scanners: they tell by how many days the others are shifted"
+    yield from _creators(told)
 
 
 def _creators(told: Profile) -> Iterator[str]:

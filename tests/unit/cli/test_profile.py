@@ -74,3 +74,14 @@ def test_diff_answers_by_its_exit_code_as_diff_does() -> None:
     assert (same.exit_code, same.stdout) == (0, "")
     assert other.exit_code == 1
     assert "StudyDate" in other.stdout
+
+
+def test_a_profile_whose_uids_tell_the_shift_is_warned_of(tmp_path: Path) -> None:
+    file = tmp_path / "trial.yaml"
+    file.write_text(
+        'name: trial\nversion: "1"\ntitle: T\noptions:\n  - Retain UIDs\n'
+        "  - Retain Longitudinal Temporal Information Modified Dates\n"
+    )
+    result = CliRunner().invoke(main, ["profile", "check", str(file)])
+    assert result.exit_code == 0
+    assert "UIDs that stay hold real dates with many scanners" in result.output
