@@ -11,7 +11,7 @@ from pydicom.dataelem import DataElement
 
 from orthanc_deid.errors import Rejected
 
-from . import actions, elements, method
+from . import actions, elements, method, pixel_bytes
 from .actions import Element, Handler, Run
 from .identifiers import Identifiers
 from .plan import Action, Node, Plan, plan
@@ -65,6 +65,8 @@ def rewrite(  # noqa: PLR0913  # four facts and five that differ by door
                 run.clean(ds, charsets.DEFAULT, only_sequences=True)
         except RecursionError:
             raise Rejected("sequences are nested too deeply") from None
+        if pixel_bytes.scrub(ds):
+            run.notes["emptied 7FE0,0010: remarks beside the pixels"] += 1
     run.finish(ds, profile, version)
     if notes is not None:
         notes.update(run.notes)
