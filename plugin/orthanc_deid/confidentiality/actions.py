@@ -425,7 +425,8 @@ _BLANK = b" \\\x00"
 _CLEANED = TEXTS | {"AE", "CS"}
 _PRINTABLE = bytes(range(0x20, 0x7F))
 _LONGEST_UID = 64
-_UID = re.compile(r"[0-2](?:\.[0-9]+){2,}")
+# 0 names nothing: some writers put it where they have no UID. Three numbers may be a date.
+_UID = re.compile(r"0|[0-2](?:\.[0-9]+)+|[0-9]+(?:\.[0-9]+){3,}")
 _OF_NUMBERS = b"0123456789+-.eE \\\x00"
 _APART = re.compile(rb"[^ \\\x00] +[^ \\\x00]")
 _NO_NUMBER = re.compile(rb"[\x00 ]*[+-]?(?:nan|inf|infinity)[\x00 ]*", re.IGNORECASE)
