@@ -1,6 +1,5 @@
 """An identity is planted wherever a file can carry one: nothing of it comes out, and what may stay does."""
 
-import re
 import struct
 import warnings
 from collections.abc import Iterable
@@ -59,17 +58,6 @@ ALONE = tuple(
 )
 # What makes the file the patient's, and what the tests look for afterwards.
 ANCHORS = frozenset(each.tag for each in image()) | {0x00080005, 0x00280301, 0x00082218, 0x00420011}
-
-# Node -> the defect that is open; whoever mends it takes its line away.
-OPEN = {}
-
-
-@pytest.fixture(autouse=True)
-def open_defects(request: pytest.FixtureRequest) -> None:
-    """Expect what is known to fail to fail."""
-    for pattern, reason in OPEN.items():
-        if re.match(pattern, request.node.name):
-            request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
 
 
 def named(profile: Profile) -> str:
