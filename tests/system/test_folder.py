@@ -403,3 +403,13 @@ def test_one_run_at_a_time_writes_into_a_folder(folders: Folders) -> None:
     running.communicate(timeout=60)
     assert running.returncode == 0
     assert len(outputs(folders)) == 400
+
+
+def test_without_a_profile_the_project_s_own_is_taken(folders: Folders) -> None:
+    folders.put("a.dcm", objects.sample("CT_small.dcm"))
+    words = [
+        word for word in folders.words("--mapping-dir", str(folders.mapping)) if word not in ("--profile", "basic")
+    ]
+    done = subprocess.run(words, env=folders.environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0
+    assert json.loads((folders.mapping / "manifest.json").read_text())["profile"]["name"] == "research"

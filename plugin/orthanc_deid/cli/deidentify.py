@@ -36,7 +36,9 @@ class Asked(Protocol):
 @click.command(cls=Command)
 @click.argument("source", metavar="IN", type=click.Path(exists=True, path_type=Path))
 @click.argument("out", metavar="OUT", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--profile", required=True, help="Profile by its name: research, basic or one of your own.")
+@click.option(
+    "--profile", help="Profile by its name: research, basic or one of your own.  [default: the project's, research]"
+)
 @click.option("--project", help="Project of the configuration whose pseudonyms these get.  [default: the first]")
 @click.option(
     "--config",
@@ -55,7 +57,7 @@ def deidentify(  # noqa: PLR0913  # click's arguments
     asked: Asked,
     source: Path,
     out: Path,
-    profile: str,
+    profile: str | None,
     project: str | None,
     config: Path | None,
     mapping_folder: Path | None,
@@ -89,10 +91,10 @@ def deidentify(  # noqa: PLR0913  # click's arguments
     sys.exit(QUARANTINED if report.of(Why.QUARANTINED) else 0)
 
 
-def _request(loaded: Settings, source: Path, out: Path, profile: str, project: str | None) -> Request:
+def _request(loaded: Settings, source: Path, out: Path, profile: str | None, project: str | None) -> Request:
     configuration = loaded.configuration
     of = configuration.project(project) if project else configuration.projects[0]
-    chosen = profiles.load(loaded, profile)
+    chosen = profiles.load(loaded, profile or of.profile)
     install.private_folder(loaded.home)
     if not loaded.key_file.exists():
         click.echo(f"New key {loaded.key_file}: back it up, other keys give other pseudonyms.", err=True)
