@@ -16,7 +16,7 @@ from pydicom.uid import UID
 
 from orthanc_deid.errors import Rejected
 
-from .elements import put
+from .elements import end_of_fragments, put
 from .standard.attributes import PIXEL_DATA
 
 # Of this software; made once, PS3.5 B.2.
@@ -70,21 +70,13 @@ def _take_long_values(ds: Dataset, data: bytes) -> bool:
     for tag, elem in list(ds.items()):
         if not isinstance(elem, RawDataElement) or elem.value is not None or not elem.length:
             continue
-        end = elem.value_tell + elem.length if elem.length != _UNDEFINED else _end_of_fragments(data, elem)
+        end = elem.value_tell + elem.length if elem.length != _UNDEFINED else end_of_fragments(data, elem.value_tell)
         if end is None:
             return False
         value = memoryview(data)[elem.value_tell : end]
         # Nobody reads pixels here; a view of them is joined to the output as bytes are.
         put(ds, elem._replace(value=cast("bytes", value) if tag == PIXEL_DATA else bytes(value)))
     return True
-
-
-def _end_of_fragments(data: bytes, elem: RawDataElement) -> int | None:
-    """Answer where the delimiter of an encapsulated value stands (PS3.5 A.4, always little endian)."""
-    at = elem.value_tell
-    while data[at : at + 4] == b"\xfe\xff\x00\xe0":
-        at += _HEADER + int.from_bytes(data[at + 4 : at + _HEADER], "little")
-    return at if data[at : at + 4] == b"\xfe\xff\xdd\xe0" else None
 
 
 def _is_cut(ds: Dataset, size: int, *, deflated: bool) -> bool:

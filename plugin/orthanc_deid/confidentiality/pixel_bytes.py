@@ -19,8 +19,6 @@ from .standard.attributes import PIXEL_DATA
 Span = tuple[int, int]
 Bytes = bytes | memoryview
 _UNDEFINED = 0xFFFFFFFF
-_HEADER = 8  # bytes of an item's tag and length
-_ITEM = b"\xfe\xff\x00\xe0"
 _JPEG, _JPEG_2000 = b"\xff\xd8", b"\xff\x4f\xff\x51"
 # Markers that begin a segment or end the image; behind FF in coded data stand smaller bytes (ITU-T T.81 B.1.1.2, T.87).
 _MARKER = re.compile(rb"\xff+([\xc0-\xcf\xd8-\xfe])")
@@ -103,21 +101,13 @@ def _in_fragments(value: Bytes) -> Iterator[Span]:
 def _streams(value: Bytes) -> Iterator[list[Span]]:
     """Yield the fragments of each image; the first item is the offset table (PS3.5 A.4)."""
     found: list[Span] = []
-    for start, end in list(_fragments(value))[1:]:
+    for start, end in list(elements.fragments(value))[1:]:
         if found and bytes(value[start : start + 4]).startswith((_JPEG, _JPEG_2000)):
             yield found
             found = []
-        found.append((start, end))
+        found.append((start, min(end, len(value))))
     if found:
         yield found
-
-
-def _fragments(value: Bytes) -> Iterator[Span]:
-    at = 0
-    while bytes(value[at : at + 4]) == _ITEM:
-        length = int.from_bytes(value[at + 4 : at + _HEADER], "little")
-        yield at + _HEADER, min(at + _HEADER + length, len(value))
-        at += _HEADER + length
 
 
 def _remarks(stream: Bytes) -> Iterator[Span]:

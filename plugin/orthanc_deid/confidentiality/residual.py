@@ -26,6 +26,7 @@ from pydicom.dataelem import DataElement
 from orthanc_deid.errors import Rejected
 
 from . import encode
+from .elements import end_of_fragments
 from .identifiers import Identifiers
 from .standard.attributes import BIRTH_DATES, NUMBERS, PIXEL_UNITS, UNITS_OF_PIXELS
 from .standard.options import BASIC_CODE, Option, code
@@ -34,6 +35,7 @@ from .texts.matcher import INSIDE, Matcher, folded, key, matcher, notations
 
 _LONGEST_CODE = 16  # characters of one value of CS or DS
 _UNDEFINED = 0xFFFFFFFF
+_DELIMITER = 8  # bytes
 
 _TEXT = frozenset({"AE", "AS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 _BYTES = frozenset({"OB", "UN"})
@@ -204,15 +206,8 @@ def _value_if_last(data: bytes, at: int) -> int:
         return 0
     (length,) = struct.unpack_from("<I", data, start - 4)
     if length == _UNDEFINED:
-        return start if _fragments_end(data, start) == len(data) else 0
+        return start if end_of_fragments(data, start) == len(data) - _DELIMITER else 0
     return start if start + length == len(data) else 0
-
-
-def _fragments_end(data: bytes, at: int) -> int:
-    """Answer the offset after the sequence delimiter of encapsulated pixel data, 0 where it is none."""
-    while data[at : at + 4] == b"\xfe\xff\x00\xe0" and at + 8 <= len(data):
-        at += 8 + int.from_bytes(data[at + 4 : at + 8], "little")
-    return at + 8 if data[at : at + 4] == b"\xfe\xff\xdd\xe0" else 0
 
 
 def _search(ds: Dataset, known: Matcher, path: str) -> Iterator[Finding]:
