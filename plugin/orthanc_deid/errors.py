@@ -14,7 +14,31 @@ class Rejected(DeidError):
 
 
 class Retriable(DeidError):
-    """The same step may succeed later: a peer is down, Orthanc restarts."""
+    """The same step may succeed later: a peer is down, Orthanc restarts.
+
+    Parameters
+    ----------
+    after_s
+        Seconds that the other side asks us to wait (Retry-After); the next try comes no sooner.
+    """
+
+    def __init__(self, message: str, after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.after_s = after_s
+
+
+class Postponed(DeidError):
+    """Not now, and nobody's failure: a time window has closed, a destination is paused or has its hands full.
+
+    Parameters
+    ----------
+    after_s
+        Seconds after which to look again.
+    """
+
+    def __init__(self, message: str, after_s: float) -> None:
+        super().__init__(message)
+        self.after_s = after_s
 
 
 class Stale(DeidError):

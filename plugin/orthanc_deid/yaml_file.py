@@ -2,9 +2,9 @@
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -30,7 +30,7 @@ def validated(model: type[ModelT], path: Path) -> ModelT:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        faults = sorted(_fault(lines, e, model) for e in _causes(error))
+        faults = sorted(_fault(lines, values, e, model) for e in _causes(error))
         raise ConfigurationError("\n".join(f"{path.name}:{line}: {text}" for line, text in faults)) from None
 
 
@@ -124,36 +124,58 @@ _KINDS = {
 }
 
 
-def _fault(lines: Mapping[Path_, int], error: Any, model: type[BaseModel]) -> tuple[int, str]:  # noqa: ANN401  # pydantic's own dict
-    where: Path_ = tuple(error["loc"])
-    shown = ".".join(map(str, where)) or "file"
+def _fault(lines: Mapping[Path_, int], values: Any, error: Any, model: type[BaseModel]) -> tuple[int, str]:  # noqa: ANN401  # YAML's values, pydantic's own dict
+    where, tags = _without_tags(tuple(error["loc"]), values)
     message = _KINDS.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
-        message = "unknown key" + nearest(str(where[-1]), _fields_at(model, where[:-1]))
+        message = "unknown key" + nearest(str(where[-1]), _fields_at(model, where[:-1], tags))
     elif error["type"] in ("enum", "literal_error"):
         words = re.findall(r"'([^']*)'", error["ctx"]["expected"])
         message = "is none of the words that it can be" + nearest(str(error["input"]), words)
+    elif error["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        message = "is missing"
+        if error["type"] == "union_tag_invalid":
+            words = re.findall(r"'([^']*)'", error["ctx"]["expected_tags"])
+            message = "is none of the words that it can be" + nearest(str(error["ctx"]["tag"]), words)
+        where = (*where, error["ctx"]["discriminator"].strip("'"))
     at = where
     while at and at not in lines:
         at = at[:-1]
-    return lines.get(at, 1), f"{shown}: {message}"
+    return lines.get(at, 1), f"{'.'.join(map(str, where)) or 'file'}: {message}"
 
 
-def _fields_at(model: type[BaseModel], where: Path_) -> list[str]:
+def _without_tags(where: Path_, values: Any) -> tuple[Path_, list[str]]:  # noqa: ANN401  # YAML's values
+    """Drop from pydantic's path what only says which member of a union it was; answer these tags beside it."""
+    kept: list[str | int] = []
+    tags: list[str] = []
+    for part in where:
+        if isinstance(values, dict) and isinstance(part, str) and part not in values and part in values.values():
+            tags.append(part)
+            continue
+        kept.append(part)
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            values = None
+    return tuple(kept), tags
+
+
+def _fields_at(model: type[BaseModel], where: Path_, tags: Sequence[str]) -> list[str]:
     found: Any = model
     for part in where:
         if isinstance(part, int):
             continue
         field = getattr(found, "model_fields", {}).get(part)
-        found = _model_in(field.annotation) if field else None
+        found = _model_in(field.annotation, tags) if field else None
     return list(getattr(found, "model_fields", {}))
 
 
-def _model_in(annotation: Any) -> Any:  # noqa: ANN401  # a typing construct
+def _model_in(annotation: Any, tags: Sequence[str]) -> Any:  # noqa: ANN401  # a typing construct
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
+        kind = annotation.model_fields.get("kind")
+        return annotation if kind is None or get_args(kind.annotation)[0] in tags else None
     for argument in getattr(annotation, "__args__", ()):
-        found = _model_in(argument)
+        found = _model_in(argument, tags)
         if found is not None:
             return found
     return None

@@ -53,8 +53,13 @@ def test_the_shipped_files_are_valid(name: str) -> None:
         ("- a\n", "1: file: should be keys with values"),
         ("a: [\n", "2: expected the node content, but found '<stream end>'"),
         (
-            "destinations:\n  - {kind: dicom, name: a, url: 'http://a'}\n",
-            "2: destinations.0.kind: is none of the words that it can be (known: orthanc-peer)",
+            "destinations:\n  - {kind: dicomwep, name: a, url: 'http://a'}\n",
+            "2: destinations.0.kind: is none of the words that it can be (did you mean dicomweb?)",
+        ),
+        ("destinations:\n  - {name: a, url: 'http://a'}\n", "2: destinations.0.kind: is missing"),
+        (
+            "destinations:\n  - kind: dicom\n    name: a\n    ae: A\n    hots: b\n    port: 104\n    host: b\n",
+            "5: destinations.0.hots: unknown key (did you mean host?)",
         ),
         (
             "intake:\n  refuse:\n    - name: a\n",
@@ -145,7 +150,7 @@ def test_a_password_is_read_when_it_is_used(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(ConfigurationError, match="secret file password is empty"):
         destination.password()
     by_name = load(tmp_path, PEER.format(more=", username: deid, password_env: SITE_SECRET"))
-    with pytest.raises(ConfigurationError, match="destination research: variable SITE_SECRET is not set"):
+    with pytest.raises(ConfigurationError, match="variable SITE_SECRET is not set"):
         by_name.configuration.destination("research").password()
     monkeypatch.setenv("SITE_SECRET", "third")
     assert by_name.configuration.destination("research").password() == "third"

@@ -1,11 +1,15 @@
 """Ways out: one module for each kind, and the closed table that names them."""
 
+from collections.abc import Callable
+from typing import Any
+
 from ..orthanc_rest import Orthanc
 from ..settings import Destination
 from .base import Destination as DestinationProtocol
 from .orthanc_peer import OrthancPeerDestination
 
-KINDS = {"orthanc-peer": OrthancPeerDestination}
+# Each is called with its own settings and our Orthanc.
+KINDS: dict[str, Callable[[Any, Orthanc], DestinationProtocol]] = {"orthanc-peer": OrthancPeerDestination}
 
 
 def connect(settings: Destination, orthanc: Orthanc) -> DestinationProtocol:

@@ -21,14 +21,14 @@ class OrthancPeerDestination:
         """Ask the peer for its version."""
         return f"Orthanc {self._peer.system()['Version']}"
 
-    def send(self, shipment: Shipment, seconds: float) -> None:
+    def send(self, shipment: Shipment) -> None:
         """Send as an asynchronous job; the same instances a second time are overwritten or ignored there."""
         self._peer.system()  # a peer that is down is found in milliseconds, not at the job's time-out
         self._orthanc.put_peer(self._name, self._address, self._settings.username, self._settings.password())
         missing = set(shipment.new) - _sop_uids(self._peer, shipment.output).keys()
         if missing:
             job = self._orthanc.send_to_peer(self._name, [i for i in shipment.new if i in missing])
-            self._orthanc.await_job(job, seconds)
+            self._orthanc.await_job(job, shipment.seconds)
 
     def confirm(self, shipment: Shipment) -> int:
         """Compare what the peer holds with what was to arrive, instance by instance.

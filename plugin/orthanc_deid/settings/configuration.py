@@ -1,0 +1,127 @@
+"""The YAML file: projects, destinations, intake, limits, access."""
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from ..errors import ConfigurationError
+from ..yaml_file import nearest
+from .conversion import Conversion
+from .files import Folder, ObjectStore
+from .flywheel import Flywheel
+from .http import Http
+from .model import Model, Name
+from .network import Dicom, Dicomweb
+from .peer import OrthancPeer
+
+
+class Match(Model):
+    """Which studies belong to a project; every key that is given must agree, none given matches all."""
+
+    modality: tuple[str, ...] = Field(
+        default=(), description="one of these is the modality of one of its series; on arrival: of the instance itself"
+    )
+
+
+class Project(Model):
+    """What happens to the studies that match: the first project in the file that matches is theirs."""
+
+    name: Name = Field(description="shown with each of its studies; pseudonyms differ from project to project")
+    match: Match = Field(default=Match(), description="which studies are its own")
+    profile: Name = Field(default="research", description="name of a profile: profiles/<name>.yaml")
+    destinations: tuple[Name, ...] = Field(
+        default=(), description="where its results go; none: they stay in this Orthanc"
+    )
+
+
+# The next kind of destination is one more member.
+Destination = Annotated[
+    OrthancPeer | Dicom | Dicomweb | Flywheel | ObjectStore | Http | Folder, Field(discriminator="kind")
+]
+
+
+class Refusal(Model):
+    """An instance that has every named trait is kept out of Orthanc, in the quarantine folder."""
+
+    name: Name = Field(description="written beside each instance that is refused")
+    sop_class: str | None = Field(default=None, pattern=r"^[0-9.]{1,64}$", description="SOP Class UID")
+    image_type: str | None = Field(default=None, description="one value of ImageType, any case")
+
+    @model_validator(mode="after")
+    def _something(self) -> "Refusal":
+        if not (self.sop_class or self.image_type):
+            raise ValueError("give sop_class, image_type or both: a refusal of everything is not one")
+        return self
+
+
+class Intake(Model):
+    """How studies become known."""
+
+    automatic: bool = Field(default=True, description="process every study when it is stable")
+    on_arrival: bool = Field(
+        default=False,
+        description="de-identify each instance before it is stored, so that nothing identified ever is; a project's"
+        " modality is then that of the instance",
+    )
+    reconcile_s: float = Field(default=5.0, ge=0.2, le=3600, description="seconds between looks at /changes")
+    sweep_s: float = Field(default=600.0, ge=1, le=86400, description="seconds between looks at every study")
+    refuse: tuple[Refusal, ...] = Field(default=(), description="instances that are kept out of Orthanc")
+
+
+class Limits(Model):
+    """Bounds that keep one study from harming the rest."""
+
+    instance_bytes: int = Field(default=2**31, ge=1024, description="bytes; a larger instance is refused")
+    attempts: int = Field(default=5, ge=1, le=100, description="tries of the de-identification")
+    delivery_attempts: int = Field(default=100, ge=1, le=10000, description="tries of each destination")
+    backoff_s: float = Field(default=5.0, ge=0.1, description="seconds before the second try; doubles each time")
+    backoff_most_s: float = Field(default=3600.0, ge=0.1, description="most seconds between two tries")
+    step_s: int = Field(default=3600, ge=10, description="seconds that sending one study to one destination may take")
+
+
+class Access(Model):
+    """Who may ask for what; roles come with their issue, today Orthanc's own users are all operators."""
+
+
+class Configuration(Model):
+    """The YAML file."""
+
+    projects: tuple[Project, ...] = Field(
+        default=(Project(name="default"),), min_length=1, description="the first that matches takes the study"
+    )
+    destinations: tuple[Destination, ...] = Field(default=(), description="where results can go")
+    intake: Intake = Field(default=Intake(), description="how studies become known")
+    conversion: Conversion = Field(default=Conversion(), description="how results are converted")
+    limits: Limits = Field(default=Limits(), description="bounds that keep one study from harming the rest")
+    access: Access = Field(default=Access(), description="who may ask for what; holds no key yet")
+
+    @model_validator(mode="after")
+    def _names_resolve(self) -> "Configuration":
+        for kind, names in (
+            ("projects", [p.name for p in self.projects]),
+            ("destinations", [d.name for d in self.destinations]),
+        ):
+            twice = sorted({n for n in names if names.count(n) > 1})
+            if twice:
+                raise ValueError(f"{kind}: the name {twice[0]} is used twice")
+        known = [d.name for d in self.destinations]
+        for project in self.projects:
+            for name in project.destinations:
+                if name not in known:
+                    raise ValueError(f"project {project.name}: no destination is called {name}{nearest(name, known)}")
+        return self
+
+    def destination(self, name: str) -> Destination:
+        """Return the destination of that name, or raise ConfigurationError."""
+        for destination in self.destinations:
+            if destination.name == name:
+                return destination
+        known = [each.name for each in self.destinations]
+        raise ConfigurationError(f"no destination is called {name}{nearest(name, known)}")
+
+    def project(self, name: str) -> Project:
+        """Return the project of that name, or raise ConfigurationError."""
+        for project in self.projects:
+            if project.name == name:
+                return project
+        raise ConfigurationError(f"no project is called {name}{nearest(name, [each.name for each in self.projects])}")

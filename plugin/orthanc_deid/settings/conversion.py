@@ -1,0 +1,26 @@
+"""Settings of conversion: NIfTI, pictures."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from .model import Model
+
+
+class Nifti(Model):
+    """How series become NIfTI."""
+
+    engine: Literal["dcm2niix", "dicom2nifti"] = Field(default="dcm2niix", description="the converter")
+    cross_check: bool = Field(default=False, description="convert by both and compare shape, voxels and affine")
+    precise_philips: bool = Field(default=True, description="Philips: precise (true) or display values (false)")
+    minimum_slices: int = Field(default=3, ge=1, description="a series with fewer is not a volume")
+    resampled: Literal["refuse", "keep"] = Field(
+        default="refuse", description="a series whose slices are not equidistant or tilted: not converted, or resampled"
+    )
+    timeout_s: int = Field(default=1800, ge=1, description="seconds that one series may take")
+
+
+class Conversion(Model):
+    """How results are converted where a destination or a person asks for it."""
+
+    nifti: Nifti = Field(default=Nifti(), description="how series become NIfTI")

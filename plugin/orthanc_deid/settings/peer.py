@@ -1,0 +1,33 @@
+"""Settings of the kind `orthanc-peer`."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from .delivery import Delivery
+from .model import File, WebAddress, secret
+
+
+class OrthancPeer(Delivery):
+    """Another Orthanc, reached by its REST API; the read-back asks it directly."""
+
+    kind: Literal["orthanc-peer"] = Field(description="what the destination is")
+    url: WebAddress = Field(description="its web address, https://research.example.org/")
+    username: str | None = Field(default=None, description="its user; needs one of the two below")
+    password_file: File | None = Field(default=None, description="file that holds nothing but the password")
+    password_env: str | None = Field(default=None, description="environment variable that holds the password")
+    timeout_s: int = Field(default=30, ge=1, le=3600, description="seconds without any answer that count as failure")
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> "OrthancPeer":
+        if self.url.password:
+            raise ValueError("url: a password does not belong here: give username and password_file")
+        if self.password_file and self.password_env:
+            raise ValueError("give password_file or password_env, not both")
+        if self.username and not (self.password_file or self.password_env):
+            raise ValueError("username needs password_file or password_env")
+        return self
+
+    def password(self) -> str | None:
+        """Read the password; raise ConfigurationError where the file or variable is missing."""
+        return secret(self.password_file, self.password_env)
