@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import urllib3
@@ -15,6 +16,7 @@ from .settings import OrthancPeer, Settings, read_secret
 # identity: Orthanc would spend 50 ms compressing each file for a client on the same machine.
 HEADERS = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
 LARGE = 65536
+PIECE = 1 << 20  # bytes
 ENDED = ("Success", "Failure")
 
 
@@ -99,15 +101,8 @@ class Orthanc:
             content = _whole(answer)
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
             raise Retriable(f"Orthanc cannot be reached ({type(error).__name__})") from None
-        if answer.status == 200:
-            return content
-        if answer.status == 404:
-            raise NotFound("Orthanc does not know that resource (404)")
-        if answer.status in (401, 403):
-            raise Retriable(f"Orthanc refuses the log-in ({answer.status})")
-        if answer.status in (502, 503, 504, 507, *away):
-            raise Retriable(f"Orthanc is away ({answer.status})")
-        raise Rejected(f"Orthanc refuses {method} with code {answer.status}")
+        _accept(answer.status, method, away)
+        return content
 
     def get(self, path: str) -> Any:  # noqa: ANN401  # JSON
         """GET a JSON answer."""
@@ -172,6 +167,22 @@ class Orthanc:
     def file(self, instance: str) -> bytes:
         """Return the DICOM file of an instance."""
         return self.call("GET", f"/instances/{instance}/file")
+
+    def save(self, instance: str, path: Path) -> int:
+        """Write the DICOM file of an instance to a path, piece by piece, and return its size in bytes.
+
+        What stands there is replaced; after an exception the file may be incomplete.
+        """
+        try:
+            answer = self._pool.request("GET", f"/instances/{instance}/file", preload_content=False)
+            try:
+                _accept(answer.status, "GET", ())
+                with path.open("wb") as file:
+                    return sum(file.write(piece) for piece in answer.stream(PIECE))
+            finally:
+                answer.close()  # only what was not read to its end: the others have given their connection back
+        except (urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
+            raise Retriable(f"Orthanc cannot be reached ({type(error).__name__})") from None
 
     def tags(self, instance: str) -> dict[str, Any]:
         """Return all attributes before the pixels: {"gggg,eeee": {"Name", "Type", "Value"}}, sequences nested."""
@@ -240,6 +251,19 @@ class Orthanc:
             pause = min(pause * 1.5, 1.0)
         self.call("POST", f"/jobs/{job}/cancel", b"{}")
         raise Retriable(f"Orthanc's job did not end in {seconds:.0f} s")
+
+
+def _accept(status: int, method: str, away: tuple[int, ...]) -> None:
+    """Raise what another status than 200 means."""
+    if status == 200:
+        return
+    if status == 404:
+        raise NotFound("Orthanc does not know that resource (404)")
+    if status in (401, 403):
+        raise Retriable(f"Orthanc refuses the log-in ({status})")
+    if status in (502, 503, 504, 507, *away):
+        raise Retriable(f"Orthanc is away ({status})")
+    raise Rejected(f"Orthanc refuses {method} with code {status}")
 
 
 def _whole(answer: urllib3.BaseHTTPResponse) -> bytes:
