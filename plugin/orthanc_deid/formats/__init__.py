@@ -1,0 +1,1 @@
+"""Conversions of local de-identified DICOM files: they know no Orthanc, no settings and no network."""
