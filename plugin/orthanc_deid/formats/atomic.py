@@ -1,0 +1,60 @@
+"""Files and folders that appear as a whole or not at all, whenever the process is killed."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def file(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside to write to; it takes the name when the block ends without an error."""
+    handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a small file."""
+    with file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder beside, which takes the name at the end; what had the name before is replaced."""
+    temporary = Path(tempfile.mkdtemp(prefix=".", suffix=".tmp", dir=path.parent))
+    try:
+        yield temporary
+        for each in (*temporary.rglob("*"), temporary):
+            _sync(each)
+        old = None
+        if path.exists():
+            # A folder that is not empty cannot be replaced in one step: for a moment there is none.
+            old = Path(tempfile.mkdtemp(prefix=".", suffix=".old", dir=path.parent))
+            path.rename(old / "old")
+        temporary.rename(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    _sync(path.parent)
+    if old:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
