@@ -3,7 +3,7 @@
 What enters the store is a `Job` and an outcome: our own numbers, states and delays, never an identity.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple
 from datetime import UTC, datetime
 from typing import Any, TypedDict
@@ -12,7 +12,7 @@ import sqlalchemy
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
 
 from .database import address
-from .pipeline import FLOWS, NET, Job
+from .pipeline import CONCURRENCY, CPU, FLOWS, NET, Job, lane
 
 # A constant: DBOS would strand pending work whenever the code changes. A flow of another shape gets another name.
 APPLICATION = "orthanc-deid"
@@ -21,6 +21,11 @@ WORKFLOW = "flow"
 POLL_S = 0.5
 PURGED_AT_ONCE = 1000
 LIVE = ["ENQUEUED", "PENDING", "DELAYED"]
+# Of one worker, on one queue of destinations; each destination has its own, smaller bound.
+SENT_AT_ONCE = 16
+
+# Destination to the studies that it takes at once.
+Lanes = Mapping[str, int]
 
 
 class Outcome(TypedDict):
@@ -50,7 +55,8 @@ def migrate(url: str) -> None:
 class Queue:
     """The enqueueing side, for the service: raises at once when the database is away."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, lanes: Lanes) -> None:
+        self._lanes = lanes
         self._client = DBOSClient(
             system_database_url=_dbos_url(url),
             application_name=APPLICATION,
@@ -60,7 +66,7 @@ class Queue:
 
     def enqueue(self, job: Job, delay_s: float = 0.0) -> None:
         """Enqueue a job; the same job a second time changes nothing."""
-        self._client.enqueue(_options(job, delay_s), *astuple(job))
+        self._client.enqueue(_options(job, delay_s, self._lanes), *astuple(job))
 
     def live(self, prefix: str) -> list[str]:
         """Return the ids of jobs with that prefix that wait or run."""
@@ -110,8 +116,11 @@ class Queue:
         self._client.destroy()
 
 
-def launch(url: str, executor: str, concurrency: int, perform: Perform) -> None:
-    """Start to take jobs in this process; `perform(step, job)` runs in threads and may run twice after a kill."""
+def launch(url: str, executor: str, concurrency: int, perform: Perform, lanes: Lanes) -> None:
+    """Start to take jobs in this process; `perform(step, job)` runs in threads and may run twice after a kill.
+
+    `concurrency` is the number of studies that this worker de-identifies or converts at once.
+    """
     DBOS(
         config={
             "name": APPLICATION,
@@ -132,18 +141,29 @@ def launch(url: str, executor: str, concurrency: int, perform: Perform) -> None:
             if not outcome["go_on"]:
                 break
         for next_fields, delay_s in outcome["follow"]:
-            DBOS.enqueue_workflow_with_options(_options(Job(*next_fields), delay_s), *next_fields)
+            DBOS.enqueue_workflow_with_options(_options(Job(*next_fields), delay_s, lanes), *next_fields)
 
     DBOS.workflow(name=WORKFLOW, max_recovery_attempts=5)(flow)
     DBOS.launch()
-    for queue in {f.queue for f in FLOWS.values()}:
+    DBOS.register_queue(CPU, worker_concurrency=concurrency, polling_interval_sec=POLL_S, on_conflict="always_update")
+    for name, at_once in _net_queues(lanes).items():
         DBOS.register_queue(
-            queue,
-            worker_concurrency=concurrency,
+            name,
+            worker_concurrency=SENT_AT_ONCE,
             polling_interval_sec=POLL_S,
             on_conflict="always_update",
-            partition_concurrency=2 if queue == NET else None,
+            partition_concurrency=at_once,
         )
+
+
+def _net_queues(lanes: Lanes) -> dict[str, int]:
+    """Map the queues of destinations to their bounds, those of an earlier configuration that still hold jobs too."""
+    queues = {lane(at_once): at_once for at_once in {CONCURRENCY, *lanes.values()}}
+    for status in DBOS.list_workflows(status=LIVE, load_input=False, load_output=False):
+        number = str(status.queue_name or "").removeprefix(f"{NET}-")
+        if number.isdigit():
+            queues[str(status.queue_name)] = int(number)
+    return queues
 
 
 def stop(seconds: int) -> None:
@@ -155,14 +175,14 @@ def _step(perform: Perform, step: str, fields: list[Any]) -> Outcome:
     return perform(step, Job(*fields))
 
 
-def _options(job: Job, delay_s: float) -> Any:  # noqa: ANN401  # dbos.EnqueueOptions is a TypedDict of two kinds
-    options: dict[str, Any] = {
-        "workflow_name": WORKFLOW,
-        "queue_name": FLOWS[job.flow].queue,
-        "workflow_id": job.id,
-    }
-    if FLOWS[job.flow].queue == NET:
+def _options(job: Job, delay_s: float, lanes: Lanes) -> Any:  # noqa: ANN401  # dbos.EnqueueOptions is a TypedDict of two kinds
+    queue = FLOWS[job.flow].queue
+    # Unset would come before every other.
+    options: dict[str, Any] = {"workflow_name": WORKFLOW, "workflow_id": job.id, "priority": max(1, job.priority)}
+    if queue == NET:
+        queue = lane(lanes.get(job.destination, CONCURRENCY))
         options["queue_partition_key"] = job.destination
+    options["queue_name"] = queue
     if delay_s > 0:
         options["delay_seconds"] = delay_s
     return options

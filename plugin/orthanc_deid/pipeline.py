@@ -1,12 +1,14 @@
 """The flow as one table: which steps a flow runs, on which queue, and what follows it.
 
-Nothing waits inside a flow. A review will end `deidentify` after verify, and the approval will start `deliver`, the
-flow that convert belongs to; a destination that is down ends `export`, and a delayed next attempt is enqueued.
+Nothing waits inside a flow. A review will end `deidentify` after verify, and the approval will start `deliver`; a
+destination that is down, paused or closed ends `export`, and a delayed next attempt is enqueued.
 """
 
 from dataclasses import dataclass, replace
 
 CPU, NET = "cpu", "net"
+CONCURRENCY = 2  # of a destination that the configuration no longer names
+PRIORITY = 5
 
 
 @dataclass(frozen=True)
@@ -18,9 +20,10 @@ class Flow:
     then: str | None
 
 
-DEIDENTIFY, EXPORT, FINISH = "deidentify", "export", "finish"
+DEIDENTIFY, DELIVER, EXPORT, FINISH = "deidentify", "deliver", "export", "finish"
 FLOWS = {
-    DEIDENTIFY: Flow(CPU, ("identify", "deidentify", "verify"), then=EXPORT),
+    DEIDENTIFY: Flow(CPU, ("identify", "deidentify", "verify"), then=DELIVER),
+    DELIVER: Flow(CPU, ("convert",), then=EXPORT),
     # One export for each destination; the last that is confirmed is followed by finish.
     EXPORT: Flow(NET, ("export", "confirm"), then=FINISH),
     FINISH: Flow(CPU, ("cleanup",), then=None),
@@ -37,11 +40,14 @@ class Job:
     run: int
     attempt: int = 1
     destination: str = ""
+    waits: int = 0
+    priority: int = PRIORITY
 
     @property
     def id(self) -> str:
         """The workflow's id: the same job enqueued twice runs once."""
-        return ":".join(map(str, (self.study, self.version, self.run, self.flow, self.destination, self.attempt)))
+        fields = [self.study, self.version, self.run, self.flow, self.destination, self.attempt]
+        return ":".join(map(str, fields + [self.waits] * bool(self.waits)))
 
     @property
     def prefix(self) -> str:
@@ -50,11 +56,20 @@ class Job:
 
     def again(self) -> "Job":
         """Return the next try of the same."""
-        return replace(self, attempt=self.attempt + 1)
+        return replace(self, attempt=self.attempt + 1, waits=0)
+
+    def later(self) -> "Job":
+        """Return the same try, which has not begun: the destination was closed."""
+        return replace(self, waits=self.waits + 1)
 
     def next(self, flow: str, destination: str = "") -> "Job":
         """Return the first try of what follows."""
-        return replace(self, flow=flow, destination=destination, attempt=1)
+        return replace(self, flow=flow, destination=destination, attempt=1, waits=0)
+
+
+def lane(concurrency: int) -> str:
+    """Return the queue of the destinations that take so many studies at once."""
+    return NET if concurrency == CONCURRENCY else f"{NET}-{concurrency}"
 
 
 def backoff(attempt: int, first_s: float, most_s: float) -> float:

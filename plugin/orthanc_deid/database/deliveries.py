@@ -3,11 +3,12 @@
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, func, select, update
 
 from .. import states
 from ..errors import NotFound, Stale
 from .ledger import note, short
+from .receipts import Receipts
 from .tables import delivery, study
 
 
@@ -47,6 +48,31 @@ class Deliveries:
                 return found
         raise NotFound(f"study {study_id} has no delivery to {destination}")
 
+    def open_at(self, destination: str | None = None, state: str | None = None) -> list[Delivery]:
+        """Return deliveries, oldest change first; those of one destination or state where they are named."""
+        query = select(delivery).order_by(delivery.c.updated_at)
+        if destination is not None:
+            query = query.where(delivery.c.destination == destination)
+        if state is not None:
+            query = query.where(delivery.c.state == state)
+        with self.engine.connect() as connection:
+            return [Delivery(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001  # SQLAlchemy's API
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Map each destination to its states and how many deliveries are in them."""
+        query = select(delivery.c.destination, delivery.c.state, func.count()).group_by(
+            delivery.c.destination, delivery.c.state
+        )
+        found: dict[str, dict[str, int]] = {}
+        with self.engine.connect() as connection:
+            for destination, state, count in connection.execute(query):
+                found.setdefault(destination, {})[state] = count
+        return found
+
+    def receipts(self, study_id: int, destination: str) -> Receipts:
+        """Return what has arrived there, thing by thing."""
+        return Receipts(self.engine, self.get(study_id, destination).id)
+
     def mark(  # noqa: PLR0913  # the columns that change
         self, study_id: int, run: int, destination: str, state: str, *, attempt: int | None = None,
         next_attempt_at: float | None = None, confirmed: int | None = None, reason: str | None = None,
@@ -64,6 +90,8 @@ class Deliveries:
             ).one()
             if current.run != run:
                 raise Stale(f"study {study_id}: run {run} was superseded by run {current.run}")
+            which = (delivery.c.study_id == study_id, delivery.c.destination == destination)
+            before = connection.execute(select(delivery.c.state, delivery.c.reason).where(*which)).one()
             values: dict[str, object] = {
                 "state": state, "reason": short(reason), "next_attempt_at": next_attempt_at, "updated_at": time.time(),
             }  # fmt: skip
@@ -73,10 +101,8 @@ class Deliveries:
                 values["confirmed"] = confirmed
             if state == states.CONFIRMED:
                 values["confirmed_version"] = delivery.c.version
-            connection.execute(
-                update(delivery)
-                .where(delivery.c.study_id == study_id, delivery.c.destination == destination)
-                .values(**values)
-            )
+            connection.execute(update(delivery).where(*which).values(**values))
             connection.execute(update(study).where(study.c.id == study_id).values(updated_at=time.time()))
-            note(connection, study_id, current.version, state, reason, "system", destination)
+            # A destination that is closed for days would fill the history with the same line.
+            if attempt is not None or (state, short(reason)) != (before.state, before.reason):
+                note(connection, study_id, current.version, state, reason, "system", destination)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from .. import states
 from ..errors import Conflict, NotFound, Rejected, Stale
-from .tables import delivery, event, instance, study
+from .tables import REMOVED, delivery, event, instance, receipt, study
 
 REASON_LENGTH = 500
 
@@ -34,6 +34,8 @@ class Study:
     recheck: int
     created_at: float
     updated_at: float
+    done_at: float | None
+    removed: int
 
 
 @dataclass(frozen=True)
@@ -215,6 +217,31 @@ class Ledger:
             _change(connection, found, states.QUEUED, reason, actor)
         return self.get(study_id)
 
+    def deliver(self, study_id: int, destinations: Iterable[str], *, anew: bool, reason: str, actor: str) -> Study:
+        """Begin a new run that delivers what is verified already; every earlier run is superseded.
+
+        `anew`: what has arrived there is sent once more; else only what is missing.
+
+        Raises
+        ------
+        Conflict
+            The study is at work, or its newest version is not verified.
+        """
+        with self._writing(study_id) as (connection, found):
+            if found.status in states.ACTIVE:
+                raise Conflict(f"study {study_id} is {found.status}: it is at work already")
+            if found.version < 1 or found.verified_version < found.version or not found.output:
+                raise Conflict(f"study {study_id} is {found.status}: its newest version is not verified")
+            if found.removed & REMOVED["output"]:
+                raise Conflict(f"study {study_id}: its output was deleted by the retention rules")
+            for name in destinations:
+                _expect_delivery(connection, study_id, name, found.version, time.time(), anew=anew)
+            connection.execute(
+                update(study).where(study.c.id == study_id).values(run=found.run + 1, attempt=1, recheck=0)
+            )
+            _change(connection, found, states.QUEUED, reason, actor)
+        return self.get(study_id)
+
     def again(self, study_id: int, run: int, attempt: int, at: float | None, reason: str | None) -> None:
         """Note the next try of a run and when it comes."""
         with self._writing(study_id, run) as (connection, found):
@@ -350,11 +377,10 @@ def _change(  # noqa: PLR0913  # a state and what is told of it
 ) -> None:
     if to not in states.MOVES[found.status] and to != found.status:
         raise Conflict(f"study {found.id} is {found.status}: it cannot become {to}")
-    connection.execute(
-        update(study)
-        .where(study.c.id == found.id)
-        .values(status=to, reason=short(reason), next_attempt_at=next_attempt_at, updated_at=time.time())
-    )
+    values = {"status": to, "reason": short(reason), "next_attempt_at": next_attempt_at, "updated_at": time.time()}
+    if to == states.DONE:
+        values["done_at"] = time.time()
+    connection.execute(update(study).where(study.c.id == found.id).values(**values))
     note(connection, found.id, found.version, to, reason, actor)
 
 
@@ -385,7 +411,9 @@ def _try_refused_again(connection: Connection, found: Study) -> Study:
     return found
 
 
-def _expect_delivery(connection: Connection, study_id: int, name: str, version: int, now: float) -> None:
+def _expect_delivery(  # noqa: PLR0913  # the columns of a delivery
+    connection: Connection, study_id: int, name: str, version: int, now: float, *, anew: bool = False
+) -> None:
     known = connection.execute(
         select(delivery.c.id, delivery.c.confirmed_version).where(
             delivery.c.study_id == study_id, delivery.c.destination == name
@@ -398,11 +426,13 @@ def _expect_delivery(connection: Connection, study_id: int, name: str, version: 
                 attempt=0, confirmed=0, updated_at=now,
             )
         )  # fmt: skip
-    elif known.confirmed_version < version:
+    elif known.confirmed_version < version or anew:
+        values: dict[str, object] = {"version": version, "state": states.PENDING, "attempt": 0, "updated_at": now}
+        if anew:
+            values |= {"confirmed_version": 0, "confirmed": 0}
+            connection.execute(delete(receipt).where(receipt.c.delivery_id == known.id))
         connection.execute(
-            update(delivery)
-            .where(delivery.c.id == known.id)
-            .values(version=version, state=states.PENDING, attempt=0, next_attempt_at=None, reason=None, updated_at=now)
+            update(delivery).where(delivery.c.id == known.id).values(**values, next_attempt_at=None, reason=None)
         )
 
 

@@ -1,6 +1,6 @@
 """The tables: ids, states, counts and times. No DICOM value ever stands in one of them."""
 
-from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, UniqueConstraint
 
 metadata = MetaData(
     naming_convention={
@@ -33,6 +33,10 @@ study = Table(
     Column("recheck", Integer, nullable=False, comment="1: something arrived while it was at work"),
     Column("created_at", Float, nullable=False, comment="UTC seconds since 1970"),
     Column("updated_at", Float, nullable=False, index=True, comment="UTC seconds since 1970"),
+    Column("done_at", Float, comment="when all of its version had arrived; UTC seconds since 1970"),
+    Column(
+        "removed", Integer, nullable=False, server_default="0", comment="sum of REMOVED: what retention has deleted"
+    ),
 )
 
 instance = Table(
@@ -65,6 +69,29 @@ delivery = Table(
     UniqueConstraint("study_id", "destination"),
 )
 
+receipt = Table(
+    "receipt",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("delivery_id", ForeignKey("delivery.id", ondelete="CASCADE"), nullable=False, comment="to where"),
+    Column("item", String(64), nullable=False, comment="SHA-256 of the name of a thing that has arrived"),
+    Column("size", BigInteger, nullable=False, comment="bytes"),
+    Column("sha256", String(64), nullable=False, comment="of what was sent"),
+    Column("remote", String(200), nullable=False, comment="the destination's own id or version of it"),
+    Column("at", Float, nullable=False, comment="UTC seconds since 1970"),
+    UniqueConstraint("delivery_id", "item"),
+)
+
+gate = Table(
+    "gate",
+    metadata,
+    Column("destination", String(64), primary_key=True, comment="name in the configuration"),
+    Column("paused", Integer, nullable=False, comment="1: nothing is sent to it until a person lets it go on"),
+    Column("next_begin_at", Float, nullable=False, comment="no study is begun before; UTC seconds since 1970"),
+    Column("actor", String(64), nullable=False, comment="who paused it or let it go on"),
+    Column("updated_at", Float, nullable=False, comment="UTC seconds since 1970"),
+)
+
 event = Table(
     "event",
     metadata,
@@ -77,6 +104,9 @@ event = Table(
     Column("reason", String(500)),
     Column("actor", String(64), nullable=False, comment="the user who asked, or `system`"),
 )
+
+# What retention has deleted of a study, as bits of `study.removed`.
+REMOVED = {"source": 1, "output": 2}
 
 cursor = Table(
     "cursor",

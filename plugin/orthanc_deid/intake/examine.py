@@ -1,5 +1,6 @@
 """Look at one study in Orthanc and decide what it is: ours, nobody's, incomplete, or work to start."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from ..database.ledger import Ledger, Study
 from ..engine import Queue
 from ..errors import Conflict
 from ..orthanc_rest import Orthanc
-from ..pipeline import DEIDENTIFY, Job
+from ..pipeline import DEIDENTIFY, DELIVER, PRIORITY, Job
 from ..settings import Configuration, Project
 
 METHOD = "0012,0063"  # DeidentificationMethod
@@ -144,5 +145,31 @@ def _start(intake: Intake, study: Study, reason: str | None, actor: str) -> bool
         intake.ledger.mark_recheck(study.id, needed=False)
         return False
     started = intake.ledger.start(study.id, project.name, project.destinations, reason=reason, actor=actor)
-    intake.queue.enqueue(Job(DEIDENTIFY, study.id, started.version, started.run))
+    intake.queue.enqueue(first_job(intake, started))
     return True
+
+
+def deliver_by_hand(intake: Intake, study: Study, destinations: Sequence[str], *, anew: bool, actor: str) -> None:
+    """Send what is verified, because a person asks; its source need not be there any more.
+
+    Raises
+    ------
+    Conflict
+        The study is at work, or its newest version is not verified.
+    """
+    started = intake.ledger.deliver(study.id, destinations, anew=anew, reason="asked for by a person", actor=actor)
+    intake.queue.enqueue(first_job(intake, started))
+
+
+def first_job(intake: Intake, study: Study, attempt: int = 1) -> Job:
+    """Return the job that a study begins with: what is verified is delivered, all else is de-identified first."""
+    verified = study.version > 0 and study.verified_version == study.version
+    return Job(
+        DELIVER if verified else DEIDENTIFY, study.id, study.version, study.run, attempt,
+        priority=priority(intake, study.project),
+    )  # fmt: skip
+
+
+def priority(intake: Intake, project: str) -> int:
+    """Return a project's priority, also where the configuration no longer names it."""
+    return next((p.priority for p in intake.configuration.projects if p.name == project), PRIORITY)

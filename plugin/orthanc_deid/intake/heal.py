@@ -1,6 +1,7 @@
 """Mend what a crash left between ledger and engine: every study at work has a job, every job a living worker."""
 
 import time
+from dataclasses import replace
 
 from .. import log, states
 from ..database import workers
@@ -8,7 +9,7 @@ from ..database.deliveries import Deliveries
 from ..database.ledger import Study
 from ..errors import Conflict, Stale
 from ..pipeline import DEIDENTIFY, EXPORT, FINISH, Job
-from .examine import Intake
+from .examine import Intake, first_job, priority
 
 QUIET_S = 20.0  # a change of state and its job are this close together unless a process died between them
 DEAD_S = 30.0  # a worker that was silent for so long is dead; if it is only slow, the engine fences it
@@ -36,8 +37,7 @@ def _heal_one(intake: Intake, study: Study) -> None:
             intake.ledger.move(study.id, states.FAILED, run=study.run, reason="its jobs end without a result")
         else:
             intake.ledger.again(study.id, study.run, study.attempt + 1, None, study.reason)
-            job = Job(DEIDENTIFY, study.id, study.version, study.run, study.attempt + 1)
-            intake.queue.enqueue(job)
+            intake.queue.enqueue(first_job(intake, study, study.attempt + 1))
     except (Stale, Conflict):
         return
 
@@ -52,6 +52,7 @@ def _heal_export(intake: Intake, study: Study) -> None:
             reason=delivery.reason,
         )  # fmt: skip
         job = Job(EXPORT, study.id, study.version, study.run, delivery.attempt + 1, delivery.destination)
+        job = replace(job, priority=priority(intake, study.project))
         intake.queue.enqueue(job)
     if not open_:
         # `finish` refuses what is not confirmed, so nothing can slip through here.

@@ -24,7 +24,7 @@ class Runtime:
         engine.migrate(loaded.database_url)
         self.orthanc = Orthanc(local_address(loaded))
         self.ledger = Ledger(self.database)
-        self.queue = Queue(loaded.database_url)
+        self.queue = Queue(loaded.database_url, loaded.configuration.lanes())
         self.intake = Intake(loaded.configuration, self.orthanc, self.ledger, self.queue)
         self.reconcile = Reconcile(self.intake, loaded.stable_age_s)
         self.workers = [_worker(slot) for slot in range(loaded.workers)]

@@ -1,6 +1,6 @@
 """The YAML file: projects, destinations, intake, limits, access."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -32,6 +32,10 @@ class Project(Model):
     destinations: tuple[Name, ...] = Field(
         default=(), description="where its results go; none: they stay in this Orthanc"
     )
+    convert: tuple[Literal["nifti", "bids", "png", "jpeg", "dicomdir"], ...] = Field(
+        default=(), description="conversions that are made of each study, whether a destination wants them or not"
+    )
+    priority: int = Field(default=5, ge=1, le=9, description="1: before all others, 9: after them")
 
 
 # The next kind of destination is one more member.
@@ -118,6 +122,10 @@ class Configuration(Model):
                 return destination
         known = [each.name for each in self.destinations]
         raise ConfigurationError(f"no destination is called {name}{nearest(name, known)}")
+
+    def lanes(self) -> dict[str, int]:
+        """Map each destination to the number of studies that it takes at once."""
+        return {each.name: each.concurrency for each in self.destinations}
 
     def project(self, name: str) -> Project:
         """Return the project of that name, or raise ConfigurationError."""

@@ -23,6 +23,11 @@ class Delivery(Model):
     )
     timezone: str | None = Field(default=None, description="of the windows: Europe/Berlin; without: the machine's")
 
+    @property
+    def conversions(self) -> tuple[str, ...]:
+        """What is sent beside DICOM instances: of nifti, bids, png, jpeg, dicomdir."""
+        return tuple(getattr(self, "content", ()))
+
     @field_validator("timezone")
     @classmethod
     def _known(cls, value: str | None) -> str | None:

@@ -48,6 +48,11 @@ class Settings(Model):
         return self.home / "quarantine"
 
     @property
+    def results(self) -> Path:
+        """Conversions of de-identified studies, until retention removes them."""
+        return self.home / "results"
+
+    @property
     def profile_folders(self) -> tuple[Path, ...]:
         """Where profiles are looked for: beside the configuration file, then those shipped."""
         return (self.config_file.parent / "profiles", CHECKOUT / "orthanc-config" / "profiles")

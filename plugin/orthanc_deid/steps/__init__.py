@@ -1,13 +1,16 @@
 """The steps of the flows: one module each, and the table that names them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from ..database.deliveries import Deliveries
+from ..database.gates import Gates
 from ..database.ledger import Ledger
 from ..orthanc_rest import Orthanc
 from ..pipeline import Job
 from ..processes import Processes
+from ..results.study import Converters
 from ..settings import Settings
 
 
@@ -19,8 +22,11 @@ class Resources:
     orthanc: Orthanc
     ledger: Ledger
     deliveries: Deliveries
+    gates: Gates
     processes: Processes
+    converters: Converters
     key: bytes
+    work: Path  # temporary files of this worker, emptied when it starts
 
 
 class Step(Protocol):

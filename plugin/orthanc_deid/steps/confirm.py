@@ -2,14 +2,14 @@
 
 from .. import states
 from ..pipeline import Job
-from . import Resources
-from .export import connected, contents
+from . import Resources, shipping
 
 
 def run(job: Job, resources: Resources) -> None:
     """Mark the delivery confirmed when every instance of the study is at the destination."""
     delivery = resources.deliveries.get(job.study, job.destination)
-    count = connected(job, resources).confirm(contents(job, resources, delivery))
+    with shipping.shipment(job, resources, delivery) as shipment:
+        count = shipping.connected(job, resources).confirm(shipment)
     resources.deliveries.mark(
         job.study, job.run, job.destination, states.CONFIRMED, attempt=job.attempt, confirmed=count
     )

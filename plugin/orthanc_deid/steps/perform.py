@@ -10,14 +10,15 @@ from collections.abc import Callable
 
 from .. import engine, log, pipeline, states
 from ..engine import END, GO_ON, Outcome
-from ..errors import ConfigurationError, Conflict, NotFound, Rejected, Retriable, Stale
-from ..pipeline import DEIDENTIFY, EXPORT, FINISH, Job
-from . import Resources, Step, cleanup, confirm, deidentify, export, identify, verify
+from ..errors import ConfigurationError, Conflict, NotFound, Postponed, Rejected, Retriable, Stale
+from ..pipeline import EXPORT, FINISH, Job
+from . import Resources, Step, cleanup, confirm, convert, deidentify, export, identify, verify
 
 STEPS: dict[str, Step] = {
     "identify": identify.run,
     "deidentify": deidentify.run,
     "verify": verify.run,
+    "convert": convert.run,
     "export": export.run,
     "confirm": confirm.run,
     "cleanup": cleanup.run,
@@ -31,30 +32,43 @@ def perform(step: str, job: Job, resources: Resources) -> Outcome:
         if step == "follow":
             return follow(job, resources)
         STEPS[step](job, resources)
-    except (Stale, Conflict):
-        return END
-    except Rejected as error:
-        return _refuse(job, resources, str(error))
-    except (Retriable, NotFound, ConfigurationError) as error:
-        return _try_again(step, job, resources, str(error))
     except Exception as error:  # noqa: BLE001  # a fault of ours must not lose the study: it is tried again, then failed
-        return _try_again(step, job, resources, f"{type(error).__name__} at {_place(error)}")
+        return _after(error, step, job, resources)
     log.event("step finished", study=job.study, step=step, seconds=round(time.monotonic() - began, 3))
     return GO_ON
+
+
+def _after(error: Exception, step: str, job: Job, resources: Resources) -> Outcome:
+    """Turn what a step raised into a state of the study and what follows."""
+    match error:
+        case Stale() | Conflict():
+            return END
+        case Rejected():
+            return _refuse(job, resources, str(error))
+        case Postponed():
+            return _postpone(job, resources, error)
+        case Retriable():
+            return _try_again(step, job, resources, str(error), error.after_s)
+        case NotFound() | ConfigurationError():
+            return _try_again(step, job, resources, str(error))
+        case _:
+            return _try_again(step, job, resources, f"{type(error).__name__} at {_place(error)}")
 
 
 def follow(job: Job, resources: Resources) -> Outcome:
     """Enqueue what the pipeline names next."""
     after: dict[str | None, Callable[[Job, Resources], Outcome]] = {EXPORT: _start_exports, FINISH: settle}
     then = pipeline.FLOWS[job.flow].then
-    return after[then](job, resources) if then else END
+    if then is None:
+        return END
+    return after[then](job, resources) if then in after else engine.follow([job.next(then)])
 
 
 def _start_exports(job: Job, resources: Resources) -> Outcome:
-    resources.ledger.move(job.study, states.EXPORTING, run=job.run)
     open_ = [d for d in resources.deliveries.of(job.study) if d.confirmed_version < d.version]
     if not open_:
         return engine.follow([job.next(FINISH)])
+    resources.ledger.move(job.study, states.EXPORTING, run=job.run)
     return engine.follow([job.next(EXPORT, d.destination) for d in open_])
 
 
@@ -63,7 +77,7 @@ def settle(job: Job, resources: Resources) -> Outcome:
     deliveries = resources.deliveries.of(job.study)
     if any(d.state in (states.PENDING, states.SENT) for d in deliveries):
         return END
-    failed = [d for d in deliveries if d.state == states.UNDELIVERED]
+    failed = cleanup.missing(resources, [d for d in deliveries if d.state == states.UNDELIVERED])
     if failed:
         reason = f"destination {failed[0].destination}: {failed[0].reason}"
         resources.ledger.move(job.study, states.FAILED, run=job.run, reason=reason)
@@ -80,10 +94,25 @@ def _refuse(job: Job, resources: Resources, reason: str) -> Outcome:
     return END
 
 
-def _try_again(step: str, job: Job, resources: Resources, why: str) -> Outcome:
+def _postpone(job: Job, resources: Resources, error: Postponed) -> Outcome:
+    """Look again later; no attempt is used up, since nothing was tried."""
+    # Jitter: what waited for the same window must not begin in the same moment.
+    delay_s = error.after_s + random.uniform(0, 5)  # noqa: S311
+    try:
+        resources.deliveries.mark(
+            job.study, job.run, job.destination, states.PENDING,
+            next_attempt_at=time.time() + delay_s, reason=str(error),
+        )  # fmt: skip
+    except (Stale, Conflict):
+        return END
+    return engine.follow([job.later()], delay_s)
+
+
+def _try_again(step: str, job: Job, resources: Resources, why: str, after_s: float = 0.0) -> Outcome:
     limits = resources.settings.configuration.limits
     # Jitter: studies that failed together, by one child's death, must not meet again each time.
     delay_s = pipeline.backoff(job.attempt, limits.backoff_s, limits.backoff_most_s) * random.uniform(1, 1.3)  # noqa: S311
+    delay_s = max(delay_s, after_s)
     reason = f"{step}: {why}"
     log.event(
         "step failed", level=logging.WARNING, study=job.study, step=step, attempt=job.attempt, error=why,
@@ -95,7 +124,7 @@ def _try_again(step: str, job: Job, resources: Resources, why: str) -> Outcome:
         if job.attempt >= limits.attempts:
             resources.ledger.move(job.study, states.FAILED, run=job.run, reason=reason)
             return END
-        if job.flow == DEIDENTIFY:
+        if job.flow != FINISH:
             resources.ledger.again(job.study, job.run, job.attempt + 1, time.time() + delay_s, reason)
     except (Stale, Conflict):
         return END

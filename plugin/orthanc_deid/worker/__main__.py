@@ -3,6 +3,7 @@
 import argparse
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -15,11 +16,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from .. import engine, log, settings
 from ..database import demand_current, open_database, workers
 from ..database.deliveries import Deliveries
+from ..database.gates import Gates
 from ..database.ledger import Ledger
 from ..errors import ConfigurationError, DeidError, Retriable
 from ..orthanc_rest import Orthanc, local_address
 from ..pipeline import Job
 from ..processes import Processes
+from ..results.study import Converters
 from ..settings import Settings, read_secret
 from ..steps import Resources
 from ..steps.perform import perform
@@ -59,19 +62,12 @@ def _run(loaded: Settings, slot: int) -> int:
     database = open_database(loaded.database_url)
     if not _await_tables(database, stopping):
         return 0
-    resources = Resources(
-        settings=loaded,
-        orthanc=Orthanc(local_address(loaded)),
-        ledger=Ledger(database),
-        deliveries=Deliveries(database),
-        processes=Processes(loaded.processes, ["orthanc_deid.steps.instances"]),
-        key=bytes.fromhex(read_secret(loaded.key_file)),
-    )
+    resources = _resources(loaded, database, slot)
 
     def work(step: str, job: Job) -> engine.Outcome:
         return perform(step, job, resources)
 
-    engine.launch(loaded.database_url, executor(slot), CONCURRENCY, work)
+    engine.launch(loaded.database_url, executor(slot), CONCURRENCY, work, loaded.configuration.lanes())
     log.event("worker ready", slot=slot, pid=os.getpid())
     while True:
         _beat(database, executor(slot))
@@ -80,6 +76,24 @@ def _run(loaded: Settings, slot: int) -> int:
     engine.stop(5)
     resources.processes.close()
     return 0
+
+
+def _resources(loaded: Settings, database: Engine, slot: int) -> Resources:
+    orthanc = Orthanc(local_address(loaded))
+    processes = Processes(loaded.processes, ["orthanc_deid.steps.instances"])
+    work = loaded.home / "work" / str(slot)
+    shutil.rmtree(work, ignore_errors=True)  # of a worker that was killed: the slot is ours now
+    return Resources(
+        settings=loaded,
+        orthanc=orthanc,
+        ledger=Ledger(database),
+        deliveries=Deliveries(database),
+        gates=Gates(database),
+        processes=processes,
+        converters=Converters(loaded.results, loaded.configuration.conversion, orthanc, lambda: processes),
+        key=bytes.fromhex(read_secret(loaded.key_file)),
+        work=work,
+    )
 
 
 def _take(path: Path) -> int | None:

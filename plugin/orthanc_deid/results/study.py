@@ -1,0 +1,205 @@
+"""The conversions of one output study, for destinations and routes."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ..destinations.base import Converted
+from ..errors import NotFound, Rejected
+from ..formats import archives, bids, dicomdir, names
+from ..formats.nifti import NiftiOptions
+from ..formats.pictures import PictureOptions
+from ..orthanc_rest import Orthanc
+from ..processes import Processes
+from ..settings.conversion import Conversion
+from .cache import Answer, Cache, Made, name
+from .children import Series, ToNifti, ToPictures, fetch, to_nifti, to_pictures
+
+STEM = "{SeriesNumber:03d}_{SeriesDescription}"
+MORE_S = 600.0  # for fetching a series, beside the converter's own time
+
+
+@dataclass(frozen=True)
+class Converters:
+    """What conversions use; made once in a process."""
+
+    folder: Path  # the results of all studies
+    conversion: Conversion
+    orthanc: Orthanc
+    processes: Callable[[], Processes]  # started when the first conversion needs them
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One series of the output study, as Orthanc tells it now."""
+
+    id: str
+    tags: dict[str, str]
+    instances: tuple[str, ...]  # by InstanceNumber
+    content: tuple[tuple[str, str], ...]  # Orthanc id and file of each: other content is another file
+
+    @property
+    def stem(self) -> str:
+        """The name of its conversions, from de-identified values."""
+        return names.fill(STEM, self.tags)
+
+
+class StudyResults:
+    """The conversions of one output study.
+
+    Parameters
+    ----------
+    study
+        Our own number.
+    output
+        Orthanc id of the de-identified study.
+    instances
+        Orthanc ids of what is verified; nothing else is converted.
+    """
+
+    def __init__(self, converters: Converters, study: int, output: str, instances: Sequence[str]) -> None:
+        self._converters, self._output = converters, output
+        self._allowed = frozenset(instances)
+        self._cache = Cache(converters.folder, study)
+        self.refused: Counter[str] = Counter()  # reasons why series were not converted, in the last call
+
+    def nifti(self, series: str | None = None) -> list[Converted]:
+        """Convert each series that can be a volume, or only the one that is named."""
+        options = NiftiOptions(**asdict_of(self._converters.conversion.nifti, NiftiOptions))
+        return self._each("nifti", series, asdict(options), lambda s: ToNifti(s, options), to_nifti)
+
+    def pictures(self, kind: str, series: str | None = None) -> list[Converted]:
+        """Draw each instance that has pixels; `kind` is png or jpeg."""
+        options = self._picture_options(kind)
+        return self._each(kind, series, asdict(options), lambda s: ToPictures(s, options), to_pictures)
+
+    def contact_sheets(self, series: str | None = None) -> list[Converted]:
+        """Draw a sheet of each series."""
+        options = self._picture_options("png")
+        made_of = {"sheet": True, **asdict(options)}
+        return self._each("sheet", series, made_of, lambda s: ToPictures(s, options, sheet=True), to_pictures)
+
+    def bids(self) -> Path:
+        """Lay the NIfTI of this study out as BIDS; answer the folder."""
+        return self._bids().folder
+
+    def dicomdir(self) -> Path:
+        """Lay the DICOM files out as media with a DICOMDIR; answer the folder."""
+        return self._dicomdir().folder / "media"
+
+    def archive(self, kind: str, series: str | None = None) -> Path:
+        """Return a ZIP of a conversion: nifti, bids, dicomdir, png, jpeg or sheet.
+
+        Raises
+        ------
+        Rejected
+            Nothing can be converted; the message says why.
+        """
+        files = self._files(kind, series)
+        made = self._cache.make(
+            name(f"{kind}-zip", sorted((key, str(path.parent.name), path.name) for key, path in files.items())),
+            lambda folder: _zipped(files, folder / "archive.zip"),
+        )
+        return made.paths[0]
+
+    def _files(self, kind: str, series: str | None) -> dict[str, Path]:
+        if kind == "bids":
+            made = self._bids()
+            return {file: made.folder / file for file in made.files}
+        if kind == "dicomdir":
+            return archives.files_of(self.dicomdir())
+        each = {"nifti": self.nifti, "sheet": self.contact_sheets}.get(kind)
+        found = each(series) if each else self.pictures(kind, series)
+        files = {path.name: path for one in found for path in one.files}
+        if len(files) < sum(len(one.files) for one in found):  # series of one name, pictures of many series
+            files = {f"{number:03d}/{path.name}": path for number, one in enumerate(found, 1) for path in one.files}
+        if not files:
+            told = "; ".join(f"{reason} ({count} series)" for reason, count in self.refused.most_common())
+            raise Rejected(told or "there is no series that can be converted")
+        return files
+
+    def _picture_options(self, kind: str) -> PictureOptions:
+        return PictureOptions(**asdict_of(self._converters.conversion.pictures, PictureOptions) | {"kind": kind})
+
+    def _sources(self, only: str | None = None) -> list[_Source]:
+        orthanc = self._converters.orthanc
+        instances: dict[str, list[dict[str, Any]]] = {}
+        for one in orthanc.instances(self._output):
+            if one["ID"] in self._allowed:
+                instances.setdefault(one["ParentSeries"], []).append(one)
+        found = []
+        for series in sorted(orthanc.series(self._output), key=_number):
+            mine = sorted(instances.get(series["ID"], []), key=_number)
+            if mine and only in (None, series["ID"]):
+                content = tuple(sorted((i["ID"], str(i.get("FileUuid", ""))) for i in mine))
+                tags = dict(series["MainDicomTags"])
+                found.append(_Source(series["ID"], tags, tuple(i["ID"] for i in mine), content))
+        if not found:
+            raise NotFound("no de-identified instance of it is there")
+        return found
+
+    def _each(
+        self, kind: str, only: str | None, made_of: dict[str, Any], task: Callable[[Series], Any],
+        function: Callable[[Any], tuple[Path, Answer]],
+    ) -> list[Converted]:  # fmt: skip
+        """Take each series from the cache, or convert it; leave out those that cannot be converted."""
+        sources = {name(kind, source.content, made_of): source for source in self._sources(only)}
+        made = {key: found for key in sources if (found := self._cache.find(key))}
+        missing = {self._cache.new(): key for key in sources if key not in made}
+        tasks = [
+            task(Series(self._converters.orthanc.address, sources[key].instances, folder, sources[key].stem))
+            for folder, key in missing.items()
+        ]
+        seconds = self._converters.conversion.nifti.timeout_s + MORE_S
+        try:
+            for folder, answer in self._converters.processes().map(function, tasks, seconds) if tasks else ():
+                made[missing[folder]] = self._cache.keep(folder, missing[folder], answer)
+        finally:
+            for folder in missing:
+                self._cache.discard(folder)
+        self.refused = Counter(one.refused for one in made.values() if one.refused)
+        return [
+            Converted(source.id, made[key].paths, made[key].remarks)
+            for key, source in sources.items()
+            if not made[key].refused
+        ]
+
+    def _bids(self) -> Made:
+        converted = self.nifti()
+        rules = self._converters.conversion.bids
+        return self._cache.make(
+            name("bids", sorted((one.series, [path.parent.name for path in one.files]) for one in converted)),
+            lambda folder: bids.lay_out(converted, folder, rules),
+        )
+
+    def _dicomdir(self) -> Made:
+        sources = self._sources()
+
+        def make(folder: Path) -> Answer:
+            with TemporaryDirectory(prefix=".dicom-", dir=folder) as work:
+                files = fetch(self._converters.orthanc, [i for s in sources for i in s.instances], Path(work))
+                dicomdir.media(files, folder / "media")
+            return Answer(tuple(f"media/{key}" for key in archives.files_of(folder / "media")))
+
+        return self._cache.make(name("dicomdir", [source.content for source in sources]), make)
+
+
+def asdict_of(settings: Any, options: Any) -> dict[str, Any]:  # noqa: ANN401  # a settings model, a dataclass
+    """Return those values of a settings model that an options dataclass has."""
+    names_ = {field.name for field in fields(options)}
+    return {key: value for key, value in settings.model_dump().items() if key in names_}
+
+
+def _zipped(files: dict[str, Path], out: Path) -> Answer:
+    archives.zip_files(files, out)
+    return Answer((out.name,))
+
+
+def _number(resource: dict[str, Any]) -> tuple[int, str]:
+    """Order by SeriesNumber or InstanceNumber, then by Orthanc id."""
+    tags = resource["MainDicomTags"]
+    text = str(tags.get("SeriesNumber") or tags.get("InstanceNumber") or "")
+    return (int(text) if text.lstrip("-").isdigit() else 0, str(resource["ID"]))

@@ -1,0 +1,49 @@
+"""convert: make what the study's destinations want beside DICOM, so that what cannot be converted is told once."""
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+
+from .. import states
+from ..errors import Retriable
+from ..pipeline import Job
+from ..settings import Configuration
+from . import Resources, shipping
+
+CONVERSIONS = frozenset({"nifti", "bids", "png", "jpeg", "dicomdir"})
+
+
+def run(job: Job, resources: Resources) -> None:
+    """Convert; a series that cannot be converted is noted and holds nothing up."""
+    study = resources.ledger.guard(job.study, job.run)
+    wanted = _wanted(job, resources)
+    if not wanted:
+        return
+    resources.ledger.move(job.study, states.CONVERTING, run=job.run)
+    results = shipping.results(study, resources)
+    refused: Counter[str] = Counter()
+    for kind in sorted(wanted):
+        try:
+            makers: dict[str, Callable[[], object]] = {
+                "nifti": results.nifti, "bids": results.bids, "dicomdir": results.dicomdir,
+                "png": partial(results.pictures, "png"), "jpeg": partial(results.pictures, "jpeg"),
+            }  # fmt: skip
+            makers[kind]()
+        except Retriable as error:
+            if job.attempt < resources.settings.configuration.limits.attempts:
+                raise
+            refused[str(error)] += 1
+        refused += results.refused
+    for reason, count in refused.most_common():
+        note = f"not converted: {reason} ({count} series)"
+        resources.ledger.move(job.study, states.CONVERTING, run=job.run, reason=note)
+
+
+def _wanted(job: Job, resources: Resources) -> set[str]:
+    """Return the conversions that the project and the open deliveries of a study ask for."""
+    configuration: Configuration = resources.settings.configuration
+    wanted: set[str] = set(configuration.project(resources.ledger.get(job.study).project).convert)
+    for delivery in resources.deliveries.of(job.study):
+        if delivery.confirmed_version < delivery.version:
+            wanted |= set(configuration.destination(delivery.destination).conversions)
+    return wanted & CONVERSIONS

@@ -1,0 +1,79 @@
+"""What a destination is given to send: the verified instances of a study, with journal, pace and conversions."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .. import destinations, states
+from ..database.deliveries import Delivery
+from ..database.ledger import Study
+from ..database.receipts import Receipts
+from ..destinations.base import Destination, Receipt, Shipment
+from ..errors import Rejected
+from ..pipeline import Job
+from ..results.study import StudyResults
+from . import Resources
+from .pace import SteadyPace
+
+
+class Journal:
+    """The receipts of the ledger, as destinations use them."""
+
+    def __init__(self, receipts: Receipts) -> None:
+        self._receipts = receipts
+
+    def get(self, key: str) -> Receipt | None:
+        """Return what is known of a thing."""
+        found = self._receipts.get(key)
+        return Receipt(*found) if found else None
+
+    def put(self, key: str, receipt: Receipt) -> None:
+        """Remember that it has arrived."""
+        self._receipts.put(key, receipt.size, receipt.sha256, receipt.remote)
+
+
+def connected(job: Job, resources: Resources) -> Destination:
+    """Return the destination of a job."""
+    return destinations.connect(resources.settings.configuration.destination(job.destination), resources.orthanc)
+
+
+def results(study: Study, resources: Resources) -> StudyResults:
+    """Return the conversions of a study's verified output."""
+    instances = [i.output for i in resources.ledger.instances(study.id, state=states.INSTANCE_DEIDENTIFIED) if i.output]
+    return StudyResults(resources.converters, study.id, study.output or "", instances)
+
+
+@contextmanager
+def shipment(job: Job, resources: Resources, delivery: Delivery) -> Iterator[Shipment]:
+    """Give what is to be at the destination, and what of it is new; temporary files end with the block.
+
+    Raises
+    ------
+    Rejected
+        Something in it was not verified.
+    Stale
+        The run was superseded.
+    """
+    study = resources.ledger.guard(job.study, job.run)
+    if study.verified_version < study.version or not study.output:
+        raise Rejected("an unverified version must not leave")
+    configuration = resources.settings.configuration
+    instances = resources.ledger.instances(job.study, state=states.INSTANCE_DEIDENTIFIED)
+    settings = configuration.destination(job.destination)
+    resources.work.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryDirectory(prefix=f"{job.study}-", dir=resources.work) as work:
+        yield Shipment(
+            study=study.id,
+            version=study.version,
+            project=study.project,
+            output=study.output,
+            new=[i.output for i in instances if i.output and i.version > delivery.confirmed_version],
+            all=[i.output for i in instances if i.output],
+            orthanc=resources.orthanc,
+            results=results(study, resources),
+            journal=Journal(resources.deliveries.receipts(study.id, job.destination)),
+            pace=SteadyPace(settings, resources.gates, lambda: resources.ledger.guard(job.study, job.run)),
+            work=Path(work),
+            seconds=float(configuration.limits.step_s),
+        )
