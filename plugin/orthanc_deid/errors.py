@@ -49,5 +49,9 @@ class NotFound(DeidError):
     """Nothing of that id is known."""
 
 
+class Forbidden(DeidError):
+    """The caller's role does not allow it."""
+
+
 class Conflict(DeidError):
     """The study's state does not allow what was asked."""

@@ -101,6 +101,27 @@ class Processes:
         _end(pool)
 
 
+class OnDemand:
+    """A pool that is not there until somebody needs it."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._lock = threading.Lock()
+        self._made: Processes | None = None
+
+    def get(self) -> Processes:
+        """Return the pool."""
+        with self._lock:
+            if self._made is None:
+                self._made = Processes(self._count)
+            return self._made
+
+    def close(self) -> None:
+        """End all children, where there are any."""
+        if self._made is not None:
+            self._made.close()
+
+
 def _finished(pending: set[Future[ResultT]], timeout_s: float) -> Iterator[ResultT]:
     done, _ = wait(pending, timeout=timeout_s, return_when=FIRST_COMPLETED)
     if not done:

@@ -87,6 +87,11 @@ class Ledger:
         with self.engine.connect() as connection:
             return connection.scalar(select(study.c.id).where(study.c.output == orthanc_id).limit(1)) is not None
 
+    def of_output(self, output: str) -> Study | None:
+        """Return the study that was de-identified into that study of Orthanc."""
+        with self.engine.connect() as connection:
+            return _study(connection, select(study).where(study.c.output == output).limit(1))
+
     def guard(self, study_id: int, run: int) -> Study:
         """Return the study while this run is the current one and at work; raise Stale otherwise."""
         found = self.get(study_id)

@@ -1,7 +1,7 @@
 """The conversions of one output study, for destinations and routes."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -90,6 +90,24 @@ class StudyResults:
         """Lay the DICOM files out as media with a DICOMDIR; answer the folder."""
         return self._dicomdir().folder / "media"
 
+    def allows(self, instance: str) -> bool:
+        """Tell whether an instance is verified."""
+        return instance in self._allowed
+
+    def picture(self, instance: str, kind: str) -> Path:
+        """Draw one instance; raise Rejected where it has no picture."""
+        options = self._picture_options(kind)
+        expanded = self._converters.orthanc.get(f"/instances/{instance}")
+        key = name(f"one-{kind}", instance, expanded.get("FileUuid", ""), asdict(options))
+        return self._one(key, lambda folder: ToPictures(self._series((instance,), folder, "picture"), options))
+
+    def sheet(self, series: str) -> Path:
+        """Draw a contact sheet of one series; raise Rejected where it has no pictures."""
+        found = self.contact_sheets(series)
+        if not found:
+            raise Rejected(next(iter(self.refused), "the series has no pictures"))
+        return found[0].files[0]
+
     def archive(self, kind: str, series: str | None = None) -> Path:
         """Return a ZIP of a conversion: nifti, bids, dicomdir, png, jpeg or sheet.
 
@@ -150,12 +168,10 @@ class StudyResults:
         made = {key: found for key in sources if (found := self._cache.find(key))}
         missing = {self._cache.new(): key for key in sources if key not in made}
         tasks = [
-            task(Series(self._converters.orthanc.address, sources[key].instances, folder, sources[key].stem))
-            for folder, key in missing.items()
+            task(self._series(sources[key].instances, folder, sources[key].stem)) for folder, key in missing.items()
         ]
-        seconds = self._converters.conversion.nifti.timeout_s + MORE_S
         try:
-            for folder, answer in self._converters.processes().map(function, tasks, seconds) if tasks else ():
+            for folder, answer in self._run(function, tasks):
                 made[missing[folder]] = self._cache.keep(folder, missing[folder], answer)
         finally:
             for folder in missing:
@@ -166,6 +182,22 @@ class StudyResults:
             for key, source in sources.items()
             if not made[key].refused
         ]
+
+    def _one(self, key: str, task: Callable[[Path], ToPictures]) -> Path:
+        made = self._cache.make(key, lambda folder: next(self._run(to_pictures, [task(folder)]))[1])
+        if made.refused:
+            raise Rejected(made.refused)
+        return made.paths[0]
+
+    def _series(self, instances: tuple[str, ...], out: Path, stem: str) -> Series:
+        return Series(self._converters.orthanc.address, instances, out, stem)
+
+    def _run(
+        self, function: Callable[[Any], tuple[Path, Answer]], tasks: Sequence[Any]
+    ) -> Iterator[tuple[Path, Answer]]:
+        if tasks:
+            seconds = self._converters.conversion.nifti.timeout_s + MORE_S
+            yield from self._converters.processes().map(function, tasks, seconds)
 
     def _bids(self) -> Made:
         converted = self.nifti()

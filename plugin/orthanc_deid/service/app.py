@@ -14,13 +14,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from .. import __version__
-from ..errors import ConfigurationError, Conflict, DeidError, NotFound, Rejected, Retriable
+from ..errors import ConfigurationError, Conflict, DeidError, Forbidden, NotFound, Rejected, Retriable
 from .models import Problem
 from .routes import ROUTES
 from .runtime import Runtime
 
 STATUS: dict[type[DeidError], tuple[int, str]] = {
     NotFound: (404, "not found"),
+    Forbidden: (403, "not allowed"),
     Conflict: (409, "the state does not allow it"),
     Rejected: (422, "refused"),
     Retriable: (503, "try again later"),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Instances(BaseModel):
@@ -65,6 +65,52 @@ class StudyPage(BaseModel):
 
     items: list[StudySummary] = Field(description="newest first")
     next: str | None = Field(description="give it as `cursor` to get the next page; null: this is the last")
+
+
+class Export(BaseModel):
+    """Where a study is to go."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    destination: str = Field(description="name in the configuration")
+    anew: bool = Field(default=False, description="send what has arrived there already once more")
+
+
+class DestinationAnswer(BaseModel):
+    """One destination, and what waits for it."""
+
+    name: str = Field(description="name in the configuration")
+    kind: str = Field(description="what it is")
+    required: bool = Field(description="a study is done only after it has confirmed")
+    paused: bool = Field(description="nothing is sent to it until a person lets it go on")
+    opens_in_s: float = Field(description="seconds until its time window opens; 0: now")
+    deliveries: dict[str, int] = Field(description="state to number of studies: pending, sent, confirmed, failed")
+
+
+class DestinationList(BaseModel):
+    """All destinations."""
+
+    items: list[DestinationAnswer] = Field(description="in the order of the configuration")
+
+
+class Checked(BaseModel):
+    """What a destination said when it was spoken to."""
+
+    ok: bool = Field(description="it answers and takes the log-in")
+    detail: str = Field(description="what it is, or what is wrong")
+
+
+class Resent(BaseModel):
+    """What was started again."""
+
+    started: int = Field(description="studies that are being sent once more")
+    refused: int = Field(description="studies that are at work or no longer there")
+
+
+class Waiting(BaseModel):
+    """A conversion that is not ready."""
+
+    status: str = Field(description="converting: ask again after Retry-After seconds")
 
 
 class Problem(BaseModel):

@@ -10,8 +10,11 @@ from ..engine import Queue
 from ..intake.examine import Intake
 from ..intake.reconcile import Reconcile
 from ..orthanc_rest import Orthanc, local_address
+from ..processes import OnDemand
+from ..results.study import Converters
 from ..settings import Settings
 from ..supervisor import Child
+from .conversions import Conversions
 
 
 class Runtime:
@@ -27,6 +30,9 @@ class Runtime:
         self.queue = Queue(loaded.database_url, loaded.configuration.lanes())
         self.intake = Intake(loaded.configuration, self.orthanc, self.ledger, self.queue)
         self.reconcile = Reconcile(self.intake, loaded.stable_age_s)
+        self.processes = OnDemand(loaded.processes)
+        converters = Converters(loaded.results, loaded.configuration.conversion, self.orthanc, self.processes.get)
+        self.conversions = Conversions(self.orthanc, self.ledger, converters)
         self.workers = [_worker(slot) for slot in range(loaded.workers)]
 
     def start(self) -> None:
@@ -41,6 +47,8 @@ class Runtime:
         self.reconcile.stop()
         for worker in self.workers:
             worker.stop()
+        self.conversions.close()
+        self.processes.close()
         self.queue.close()
 
 

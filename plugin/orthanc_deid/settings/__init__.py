@@ -2,16 +2,26 @@
 
 from .configuration import Configuration, Destination, Intake, Limits, Match, Project, Refusal
 from .environment import CHECKOUT, Settings, load, load_file
+from .files import Folder, ObjectStore
+from .flywheel import Flywheel
+from .http import Http
 from .model import read_secret
+from .network import Dicom, Dicomweb
 from .peer import OrthancPeer
 
 __all__ = [
     "CHECKOUT",
     "Configuration",
     "Destination",
+    "Dicom",
+    "Dicomweb",
+    "Flywheel",
+    "Folder",
+    "Http",
     "Intake",
     "Limits",
     "Match",
+    "ObjectStore",
     "OrthancPeer",
     "Project",
     "Refusal",

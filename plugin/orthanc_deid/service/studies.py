@@ -1,0 +1,84 @@
+"""Routes on studies: list, show, start, stop, deliver."""
+
+from typing import Annotated, Any
+
+from fastapi import Query
+from fastapi.exceptions import RequestValidationError
+
+from .. import states
+from ..database import views
+from ..database.ledger import Study
+from ..errors import Conflict, NotFound
+from ..intake.examine import deliver_by_hand, start_by_hand
+from ..pipeline import DEIDENTIFY, Job
+from .models import Export
+from .parameters import Held, StudyId, User
+from .runtime import Runtime
+
+
+def list_studies(
+    runtime: Held,
+    status: Annotated[str | None, Query(description="states, separated by commas")] = None,
+    project: Annotated[str | None, Query(description="only this project")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="most studies in the answer")] = 100,
+    cursor: Annotated[str | None, Query(pattern="^[0-9]{1,18}$", description="`next` of the page before")] = None,
+) -> Any:
+    """List studies, newest first."""
+    if set((status or "").split(",")) - {"", *states.STATES}:
+        message = f"not a state (known: {', '.join(states.STATES)})"
+        raise RequestValidationError([{"loc": ("query", "status"), "msg": message}])
+    items, after = views.studies(
+        runtime.database, status=status, project=project, limit=limit, after=int(cursor) if cursor else None
+    )
+    return {"items": items, "next": None if after is None else str(after)}
+
+
+def show_study(runtime: Held, study: StudyId) -> Any:
+    """Show one study with its events."""
+    return views.one(runtime.database, study)
+
+
+def process_study(runtime: Held, study: StudyId, user: User) -> Any:
+    """Start a study now, stable or not; one that is done starts again only if instances have arrived since."""
+    start_by_hand(runtime.intake, study, user)
+    return views.one(runtime.database, study)
+
+
+def _known(runtime: Runtime, study: str) -> Study:
+    found = runtime.ledger.find(str(views.one(runtime.database, study)["source"]))
+    if found is None:
+        raise NotFound("no study of that id is known")
+    return found
+
+
+def retry_study(runtime: Held, study: StudyId, user: User) -> Any:
+    """Start a quarantined, failed or cancelled study again; hasten the next attempt of one that waits."""
+    found = _known(runtime, study)
+    if found.status in states.ACTIVE:
+        prefix = Job(DEIDENTIFY, found.id, found.version, found.run).prefix
+        if not runtime.queue.hasten(prefix):
+            raise Conflict(f"the study is {found.status}: it is at work, nothing waits")
+    elif found.status in (states.QUARANTINED, states.FAILED, states.CANCELLED):
+        if found.verified_version == found.version and found.version:
+            deliver_by_hand(runtime.intake, found, (), anew=False, actor=user)
+        else:
+            start_by_hand(runtime.intake, found.source, user)
+    else:
+        raise Conflict(f"the study is {found.status}: there is nothing to retry")
+    return views.one(runtime.database, found.source)
+
+
+def cancel_study(runtime: Held, study: StudyId, user: User) -> Any:
+    """Stop a study that waits or is at work; what was sent already stays where it is."""
+    found = _known(runtime, study)
+    runtime.ledger.cancel(found.id, user)
+    runtime.queue.cancel(Job(DEIDENTIFY, found.id, found.version, found.run).prefix)
+    return views.one(runtime.database, found.source)
+
+
+def export_study(runtime: Held, study: StudyId, wanted: Export, user: User) -> Any:
+    """Send what is verified to a destination, of the project or not; a second time it is sent once more."""
+    found = _known(runtime, study)
+    runtime.settings.configuration.destination(wanted.destination)
+    deliver_by_hand(runtime.intake, found, [wanted.destination], anew=wanted.anew, actor=user)
+    return views.one(runtime.database, found.source)
