@@ -27,6 +27,12 @@ class StudyId(click.ParamType[str]):
         return str(value)
 
 
+class OrthancId(StudyId):
+    """Orthanc's id of a study, series or instance."""
+
+    name = "resource"
+
+
 class States(click.ParamType[str]):
     """States, separated by commas."""
 

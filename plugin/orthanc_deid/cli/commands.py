@@ -11,12 +11,14 @@ import click
 
 from .. import __version__, states
 from ..errors import DeidError
+from . import results
 from .arguments import Command, States, StudyId
 from .deidentify import deidentify
+from .destinations import destinations, export
 from .doctor import diagnose
 from .printing import print_studies, print_study
 from .profile import profile
-from .server import Server, read_password
+from .server import Asked, Server
 
 END_STATES = frozenset(states.STATES) - states.ACTIVE - {states.RECEIVED, states.WAITING}
 WAIT = "Wait until each has ended; exit 1 unless all are done."
@@ -59,17 +61,7 @@ def main(context: click.Context, url: str | None, user: str, password_file: Path
     Exit codes: 0 all is well, 1 it was refused, has failed or is not found, 2 usage or configuration.
     """  # noqa: D301  # \b is click's own mark
     port = os.environ.get("ORTHANC_DEID_HTTP_PORT") or "8042"
-    context.obj = _Asked(url or f"http://127.0.0.1:{port}", user, password_file, as_json=as_json)
-
-
-class _Asked:
-    """The options that stand before the command."""
-
-    def __init__(self, url: str, user: str, password_file: Path | None, *, as_json: bool) -> None:
-        self.url, self.user, self.password_file, self.as_json = url, user, password_file, as_json
-
-    def server(self) -> Server:
-        return Server(self.url, self.user, read_password(self.password_file))
+    context.obj = Asked(url or f"http://127.0.0.1:{port}", user, password_file, as_json=as_json)
 
 
 @main.command("studies")
@@ -78,7 +70,7 @@ class _Asked:
 @click.option("--limit", type=click.IntRange(1, 100000), default=100, show_default=True, help="At most so many.")
 @click.option("--raw", is_flag=True, help="Print the Orthanc ids of the sources only, a line each, for other commands.")
 @click.pass_obj
-def list_studies(asked: _Asked, status: str | None, project: str | None, limit: int, *, raw: bool) -> None:
+def list_studies(asked: Asked, status: str | None, project: str | None, limit: int, *, raw: bool) -> None:
     """List studies, newest first.
 
     \b
@@ -87,7 +79,8 @@ def list_studies(asked: _Asked, status: str | None, project: str | None, limit: 
 
     The column `instances` counts those that are de-identified, of those that have arrived.
     """  # noqa: D301  # \b is click's own mark
-    items, more = _pages(asked.server(), status, project, limit)
+    items = asked.server().pages(status, project, limit + 1)
+    items, more = items[:limit], len(items) > limit
     if asked.as_json:
         click.echo(json.dumps(items, indent=2))
     elif raw:
@@ -104,7 +97,7 @@ def list_studies(asked: _Asked, status: str | None, project: str | None, limit: 
 @main.command()
 @click.argument("study", type=StudyId())
 @click.pass_obj
-def show(asked: _Asked, study: str) -> None:
+def show(asked: Asked, study: str) -> None:
     """Show one study with all that happened to it.
 
     Its counts of instances, each destination, and every change of state with its reason and who asked for it.
@@ -120,7 +113,7 @@ def show(asked: _Asked, study: str) -> None:
 @click.argument("study", nargs=-1, required=True, type=StudyId())
 @click.option("--wait", is_flag=True, help=WAIT)
 @click.pass_obj
-def process(asked: _Asked, study: tuple[str, ...], *, wait: bool) -> None:
+def process(asked: Asked, study: tuple[str, ...], *, wait: bool) -> None:
     """De-identify studies now, without waiting until they are stable.
 
     One that is done already changes only where instances have arrived since.
@@ -132,7 +125,7 @@ def process(asked: _Asked, study: tuple[str, ...], *, wait: bool) -> None:
 @click.argument("study", nargs=-1, required=True, type=StudyId())
 @click.option("--wait", is_flag=True, help=WAIT)
 @click.pass_obj
-def retry(asked: _Asked, study: tuple[str, ...], *, wait: bool) -> None:
+def retry(asked: Asked, study: tuple[str, ...], *, wait: bool) -> None:
     """Start quarantined, failed or cancelled studies again.
 
     One that waits for its next attempt, because its destination was away, is tried now.
@@ -143,7 +136,7 @@ def retry(asked: _Asked, study: tuple[str, ...], *, wait: bool) -> None:
 @main.command()
 @click.argument("study", nargs=-1, required=True, type=StudyId())
 @click.pass_obj
-def cancel(asked: _Asked, study: tuple[str, ...]) -> None:
+def cancel(asked: Asked, study: tuple[str, ...]) -> None:
     """Stop studies.
 
     What was delivered already stays where it is; `retry` starts a cancelled one again.
@@ -153,7 +146,7 @@ def cancel(asked: _Asked, study: tuple[str, ...]) -> None:
 
 @main.command()
 @click.pass_obj
-def doctor(asked: _Asked) -> None:
+def doctor(asked: Asked) -> None:
     """Check that everything is set up as it should be.
 
     Plugin, log-in, database, clock, disk, secrets, host name and destinations, a line each, with what to do about it.
@@ -178,26 +171,13 @@ def door_rules() -> None:
     sys.exit(print_rules())
 
 
+for command in (*results.COMMANDS, destinations, export):
+    main.add_command(command)
 main.add_command(profile)
 main.add_command(deidentify)
 
 
-def _pages(server: Server, status: str | None, project: str | None, limit: int) -> tuple[list[dict[str, Any]], bool]:
-    """Return at most `limit` studies, and whether there are more."""
-    items: list[dict[str, Any]] = []
-    cursor = None
-    while len(items) < limit:
-        page = server.call(
-            "GET", "/deid/studies", status=status, project=project, limit=min(1000, limit - len(items)), cursor=cursor
-        )
-        items += page["items"]
-        cursor = page["next"]
-        if cursor is None:
-            break
-    return items, cursor is not None
-
-
-def _act(asked: _Asked, studies: tuple[str, ...], verb: str, *, wait: bool) -> None:
+def _act(asked: Asked, studies: tuple[str, ...], verb: str, *, wait: bool) -> None:
     """Ask for every study first, so that they go through side by side, and then wait."""
     server = asked.server()
     taken = [found for study in studies if (found := _ask(server, study, verb))]

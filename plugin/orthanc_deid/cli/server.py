@@ -13,6 +13,7 @@ from requests.auth import HTTPBasicAuth
 from ..settings import CHECKOUT
 
 TIMEOUT_S = (5, 90)
+PAGE = 1000
 
 
 class Server:
@@ -24,18 +25,51 @@ class Server:
         # As bytes: of a text the library would send Latin-1, and Orthanc compares UTF-8.
         self._session.auth = HTTPBasicAuth(username.encode(), password.encode())
 
-    def call(self, method: str, path: str, **query: str | int | None) -> Any:  # noqa: ANN401  # JSON
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None, **query: str | int | None) -> Any:  # noqa: ANN401  # JSON
         """Call a route and return its JSON; end with a message where it answers with a problem."""
-        return self._send(method, path, query).json()
+        return self._send(method, path, query, body).json()
+
+    def get(self, path: str, **query: str | int | None) -> requests.Response:
+        """Return the whole answer of a route; end with a message where it answers with a problem."""
+        return self._send("GET", path, query)
 
     def text(self, path: str) -> str:
         """Return what a route of Orthanc's own answers with."""
         return self._send("GET", path, {}).text
 
-    def _send(self, method: str, path: str, query: Mapping[str, str | int | None]) -> requests.Response:
+    def exists(self, path: str) -> bool:
+        """Tell whether Orthanc knows a resource."""
+        return self._ask("GET", path, {}).ok
+
+    def pages(self, status: str | None, project: str | None, limit: int | None = None) -> list[dict[str, Any]]:
+        """Return studies, newest first: all, or at most so many."""
+        items: list[dict[str, Any]] = []
+        cursor = None
+        while limit is None or len(items) < limit:
+            count = PAGE if limit is None else min(PAGE, limit - len(items))
+            page = self.call("GET", "/deid/studies", status=status, project=project, limit=count, cursor=cursor)
+            items += page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                break
+        return items
+
+    def _send(
+        self, method: str, path: str, query: Mapping[str, str | int | None], body: Mapping[str, Any] | None = None
+    ) -> requests.Response:
+        answer = self._ask(method, path, query, body)
+        if answer.status_code == requests.codes.unauthorized:
+            raise click.ClickException("log-in refused: see --user and --password-file")
+        if not answer.ok:
+            raise click.ClickException(_problem(answer))
+        return answer
+
+    def _ask(
+        self, method: str, path: str, query: Mapping[str, str | int | None], body: Mapping[str, Any] | None = None
+    ) -> requests.Response:
         wanted = {name: value for name, value in query.items() if value is not None}
         try:
-            answer = self._session.request(method, self.url + path, params=wanted, timeout=TIMEOUT_S)
+            return self._session.request(method, self.url + path, params=wanted, json=body, timeout=TIMEOUT_S)
         except requests.exceptions.InvalidURL:
             raise click.ClickException("--url: not a web address: http://127.0.0.1:8042 is one") from None
         except requests.exceptions.MissingSchema:
@@ -44,11 +78,17 @@ class Server:
             raise click.ClickException(
                 f"{self.url} does not answer ({type(error).__name__}): is it running, is --url right?"
             ) from None
-        if answer.status_code == requests.codes.unauthorized:
-            raise click.ClickException("log-in refused: see --user and --password-file")
-        if not answer.ok:
-            raise click.ClickException(_problem(answer))
-        return answer
+
+
+class Asked:
+    """The options that stand before the command."""
+
+    def __init__(self, url: str, user: str, password_file: Path | None, *, as_json: bool) -> None:
+        self.url, self.user, self.password_file, self.as_json = url, user, password_file, as_json
+
+    def server(self) -> Server:
+        """Return the server that they name."""
+        return Server(self.url, self.user, read_password(self.password_file))
 
 
 def local_password_file() -> Path:
