@@ -95,14 +95,23 @@ class Orthanc:
         Rejected
             Any other refusal; the message holds the code only, since a body may hold an identity.
         """
+        status, content = self.exchange(method, path, body, content_type)
+        _accept(status, method, away)
+        return content
+
+    def exchange(
+        self, method: str, path: str, body: bytes | None = None, content_type: str | None = None
+    ) -> tuple[int, bytes]:
+        """Send one request and return status and content; raise Retriable where nothing comes back.
+
+        The content of a refusal may hold an identity: read it, but do not show it.
+        """
         headers = {**self._pool.headers, "Content-Type": content_type} if content_type else None
         try:
             answer = self._pool.request(method, path, body=body, headers=headers, preload_content=False)
-            content = _whole(answer)
+            return answer.status, _whole(answer)
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
             raise Retriable(f"Orthanc cannot be reached ({type(error).__name__})") from None
-        _accept(answer.status, method, away)
-        return content
 
     def get(self, path: str) -> Any:  # noqa: ANN401  # JSON
         """GET a JSON answer."""
@@ -239,14 +248,24 @@ class Orthanc:
         Retriable
             It failed, or it did not end in time (it is cancelled then).
         """
+        state = self.ended(job, seconds)
+        if state["State"] == "Failure":
+            raise Retriable(f"Orthanc's job failed with code {state['ErrorCode']}")
+
+    def ended(self, job: str, seconds: float) -> dict[str, Any]:
+        """Wait for the end of a job and return it: State, ErrorCode, ErrorDetails (not to be shown), Content.
+
+        Raises
+        ------
+        Retriable
+            It did not end in time; it is cancelled then.
+        """
         end = time.monotonic() + seconds
         pause = 0.02
         while time.monotonic() < end:
-            state = self.get(f"/jobs/{job}")
+            state = dict(self.get(f"/jobs/{job}"))
             if state["State"] in ENDED:
-                if state["State"] == "Failure":
-                    raise Retriable(f"Orthanc's job failed with code {state['ErrorCode']}")
-                return
+                return state
             time.sleep(pause)
             pause = min(pause * 1.5, 1.0)
         self.call("POST", f"/jobs/{job}/cancel", b"{}")

@@ -6,10 +6,14 @@ from typing import Any
 from ..orthanc_rest import Orthanc
 from ..settings import Destination
 from .base import Destination as DestinationProtocol
+from .dicom import DicomDestination
 from .orthanc_peer import OrthancPeerDestination
 
 # Each is called with its own settings and our Orthanc.
-KINDS: dict[str, Callable[[Any, Orthanc], DestinationProtocol]] = {"orthanc-peer": OrthancPeerDestination}
+KINDS: dict[str, Callable[[Any, Orthanc], DestinationProtocol]] = {
+    "dicom": DicomDestination,
+    "orthanc-peer": OrthancPeerDestination,
+}
 
 
 def connect(settings: Destination, orthanc: Orthanc) -> DestinationProtocol:
