@@ -1,22 +1,113 @@
 """Settings of the kinds that store files: object-store, folder."""
 
-from typing import Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
+from ..formats import names
 from .delivery import Delivery
-from .model import File
+from .file_names import LEVELS, PRESETS, STARR_METADATA, STUDY, TEMPLATES, Content
+from .model import File, WebAddress, secret
 
-Content = Literal["dicom", "zip", "tar.gz", "nifti", "bids", "dicomdir", "png", "jpeg"]
+METADATA_FIELDS = (*names.FIELDS["instance"], "PatientSex")
+MetadataName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
 
 
 class Files(Delivery):
     """What is written, and under which names."""
 
     content: tuple[Content, ...] = Field(default=("dicom",), min_length=1, description="what is written")
-    names: str | None = Field(
-        default=None, description="template of the names: {project}/{PatientID}/...; without: one for each content"
+    names: str | dict[Content, str] | None = Field(
+        default=None,
+        description="template of the names, or one for each content: {project}/{PatientID}/{StudyInstanceUID}.zip; "
+        "a preset: pacsifier, starr; without: one for each content",
     )
+    archive_names: str = Field(
+        default="{SeriesInstanceUID}/{SOPInstanceUID}.dcm",
+        description="template of the names inside zip and tar.gz, in a folder named like the archive",
+    )
+    late_archives: Literal["add", "replace"] = Field(
+        default="add",
+        description="instances that come later: a further archive with them alone (_v2), or the whole one again",
+    )
+    manifest: str | None = Field(
+        default=None, description="template of the manifest's name; without: manifest.json in the study's folder"
+    )
+    read_back: Literal["size", "hash"] = Field(
+        default="size",
+        description="what confirms: size and what the store tells of the content, or all is read again and hashed",
+    )
+    existing: Literal["refuse", "replace"] = Field(
+        default="refuse", description="where the template gives a name that another study's file has already"
+    )
+
+    @field_validator("content")
+    @classmethod
+    def _each_once(cls, value: tuple[Content, ...]) -> tuple[Content, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("each content once")
+        return value
+
+    @field_validator("archive_names")
+    @classmethod
+    def _inside(cls, value: str) -> str:
+        names.check(value, "instance")
+        return value
+
+    @field_validator("manifest")
+    @classmethod
+    def _one_for_each_study(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        names.check(value, "study")
+        if "{StudyInstanceUID}" not in value:
+            raise ValueError("it must contain {StudyInstanceUID}: each study has a manifest of its own")
+        return value
+
+    @model_validator(mode="after")
+    def _templates_fit(self) -> "Files":
+        if isinstance(self.names, str) and "{" in self.names and len(self.content) > 1:
+            raise ValueError("names: with several contents give one for each: {dicom: ..., zip: ...}")
+        for content in self.content:
+            template = self.template(content)
+            try:
+                names.check(template, LEVELS[content])
+            except ValueError as error:
+                raise ValueError(f"names: {error}") from None
+            if "{session" in template:
+                raise ValueError("names: {session} is made by the rules of bids and flywheel; here: {StudyDate}")
+            if "{SeriesInstanceUID}" not in template and LEVELS[content] == "series" and "{Series" not in template:
+                raise ValueError("names: of files made from a series it must name the series: {SeriesNumber}")
+        return self
+
+    def template(self, content: Content) -> str:
+        """Return the template of one content."""
+        if isinstance(self.names, dict):
+            return self.names.get(content, self.default_template(content))
+        if self.names is None:
+            return self.default_template(content)
+        if "{" in self.names:
+            return self.names
+        if self.names not in PRESETS:
+            raise ValueError(f"names: a template with {{fields}} or a preset: {', '.join(PRESETS)}")
+        if content not in PRESETS[self.names]:
+            raise ValueError(f"names: {self.names} has no names for {content}")
+        return PRESETS[self.names][content]
+
+    def manifest_template(self) -> str:
+        """Return the template of the manifest."""
+        return self.manifest or self.in_project(f"{STUDY}/manifest.json")
+
+    def default_template(self, content: Content) -> str:
+        """Return the template where none is given."""
+        return self.in_project(TEMPLATES[content])
+
+    def in_project(self, template: str) -> str:
+        """Return a default template as this kind wants it."""
+        return template
 
 
 class Folder(Files):
@@ -24,10 +115,168 @@ class Folder(Files):
 
     kind: Literal["folder"] = Field(description="what the destination is")
     path: File = Field(description="the folder; it must exist")
+    must_be_mount: bool = Field(
+        default=False, description="it must be a mount point: nothing is written below it while the share is away"
+    )
+    file_mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = Field(default="640", description="mode of the files")
+    folder_mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = Field(
+        default="750", description="mode of the folders that are made"
+    )
+    keep_free_bytes: int = Field(default=2**30, ge=0, description="bytes that stay free on its disk")
+
+
+# Fields that one scheme alone knows.
+_BELONG: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "s3": (
+            "region", "access_key_id", "secret_access_key_file", "secret_access_key_env", "addressing",
+            "server_side_encryption", "kms_key_id", "storage_class",
+        ),
+        "gs": ("service_account_file",),
+        "az": ("connection_string_file", "connection_string_env"),
+        "sftp": (
+            "username", "password_file", "password_env", "private_key_file", "passphrase_file", "passphrase_env",
+            "known_hosts", "host_key_sha256",
+        ),
+    }
+)  # fmt: skip
+_PAIRS = ("secret_access_key", "connection_string", "password", "passphrase")
 
 
 class ObjectStore(Files):
     """S3, Google Cloud Storage, Azure Blob Storage or SFTP."""
 
     kind: Literal["object-store"] = Field(description="what the destination is")
-    url: str = Field(description="s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, sftp://host/folder")
+    url: str = Field(description="s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, sftp://host:22/folder")
+    endpoint_url: WebAddress | None = Field(default=None, description="s3, gs: where the service is, if not the vendor")
+    ca_file: File | None = Field(default=None, description="s3, gs, az: certificates that its own must be signed by")
+    anonymous: bool = Field(default=False, description="s3, gs, az: no log-in")
+    timeout_s: int = Field(default=60, ge=1, le=3600, description="seconds without any answer that count as failure")
+    part_bytes: int = Field(default=16 * 2**20, ge=5 * 2**20, le=2**28, description="size of the parts of a large file")
+    metadata: Literal["starr"] | dict[MetadataName, str] = Field(
+        default_factory=dict,
+        description="s3, gs, az: fields at each object, from values of the de-identified study: "
+        "{CodedPatientID: '{PatientID}'}; preset: starr",
+    )
+    region: str | None = Field(default=None, description="s3: its region")
+    access_key_id: str | None = Field(default=None, description="s3; without: the machine's own role")
+    secret_access_key_file: File | None = Field(default=None, description="s3: file that holds nothing else")
+    secret_access_key_env: str | None = Field(default=None, description="s3: environment variable that holds it")
+    addressing: Literal["auto", "path", "virtual"] = Field(default="auto", description="s3: where the bucket is named")
+    server_side_encryption: Literal["AES256", "aws:kms"] | None = Field(default=None, description="s3: at rest")
+    kms_key_id: str | None = Field(default=None, description="s3: key of aws:kms")
+    storage_class: str | None = Field(default=None, description="s3: STANDARD_IA and the like")
+    service_account_file: File | None = Field(default=None, description="gs: the account's JSON key file")
+    connection_string_file: File | None = Field(default=None, description="az: file that holds nothing else")
+    connection_string_env: str | None = Field(default=None, description="az: environment variable that holds it")
+    username: str | None = Field(default=None, description="sftp: user")
+    password_file: File | None = Field(default=None, description="sftp: file that holds nothing but the password")
+    password_env: str | None = Field(default=None, description="sftp: environment variable that holds the password")
+    private_key_file: File | None = Field(default=None, description="sftp: private key instead of a password")
+    passphrase_file: File | None = Field(default=None, description="sftp: file that holds the key's passphrase")
+    passphrase_env: str | None = Field(default=None, description="sftp: environment variable with the passphrase")
+    known_hosts: File | None = Field(default=None, description="sftp: file with the server's key, as ssh writes it")
+    host_key_sha256: tuple[str, ...] = Field(
+        default=(), description="sftp: fingerprints instead, `SHA256:...` as ssh-keygen -l prints them"
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in _BELONG:
+            raise ValueError("it begins with s3://, gs://, az:// or sftp://")
+        if not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("it is s3://bucket/prefix or sftp://host:22/folder, without ? and #")
+        if "@" in parts.netloc:
+            raise ValueError("a user or password does not belong here: give username and password_file")
+        if parts.scheme != "sftp" and ":" in parts.netloc:
+            raise ValueError("it names a bucket; the service's address belongs into endpoint_url")
+        if any(part in {"", ".", ".."} for part in parts.path.strip("/").split("/")) and parts.path.strip("/"):
+            raise ValueError("no part of the prefix may be empty, `.` or `..`")
+        return value
+
+    @model_validator(mode="after")
+    def _one_way_to_log_in(self) -> "ObjectStore":
+        for scheme, fields in _BELONG.items():
+            for field in fields:
+                if scheme != self.scheme and getattr(self, field) != type(self).model_fields[field].default:
+                    raise ValueError(f"{field} belongs to {scheme}://")
+        for name in _PAIRS:
+            if getattr(self, f"{name}_file") and getattr(self, f"{name}_env"):
+                raise ValueError(f"give {name}_file or {name}_env, not both")
+        missing = _MISSING[self.scheme](self)
+        if missing:
+            raise ValueError(missing)
+        for template in self.metadata_templates().values():
+            _check_metadata(template)
+        return self
+
+    def in_project(self, template: str) -> str:
+        """Return a default template as this kind wants it: a bucket holds the studies of several projects."""
+        return "{project}/" + template
+
+    @property
+    def scheme(self) -> str:
+        """s3, gs, az or sftp."""
+        return urlsplit(self.url).scheme
+
+    @property
+    def root(self) -> str:
+        """Bucket and prefix, or the folder of the SFTP server; no slash at the end."""
+        parts = urlsplit(self.url)
+        return parts.path.rstrip("/") if parts.scheme == "sftp" else (parts.netloc + parts.path).rstrip("/")
+
+    def metadata_templates(self) -> Mapping[str, str]:
+        """Return the templates of the metadata by name."""
+        return STARR_METADATA if self.metadata == "starr" else self.metadata
+
+    def secret_access_key(self) -> str | None:
+        """Read the secret; raise ConfigurationError where the file or variable is missing."""
+        return secret(self.secret_access_key_file, self.secret_access_key_env)
+
+    def connection_string(self) -> str | None:
+        """Read the secret; raise ConfigurationError where the file or variable is missing."""
+        return secret(self.connection_string_file, self.connection_string_env)
+
+    def password(self) -> str | None:
+        """Read the secret; raise ConfigurationError where the file or variable is missing."""
+        return secret(self.password_file, self.password_env)
+
+    def passphrase(self) -> str | None:
+        """Read the secret; raise ConfigurationError where the file or variable is missing."""
+        return secret(self.passphrase_file, self.passphrase_env)
+
+
+def _check_metadata(template: str) -> None:
+    for field in METADATA_FIELDS:
+        template = template.replace(f"{{{field}}}", "")
+    if "{" in template or "}" in template:
+        raise ValueError(f"metadata: a field that is not known; known: {', '.join(METADATA_FIELDS)}")
+
+
+def _s3(settings: ObjectStore) -> str | None:
+    given = bool(settings.secret_access_key_file or settings.secret_access_key_env)
+    if bool(settings.access_key_id) != given:
+        return "access_key_id and secret_access_key_file (or _env) belong together"
+    if settings.kms_key_id and settings.server_side_encryption != "aws:kms":
+        return "kms_key_id needs server_side_encryption: aws:kms"
+    return None
+
+
+def _az(settings: ObjectStore) -> str | None:
+    given = settings.connection_string_file or settings.connection_string_env
+    return None if given else "az:// needs connection_string_file or connection_string_env"
+
+
+def _sftp(settings: ObjectStore) -> str | None:
+    if not settings.username or not (settings.password_file or settings.password_env or settings.private_key_file):
+        return "sftp:// needs username, and password_file, password_env or private_key_file"
+    if not settings.known_hosts and not settings.host_key_sha256:
+        return "sftp:// needs known_hosts or host_key_sha256: without, anybody could be the server"
+    if settings.metadata:
+        return "sftp:// keeps no metadata"
+    return None
+
+
+_MISSING = MappingProxyType({"s3": _s3, "gs": lambda _: None, "az": _az, "sftp": _sftp})

@@ -1,0 +1,91 @@
+"""What a destination of files can do, whatever keeps them."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+_PIECE_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What the store tells of a file."""
+
+    size: int  # bytes
+    fingerprint: str = ""  # of the content, in the store's own terms; empty where it knows none
+
+
+@dataclass(frozen=True)
+class Digests:
+    """Hashes of a local file, all from one reading."""
+
+    size: int  # bytes
+    sha256: str
+    md5: bytes
+    etag: str  # as S3 makes it of a file that was sent in parts of `part_bytes`
+
+
+class Store(Protocol):
+    """Keeps files under keys. It raises errors of ours alone, and none of its messages holds a key."""
+
+    part_bytes: int
+
+    def describe(self) -> str:
+        """Say what it is; prove that the log-in works and that it can be written to."""
+
+    def stat(self, key: str) -> Stat | None:
+        """Return what it knows of a file; None where there is none."""
+
+    def listing(self, folder: str) -> Mapping[str, Stat]:
+        """Return what stands in a folder, by key; nothing where there is no such folder."""
+
+    def put(self, path: Path, key: str, unit: str, digests: Digests, metadata: Mapping[str, str]) -> None:
+        """Store a local file, whole or not at all, in place of what stands there."""
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """Yield the content of a file, piece by piece."""
+
+    def remove(self, key: str) -> None:
+        """Delete a file; one that is not there is as good."""
+
+    def agrees(self, digests: Digests, stat: Stat) -> bool | None:
+        """Answer whether what the store tells of the content is that of the local file; None: it tells nothing."""
+
+    def publish(self) -> None:
+        """Make visible what was put."""
+
+
+def digest(path: Path, part_bytes: int) -> Digests:
+    """Read a local file once."""
+    # Not for secrecy: MD5 is what the stores compare.
+    sha256, md5, part = hashlib.sha256(), _md5(), _md5()
+    parts: list[bytes] = []
+    size = in_part = 0
+    with path.open("rb") as file:
+        while piece := file.read(min(_PIECE_BYTES, part_bytes - in_part)):
+            for each in (sha256, md5, part):
+                each.update(piece)
+            size, in_part = size + len(piece), in_part + len(piece)
+            if in_part == part_bytes:
+                parts.append(part.digest())
+                part, in_part = _md5(), 0
+    if in_part:
+        parts.append(part.digest())
+    several = _md5()
+    several.update(b"".join(parts))
+    return Digests(size, sha256.hexdigest(), md5.digest(), f"{several.hexdigest()}-{len(parts)}")
+
+
+def _md5() -> "hashlib._Hash":
+    return hashlib.md5(usedforsecurity=False)
+
+
+def hash_of(pieces: Iterator[bytes]) -> tuple[int, str]:
+    """Return size in bytes and SHA-256 of what was read."""
+    size, sha256 = 0, hashlib.sha256()
+    for piece in pieces:
+        size += len(piece)
+        sha256.update(piece)
+    return size, sha256.hexdigest()
