@@ -7,11 +7,13 @@ from ..orthanc_rest import Orthanc
 from ..settings import Destination
 from .base import Destination as DestinationProtocol
 from .dicom import DicomDestination
+from .flywheel import FlywheelDestination
 from .orthanc_peer import OrthancPeerDestination
 
 # Each is called with its own settings and our Orthanc.
 KINDS: dict[str, Callable[[Any, Orthanc], DestinationProtocol]] = {
     "dicom": DicomDestination,
+    "flywheel": FlywheelDestination,
     "orthanc-peer": OrthancPeerDestination,
 }
 

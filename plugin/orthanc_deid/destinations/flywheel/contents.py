@@ -1,0 +1,176 @@
+"""The files that a study becomes on Flywheel."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import NotFound, Rejected
+from ...formats import archives, names
+from ...settings import Flywheel
+from ..base import Shipment
+from . import classification, digests, labels
+from .sent import content_of
+
+# Never of a de-identified study; a sidecar that holds one was not made by us.
+_IDENTITY = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientAddress", "OtherPatientIDs", "AccessionNumber",
+    "InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName", "ReferringPhysicianName",
+    "PerformingPhysicianName", "OperatorsName", "StationName", "DeviceSerialNumber", "ImageComments",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Series:
+    """A series of the output study, with those of its instances that are to be there."""
+
+    id: str  # of Orthanc
+    SeriesInstanceUID: str
+    label: str  # of its acquisition
+    modality: str
+    description: str
+    instances: tuple[str, ...]
+    is_new: bool  # one of its instances is not confirmed yet
+
+    @property
+    def stem(self) -> str:
+        """The beginning of the names of its files."""
+        return names.part(self.label)
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file to be there."""
+
+    key: str  # in the journal
+    name: str
+    series: Series
+    path: Path | None  # None: a zip that is made when it is needed
+    content: str  # what it is made of, 16 digits
+    sidecar: Path | None = None  # whose content is the file's info
+
+
+def series_of(settings: Flywheel, shipment: Shipment, study: labels.Study) -> list[Series]:
+    """Return the series that instances of the shipment belong to.
+
+    Raises
+    ------
+    Rejected
+        An instance is no longer in our Orthanc.
+    """
+    wanted, new = set(shipment.all), set(shipment.new)
+    found = []
+    for each in shipment.orthanc.series(shipment.output):
+        instances = tuple(i for i in sorted(each["Instances"]) if i in wanted)
+        if not instances:
+            continue
+        tags = {key: str(value).strip() for key, value in each["MainDicomTags"].items()}
+        found.append(
+            Series(
+                id=each["ID"],
+                SeriesInstanceUID=tags["SeriesInstanceUID"],
+                label=labels.label(settings, settings.acquisition, {**study.values, **tags}),
+                modality=tags.get("Modality", ""),
+                description=tags.get("SeriesDescription", "") or tags.get("ProtocolName", ""),
+                instances=instances,
+                is_new=not new.isdisjoint(instances),
+            )
+        )
+    gone = len(wanted) - sum(len(each.instances) for each in found)
+    if gone:
+        raise Rejected(f"{gone} of {len(wanted)} instances are no longer in Orthanc")
+    # The same order in every run: of two series with one label the same one gets the -2.
+    return sorted(found, key=lambda each: each.SeriesInstanceUID)
+
+
+def items(settings: Flywheel, shipment: Shipment, series: Sequence[Series]) -> Iterator[Item]:
+    """Yield what is to be there, series by series.
+
+    Raises
+    ------
+    Rejected
+        Only conversions are wanted, and no series can be converted.
+    """
+    if "dicom" in settings.content:
+        for each in series:
+            yield Item(
+                key=f"{each.SeriesInstanceUID} dicom",
+                name=f"{each.stem}.dicom.zip",
+                series=each,
+                path=None,
+                content=content_of(each.instances),
+            )
+    if "nifti" in settings.content:
+        yield from _conversions(settings, shipment, {each.id: each for each in series})
+
+
+def _conversions(settings: Flywheel, shipment: Shipment, series: Mapping[str, Series]) -> Iterator[Item]:
+    count = 0
+    for converted in shipment.results.nifti():
+        owner = series.get(converted.series)
+        if owner is None:
+            continue
+        sidecars = {each.stem: each for each in converted.files if each.suffix == ".json"}
+        for path in converted.files:
+            count += 1
+            stem = path.name.removesuffix(".gz").removesuffix(".nii")
+            yield Item(
+                key=f"{owner.SeriesInstanceUID} {path.name}",
+                name=names.part(path.name),
+                series=owner,
+                path=path,
+                content=digests.read(path).sha256[:16],
+                sidecar=sidecars.get(stem) if path.name.endswith((".nii", ".nii.gz")) and settings.metadata else None,
+            )
+    if not count and "dicom" not in settings.content:
+        raise Rejected("no series of the study can be converted: add dicom to the destination's content")
+
+
+def make_zip(shipment: Shipment, item: Item, folder: Path) -> Path:
+    """Write the DICOM zip of a series: the same instances give the same bytes.
+
+    Raises
+    ------
+    Rejected
+        An instance is no longer in our Orthanc.
+    """
+    uids = {each["ID"]: each["MainDicomTags"]["SOPInstanceUID"] for each in shipment.orthanc.instances(shipment.output)}
+    files: dict[str, Path] = {}
+    try:
+        for instance in item.series.instances:
+            path = folder / instance
+            shipment.orthanc.save(instance, path)
+            files[f"{names.part(uids[instance])}.dcm"] = path
+    except (NotFound, KeyError):
+        raise Rejected("an instance is no longer in Orthanc") from None
+    packed = archives.zip_files(files, folder / "series.zip")
+    for path in files.values():
+        path.unlink()
+    return packed
+
+
+def sidecar_info(path: Path) -> dict[str, Any]:
+    """Read a sidecar as the info of its NIfTI file.
+
+    Raises
+    ------
+    Rejected
+        It is none, or it holds what no de-identified sidecar holds.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise Rejected("a sidecar is no JSON object")
+    if any(key in found for key in _IDENTITY):
+        raise Rejected("a sidecar holds a field that tells who the patient is: it is not written to Flywheel")
+    return found
+
+
+def classes(settings: Flywheel, item: Item) -> tuple[str | None, classification.Classes]:
+    """Return modality and classification of a file: of images, not of what stands beside them."""
+    if not settings.classification or not item.name.endswith((".zip", ".nii", ".nii.gz")):
+        return None, {}
+    return item.series.modality or None, classification.classify(item.series.modality, item.series.description)
