@@ -1,7 +1,6 @@
 """PNG and JPEG of an instance, contact sheets of a series; a picture holds no text and no metadata."""
 
 import base64
-import struct
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,13 +19,9 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from ..errors import Rejected
 from . import atomic, grey
+from .unreadable import UNREADABLE
 
 _SUFFIXES = {"png": ".png", "jpeg": ".jpg"}
-# What pydicom and its decoders raise on pixels that are broken or of a kind that they do not know.
-_UNREADABLE = (
-    AttributeError, EOFError, IndexError, KeyError, NotImplementedError, OverflowError, RuntimeError, TypeError,
-    ValueError, ZeroDivisionError, pydicom.errors.BytesLengthException, pydicom.errors.InvalidDicomError, struct.error,
-)  # fmt: skip
 _LONGEST_PX = 65_000  # of a side: JPEG can hold no more
 
 
@@ -131,7 +126,7 @@ def _refusing(what: str) -> Iterator[None]:
         warnings.simplefilter("ignore")
         try:
             yield
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise Rejected(f"{what} ({type(error).__name__})") from None
 
 
