@@ -7,19 +7,21 @@ from ..orthanc_rest import Orthanc
 from ..settings import Destination
 from .base import Destination as DestinationProtocol
 from .dicom import DicomDestination
+from .dicomweb import DicomwebDestination
+from .flywheel import FlywheelDestination
 from .folder import FolderDestination
 from .http import HttpDestination
 from .objects import ObjectStoreDestination
-from .flywheel import FlywheelDestination
 from .orthanc_peer import OrthancPeerDestination
 
 # Each is called with its own settings and our Orthanc.
 KINDS: dict[str, Callable[[Any, Orthanc], DestinationProtocol]] = {
     "dicom": DicomDestination,
+    "dicomweb": DicomwebDestination,
+    "flywheel": FlywheelDestination,
     "folder": FolderDestination,
     "http": HttpDestination,
     "object-store": ObjectStoreDestination,
-    "flywheel": FlywheelDestination,
     "orthanc-peer": OrthancPeerDestination,
 }
 

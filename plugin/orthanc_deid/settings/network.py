@@ -57,6 +57,8 @@ class OAuth(Model):
 
     @model_validator(mode="after")
     def _one_secret(self) -> Self:
+        if self.token_url.scheme != "https":
+            raise ValueError("token_url: a secret goes over https only (RFC 6749 section 3.2)")
         if bool(self.client_secret_file) == bool(self.client_secret_env):
             raise ValueError("give client_secret_file or client_secret_env, one of them")
         return self
@@ -86,7 +88,7 @@ class DicomwebServer(Model):
         "HttpsCACertificates in orthanc.json",
     )
     certificate_file: File | None = Field(default=None, description="our client certificate (PEM)")
-    certificate_key_file: File | None = Field(default=None, description="its private key (PEM)")
+    key_file: File | None = Field(default=None, description="its private key (PEM)")
     timeout_s: int = Field(default=60, ge=1, le=3600, description="seconds without any answer that count as failure")
 
     @model_validator(mode="after")
@@ -103,8 +105,8 @@ class DicomwebServer(Model):
             raise ValueError("username needs password_file or password_env, and they need it")
         if sum(map(bool, (self.username, self.token_file or self.token_env, self.oauth))) > 1:
             raise ValueError("give one log-in: username, token or oauth")
-        if bool(self.certificate_file) != bool(self.certificate_key_file):
-            raise ValueError("certificate_file and certificate_key_file belong together")
+        if bool(self.certificate_file) != bool(self.key_file):
+            raise ValueError("certificate_file and key_file belong together")
         return self
 
     def password(self) -> str | None:
@@ -131,14 +133,14 @@ class KarnakNode(DicomNode):
 
     ca_file: File | None = Field(default=None, description="authorities (PEM) that may have signed its certificate")
     certificate_file: File | None = Field(default=None, description="our client certificate (PEM)")
-    certificate_key_file: File | None = Field(default=None, description="its private key (PEM)")
+    key_file: File | None = Field(default=None, description="its private key (PEM)")
 
     @model_validator(mode="after")
     def _whole_tls(self) -> Self:
         if self.tls and not self.ca_file:
             raise ValueError("tls needs ca_file: without it anybody could take the data")
-        if bool(self.certificate_file) != bool(self.certificate_key_file):
-            raise ValueError("certificate_file and certificate_key_file belong together")
+        if bool(self.certificate_file) != bool(self.key_file):
+            raise ValueError("certificate_file and key_file belong together")
         if not self.tls and (self.ca_file or self.certificate_file):
             raise ValueError("ca_file and certificate_file need tls: true")
         return self
