@@ -31,7 +31,10 @@ class PictureOptions:
 
     kind: Literal["png", "jpeg"] = "png"
     frames: Literal["all", "middle"] | tuple[int, ...] = "middle"  # numbers count from 1
-    view: grey.View = field(default_factory=grey.View)
+    window: Literal["file", "percentiles"] = "file"  # of the file: VOI LUT or window, percentiles where it has none
+    window_number: int = 1  # of the windows of the file; the last one where there are fewer
+    own_window: tuple[float, float] | None = None  # centre and width instead of the file's
+    percentiles: tuple[float, float] = (0.5, 99.5)
     bits: Literal[8, 16] = 8  # 16: stored values of a monochrome image as PNG, no window
     quality: int = 90  # of JPEG, 1 to 95
 
@@ -55,7 +58,7 @@ class SheetOptions:
 
 
 def draw(instance: Path, out: Path, options: PictureOptions) -> tuple[Path, ...]:
-    """Draw the chosen frames into a folder; the names are that of the file, and -0001 for a frame where several go."""
+    """Draw the chosen frames; `out` is the name of the picture without suffix, to which a frame adds its number."""
     return render(instance, out, options).files
 
 
@@ -72,11 +75,11 @@ def render(instance: Path, out: Path, options: PictureOptions) -> Drawn:
     header = _header(instance)
     chosen = _frames(header, options.frames)
     single = _count(header) == 1 or options.frames == "middle"
-    stem, suffix = instance.name.removesuffix(".dcm"), _SUFFIXES[options.kind]
+    suffix = _SUFFIXES[options.kind]
     files, remarks = [], []
     for frame, pixels in _pixels(instance, chosen):
         picture, remark = _picture(pixels, header, frame, options)
-        path = out / (f"{stem}{suffix}" if single else f"{stem}-{frame + 1:04d}{suffix}")
+        path = out.with_name(f"{out.name}{suffix}" if single else f"{out.name}-{frame + 1:04d}{suffix}")
         _save(picture, path, options)
         files.append(path)
         remarks.append(remark)
@@ -181,7 +184,8 @@ def _picture(pixels: NDArray[Any], header: Dataset, frame: int, options: Picture
         if options.bits == 16:  # noqa: PLR2004  # bits
             levels, remark = grey.stored(pixels, header)
             return Image.fromarray(np.rint(levels * np.float64(65535)).astype(np.uint16)), remark
-        levels, remark = grey.levels(pixels, header, frame, options.view)
+        view = grey.View(options.window == "file", options.window_number, options.own_window, options.percentiles)
+        levels, remark = grey.levels(pixels, header, frame, view)
         return Image.fromarray(np.rint(levels * 255).astype(np.uint8)), remark
 
 

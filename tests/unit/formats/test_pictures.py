@@ -20,7 +20,6 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGLS
 from objects import MARKER, image, sample, written
 from orthanc_deid.errors import Rejected
 from orthanc_deid.formats import pictures
-from orthanc_deid.formats.grey import View
 from orthanc_deid.formats.pictures import PictureOptions, SheetOptions
 
 # A picture of DCMTK and the options that make it from the same rule.
@@ -66,7 +65,7 @@ def ramp(**values: object) -> Dataset:
 @pytest.mark.parametrize(("name", "options", "remark"), SAME)
 def test_a_picture_is_that_of_dcmtk(name: str, options: str, remark: str, tmp_path: Path) -> None:
     path = put(tmp_path, sample(name))
-    made = pictures.render(path, tmp_path, PictureOptions())
+    made = pictures.render(path, tmp_path / "i", PictureOptions())
     assert made.remarks == (remark,)
     expected = by_dcmtk(path, tmp_path / "x.pnm", *options.split())
     assert shown(made.files[0]).shape == expected.shape
@@ -86,7 +85,7 @@ def test_a_picture_is_that_of_dcmtk(name: str, options: str, remark: str, tmp_pa
 )  # fmt: skip
 def test_a_window_is_applied_as_dcmtk_applies_it(values: dict[str, object], tmp_path: Path) -> None:
     path = put(tmp_path, ramp(**values))
-    [file] = pictures.draw(path, tmp_path, PictureOptions())
+    [file] = pictures.draw(path, tmp_path / "i", PictureOptions())
     difference = np.abs(shown(file) - by_dcmtk(path, tmp_path / "x.pnm", "+Wi", "1"))
     assert difference.max() <= 2
 
@@ -94,7 +93,7 @@ def test_a_window_is_applied_as_dcmtk_applies_it(values: dict[str, object], tmp_
 def test_a_window_of_fractions_is_applied_to_values_of_fractions(tmp_path: Path) -> None:
     # DCMTK rounds what the rescale gives to whole numbers, so pydicom is the reference here.
     ds = ramp(WindowCenter="7.5", WindowWidth="3.5", RescaleIntercept="2", RescaleSlope="0.01")
-    [file] = pictures.draw(put(tmp_path, ds), tmp_path, PictureOptions())
+    [file] = pictures.draw(put(tmp_path, ds), tmp_path / "i", PictureOptions())
     expected = apply_windowing(apply_modality_lut(np.arange(4096), ds), ds)
     expected = (expected - expected.min()) / np.ptp(expected) * 255
     assert np.abs(shown(file).ravel() - expected).max() <= 1
@@ -102,17 +101,17 @@ def test_a_window_of_fractions_is_applied_to_values_of_fractions(tmp_path: Path)
 
 def test_the_second_window_is_drawn_where_it_is_asked_for(tmp_path: Path) -> None:
     path = put(tmp_path, ramp(WindowCenter=["40", "2000"], WindowWidth=["400", "1500"]))
-    made = pictures.render(path, tmp_path, PictureOptions(view=View(number=2)))
+    made = pictures.render(path, tmp_path / "i", PictureOptions(window_number=2))
     assert made.remarks == ("window 2 of the file",)
     assert np.abs(shown(made.files[0]) - by_dcmtk(path, tmp_path / "x.pnm", "+Wi", "2")).max() <= 1
 
 
 def test_a_window_of_ones_own_is_drawn(tmp_path: Path) -> None:
     path = put(tmp_path, ramp(WindowCenter="40", WindowWidth="400"))
-    [file] = pictures.draw(path, tmp_path, PictureOptions(view=View(window=(1000, 500))))
+    [file] = pictures.draw(path, tmp_path / "i", PictureOptions(own_window=(1000, 500)))
     assert np.abs(shown(file) - by_dcmtk(path, tmp_path / "x.pnm", "+Ww", "1000", "500")).max() <= 1
     with pytest.raises(Rejected, match="width"):
-        pictures.draw(path, tmp_path, PictureOptions(view=View(window=(1000, 0))))
+        pictures.draw(path, tmp_path / "i", PictureOptions(own_window=(1000, 0)))
 
 
 def test_a_voi_lut_goes_before_a_window(tmp_path: Path) -> None:
@@ -120,13 +119,13 @@ def test_a_voi_lut_goes_before_a_window(tmp_path: Path) -> None:
     lut.LUTDescriptor, lut.LUTData = [4096, 0, 16], list(range(65535, -1, -16))[:4096]
     lut["LUTDescriptor"].VR, lut["LUTData"].VR = "US", "US"
     path = put(tmp_path, ramp(WindowCenter="40", WindowWidth="400", VOILUTSequence=[lut]))
-    made = pictures.render(path, tmp_path, PictureOptions())
+    made = pictures.render(path, tmp_path / "i", PictureOptions())
     assert made.remarks == ("VOI LUT 1 of the file",)
     assert np.abs(shown(made.files[0]) - by_dcmtk(path, tmp_path / "x.pnm", "+Wl", "1")).max() <= 1
 
 
 def test_without_a_window_percentiles_are_drawn(tmp_path: Path) -> None:
-    made = pictures.render(put(tmp_path, ramp()), tmp_path, PictureOptions())
+    made = pictures.render(put(tmp_path, ramp()), tmp_path / "i", PictureOptions())
     assert made.remarks == ("percentiles 0.5 to 99.5",)
     grey = shown(made.files[0]).ravel()
     assert (grey == 0).sum() == pytest.approx(4096 * 0.005 + 4, abs=8)
@@ -138,32 +137,34 @@ def test_padding_does_not_count_for_the_percentiles(tmp_path: Path) -> None:
     pixels = np.full(4096, 4095, "<u2")
     pixels[:1000] = np.arange(1000)
     ds.PixelData = pixels.tobytes()
-    [file] = pictures.draw(put(tmp_path, ds), tmp_path, PictureOptions())
+    [file] = pictures.draw(put(tmp_path, ds), tmp_path / "i", PictureOptions())
     assert shown(file).ravel()[500] == pytest.approx(128, abs=2)
 
 
 def test_a_window_that_is_none_falls_back_on_percentiles(tmp_path: Path) -> None:
     path = put(tmp_path, ramp(WindowCenter="40", WindowWidth="0"))
-    assert pictures.render(path, tmp_path, PictureOptions()).remarks == ("percentiles 0.5 to 99.5",)
+    assert pictures.render(path, tmp_path / "i", PictureOptions()).remarks == ("percentiles 0.5 to 99.5",)
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg"])
 def test_an_image_of_one_value_is_drawn(kind: Any, tmp_path: Path) -> None:  # noqa: ANN401  # a literal
     ds = ramp()
     ds.PixelData = bytes(8192)
-    [file] = pictures.draw(put(tmp_path, ds), tmp_path, PictureOptions(kind=kind))
+    [file] = pictures.draw(put(tmp_path, ds), tmp_path / "i", PictureOptions(kind=kind))
     assert shown(file).max() == 0
 
 
 def test_monochrome_1_is_inverted(tmp_path: Path) -> None:
-    made = pictures.render(put(tmp_path, ramp(PhotometricInterpretation="MONOCHROME1")), tmp_path, PictureOptions())
+    made = pictures.render(
+        put(tmp_path, ramp(PhotometricInterpretation="MONOCHROME1")), tmp_path / "i", PictureOptions()
+    )
     assert made.remarks == ("percentiles 0.5 to 99.5, inverted (MONOCHROME1)",)
     assert shown(made.files[0])[0, 0] == 255
 
 
 def test_16_bits_hold_every_stored_value(tmp_path: Path) -> None:
     made = pictures.render(
-        put(tmp_path, ramp(RescaleSlope="2", RescaleIntercept="-9")), tmp_path, PictureOptions(bits=16)
+        put(tmp_path, ramp(RescaleSlope="2", RescaleIntercept="-9")), tmp_path / "i", PictureOptions(bits=16)
     )
     assert made.remarks == ("stored values, all 12 bits",)
     values = shown(made.files[0]).ravel()
@@ -175,7 +176,7 @@ def test_16_bits_hold_every_stored_value(tmp_path: Path) -> None:
 def test_16_bits_hold_signed_values_too(tmp_path: Path) -> None:
     ds = ramp(PixelRepresentation=1)
     ds.PixelData = np.arange(-2048, 2048, dtype="<i2").tobytes()
-    [file] = pictures.draw(put(tmp_path, ds), tmp_path, PictureOptions(bits=16))
+    [file] = pictures.draw(put(tmp_path, ds), tmp_path / "i", PictureOptions(bits=16))
     assert np.array_equal(np.rint(shown(file).ravel() / 65535 * 4095) - 2048, np.arange(-2048, 2048))
 
 
@@ -196,14 +197,14 @@ def frames(count: int, **values: object) -> Dataset:
     ],
 )
 def test_the_chosen_frames_are_drawn(wanted: Any, names: list[str], greys: list[int], tmp_path: Path) -> None:  # noqa: ANN401  # a literal
-    files = pictures.draw(put(tmp_path, frames(5)), tmp_path, PictureOptions(frames=wanted))
+    files = pictures.draw(put(tmp_path, frames(5)), tmp_path / "i", PictureOptions(frames=wanted))
     assert [file.name for file in files] == names
     assert [shown(file)[0, 0] for file in files] == greys
 
 
 def test_a_frame_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Rejected, match="5 frames"):
-        pictures.draw(put(tmp_path, frames(5)), tmp_path, PictureOptions(frames=(6,)))
+        pictures.draw(put(tmp_path, frames(5)), tmp_path / "i", PictureOptions(frames=(6,)))
 
 
 def test_each_frame_has_the_window_of_its_functional_groups(tmp_path: Path) -> None:
@@ -217,23 +218,23 @@ def test_each_frame_has_the_window_of_its_functional_groups(tmp_path: Path) -> N
         item.FrameVOILUTSequence, item.PixelValueTransformationSequence = [voi], [scale]
         groups.append(item)
     ds.PerFrameFunctionalGroupsSequence = groups
-    files = pictures.draw(put(tmp_path, ds), tmp_path, PictureOptions(frames="all"))
+    files = pictures.draw(put(tmp_path, ds), tmp_path / "i", PictureOptions(frames="all"))
     assert shown(files[0])[0, 0] == 0
     assert shown(files[1])[0, 0] == pytest.approx(134, abs=1)  # half of a grey level above the middle
 
 
 @pytest.mark.parametrize("name", ["MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "MR_small_RLE.dcm"])
 def test_a_lossless_syntax_makes_the_same_picture(name: str, tmp_path: Path) -> None:
-    [one] = pictures.draw(put(tmp_path, sample("MR_small.dcm"), "one.dcm"), tmp_path, PictureOptions())
-    [two] = pictures.draw(put(tmp_path, sample(name), "two.dcm"), tmp_path, PictureOptions())
+    [one] = pictures.draw(put(tmp_path, sample("MR_small.dcm"), "one.dcm"), tmp_path / "one", PictureOptions())
+    [two] = pictures.draw(put(tmp_path, sample(name), "two.dcm"), tmp_path / "two", PictureOptions())
     assert one.read_bytes() == two.read_bytes()
 
 
 def test_a_deflated_file_is_drawn(tmp_path: Path) -> None:
     ds = ramp(WindowCenter="40", WindowWidth="400")
-    [one] = pictures.draw(put(tmp_path, ds, "one.dcm"), tmp_path, PictureOptions())
+    [one] = pictures.draw(put(tmp_path, ds, "one.dcm"), tmp_path / "one", PictureOptions())
     ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    [two] = pictures.draw(put(tmp_path, ds, "two.dcm"), tmp_path, PictureOptions())
+    [two] = pictures.draw(put(tmp_path, ds, "two.dcm"), tmp_path / "two", PictureOptions())
     assert one.read_bytes() == two.read_bytes()
 
 
@@ -246,7 +247,7 @@ def test_a_decoder_is_installed(syntax: str) -> None:
 def test_a_picture_holds_no_word_of_the_file(kind: Any, tmp_path: Path) -> None:  # noqa: ANN401  # a literal
     ds = ramp(ImageComments=MARKER, WindowCenterWidthExplanation=MARKER)
     path = put(tmp_path, ds)
-    [file] = pictures.draw(path, tmp_path, PictureOptions(kind=kind))
+    [file] = pictures.draw(path, tmp_path / "i", PictureOptions(kind=kind))
     sheet = pictures.contact_sheet([path], tmp_path / "sheet", SheetOptions(picture=PictureOptions(kind=kind)))
     for each in (file, sheet):
         assert MARKER.encode() not in each.read_bytes()
@@ -288,27 +289,27 @@ def of_colours(colours: str) -> Dataset:
 def test_what_cannot_be_drawn_is_refused_without_a_value(data: bytes | Dataset, reason: str, tmp_path: Path) -> None:
     path = put(tmp_path, data)
     with pytest.raises(Rejected, match=reason) as error:
-        pictures.draw(path, tmp_path, PictureOptions())
+        pictures.draw(path, tmp_path / "i", PictureOptions())
     assert MARKER.casefold() not in str(error.value).casefold()
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_16_bits_of_colour_or_jpeg_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Rejected, match="monochrome"):
-        pictures.draw(put(tmp_path, sample("examples_rgb_color.dcm")), tmp_path, PictureOptions(bits=16))
+        pictures.draw(put(tmp_path, sample("examples_rgb_color.dcm")), tmp_path / "i", PictureOptions(bits=16))
     with pytest.raises(Rejected, match="PNG"):
-        pictures.draw(put(tmp_path, ramp()), tmp_path, PictureOptions(bits=16, kind="jpeg"))
+        pictures.draw(put(tmp_path, ramp()), tmp_path / "i", PictureOptions(bits=16, kind="jpeg"))
 
 
 def test_a_picture_as_text_is_the_picture(tmp_path: Path) -> None:
-    [file] = pictures.draw(put(tmp_path, ramp()), tmp_path, PictureOptions())
+    [file] = pictures.draw(put(tmp_path, ramp()), tmp_path / "i", PictureOptions())
     assert base64.b64decode(pictures.as_base64(file)) == file.read_bytes()
 
 
 def test_a_second_drawing_is_the_same_file(tmp_path: Path) -> None:
     path = put(tmp_path, ramp())
-    first = [file.read_bytes() for file in pictures.draw(path, tmp_path, PictureOptions())]
-    assert [file.read_bytes() for file in pictures.draw(path, tmp_path, PictureOptions())] == first
+    first = [file.read_bytes() for file in pictures.draw(path, tmp_path / "i", PictureOptions())]
+    assert [file.read_bytes() for file in pictures.draw(path, tmp_path / "i", PictureOptions())] == first
 
 
 def a_series(folder: Path, count: int, **values: object) -> list[Path]:
@@ -350,4 +351,4 @@ def test_a_file_with_odd_values_is_no_warning(tmp_path: Path) -> None:
     data = written(ds).replace(b"057Y", b"57 Y")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        pictures.draw(put(tmp_path, data), tmp_path, PictureOptions())
+        pictures.draw(put(tmp_path, data), tmp_path / "i", PictureOptions())
