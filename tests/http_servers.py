@@ -140,6 +140,12 @@ def cuts_answer(handler: Handler, _: Received) -> None:
     handler.hang_up()
 
 
+def cuts_headers(handler: Handler, _: Received) -> None:
+    """Hang up in the middle of the answer's headers."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nServer: far\r\nCont")
+    handler.hang_up()
+
+
 def is_huge(handler: Handler, _: Received) -> None:
     """Answer with 30 MB, or what is taken of it."""
     with contextlib.suppress(OSError):

@@ -43,6 +43,12 @@ def headers(settings: Http, session: Session, *, renew: bool = False) -> dict[st
     return {}
 
 
+def forget() -> None:
+    """Forget every token."""
+    with _lock:
+        _tokens.clear()
+
+
 def can_renew(settings: Http) -> bool:
     """Answer whether a refused log-in may only mean that a token has ended."""
     return isinstance(settings.auth, OAuth2)
@@ -55,7 +61,7 @@ def _token(destination: str, auth: OAuth2, session: Session, *, renew: bool) -> 
         if renew or not token or token.get("expires_at", time.time() + 2 * _EARLY_S) < time.time() + _EARLY_S:
             token = _fetched(auth, session)
             _tokens[key] = token
-    return _latin(str(token["access_token"]))
+    return str(token["access_token"])
 
 
 def _fetched(auth: OAuth2, session: Session) -> Mapping[str, Any]:
@@ -90,6 +96,7 @@ def _parsed(client: BackendApplicationClient, answer: Answer) -> Mapping[str, An
         raise ConfigurationError("the token end point's answer is no token") from None
     if str(token.get("token_type", "Bearer")).lower() != "bearer":
         raise ConfigurationError("the token end point gives another kind of token than Bearer")
+    _latin(str(token.get("access_token")))
     return token
 
 

@@ -1,6 +1,7 @@
 """One HTTP request at a time: bounded in time and in the size of its answer, never a redirection, no foreign text."""
 
 import contextlib
+import http.client
 import socket
 import ssl
 import threading
@@ -54,6 +55,7 @@ _AWAY = {
     urllib3.exceptions.ReadTimeoutError: "it does not answer in time",
     TimeoutError: "it does not take what is sent in time",
     ConnectionRefusedError: "it refuses the connection",
+    ssl.SSLEOFError: "it ended the TLS connection; it may want a certificate of ours, or not accept ours",
     socket.gaierror: "its name is not known to this machine",
 }
 
@@ -132,7 +134,9 @@ class Session:
                 answered = True
                 with contextlib.closing(response):
                     content, whole = _read(response.raw)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+                    if self._cut.fired or not _has_end(method, response):
+                        raise http.client.IncompleteRead(b"")
+        except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
             if self._cut.fired:
                 raise Retriable(f"no whole answer in time ({timeout_s:g} s after the request)") from None
             raise _reason(error, answered=answered) from None
@@ -152,6 +156,14 @@ def _trust(settings: Http) -> tuple[str | bool, tuple[str, str] | None]:
     if not settings.certificate_file:
         return verify, None
     return verify, (str(settings.certificate_file), str(settings.key_file or settings.certificate_file))
+
+
+def _has_end(method: str, response: requests.Response) -> bool:
+    """Answer whether an answer says where it ends: http.client takes one that is cut in its headers for whole."""
+    told = response.headers
+    closes = "close" in told.get("Connection", "").lower() or response.raw.version == 10  # noqa: PLR2004  # HTTP/1.0
+    bodiless = method == "HEAD" or response.status_code in (204, 304)
+    return bodiless or closes or "Content-Length" in told or "Transfer-Encoding" in told
 
 
 def _read(raw: Any) -> tuple[bytes, bool]:  # noqa: ANN401  # urllib3's response, by requests' untyped field
