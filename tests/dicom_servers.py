@@ -236,6 +236,7 @@ def _is_listening(port: int) -> bool:
     return any(row[1].endswith(wanted) and row[3] == "0A" for row in rows)
 
 
+@dataclass
 class Storescp(Program):
     """DCMTK's storescp: keeps files in its folder, answers C-STORE and C-ECHO alone."""
 

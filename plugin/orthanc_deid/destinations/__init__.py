@@ -11,6 +11,7 @@ from .dicomweb import DicomwebDestination
 from .flywheel import FlywheelDestination
 from .folder import FolderDestination
 from .http import HttpDestination
+from .karnak import KarnakDestination
 from .objects import ObjectStoreDestination
 from .orthanc_peer import OrthancPeerDestination
 
@@ -21,6 +22,7 @@ KINDS: dict[str, Callable[[Any, Orthanc], DestinationProtocol]] = {
     "flywheel": FlywheelDestination,
     "folder": FolderDestination,
     "http": HttpDestination,
+    "karnak": KarnakDestination,
     "object-store": ObjectStoreDestination,
     "orthanc-peer": OrthancPeerDestination,
 }

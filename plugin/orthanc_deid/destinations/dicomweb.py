@@ -108,9 +108,9 @@ class DicomwebDestination:
         for first in range(0, len(waiting), AT_ONCE):
             _left(end)
             some = waiting[first : first + AT_ONCE]
-            files = {i.SOPInstanceUID: shipment.work / f"stow-{n}.dcm" for n, i in enumerate(some)}
-            for instance in some:
-                shipment.orthanc.save(instance.instance, files[instance.SOPInstanceUID])
+            files = [(i.SOPInstanceUID, shipment.work / f"stow-{n}.dcm") for n, i in enumerate(some)]
+            for instance, (_, file) in zip(some, files, strict=True):
+                shipment.orthanc.save(instance.instance, file)
             reasons = self._client.store(study, files)
             refused.update(reason for reason in reasons.values() if not reason.duplicate)
         return refused

@@ -92,14 +92,14 @@ class DicomwebClient:
             found |= missing & _uids(page)
         return found
 
-    def store(self, study: str, files: Mapping[str, Path]) -> dict[str, Refusal]:
-        """Store files, keyed by SOPInstanceUID, in one request; return the reason for each that was refused."""
-        body = Related(list(files.values()))
+    def store(self, study: str, files: Sequence[tuple[str, Path]]) -> dict[str, Refusal]:
+        """Store files, each with its SOPInstanceUID, in one request; return the reason for each that was refused."""
+        body = Related([file for _, file in files])
         headers = {"Content-Type": body.content_type, "Accept": "application/dicom+json"}
         answer = self._request("POST", f"/studies/{study}", headers=headers, data=body)
         if answer.status_code not in STORED:
             raise self._refused(answer)
-        return refusals(answer.content, list(files), stored=answer.status_code not in (202, CONFLICT))
+        return refusals(answer.content, [uid for uid, _ in files], stored=answer.status_code not in (202, CONFLICT))
 
     def _all(self, study: str) -> set[str]:
         """Ask page by page until nothing new comes, so that a server without paging ends it as well."""

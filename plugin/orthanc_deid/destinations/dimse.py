@@ -46,15 +46,26 @@ PHRASES = (
     (r"Association Rejected", "it rejects the association: AE titles or address are not known to it", AWAY, False),
     (r"Connection refused", "connection refused", AWAY, False),
     (r"unknown host", "its host name is not known", AWAY, False),
-    (r"certificate has expired", "its TLS certificate has expired", AWAY, False),
-    (r"certificate verify failed|self.signed|unable to get", "its TLS certificate is not trusted", AWAY, False),
+    (r"certificate verify failed", "its TLS certificate has expired, or nobody whom we trust signed it", AWAY, False),
+    (
+        r"local certificate",
+        "DICOM TLS is not set up in orthanc.json: see DicomTlsCertificate",
+        AWAY,
+        False,
+    ),
     (r"TLS|SSL", "the TLS connection failed: certificates or TLS settings do not match", AWAY, False),
     (r"[Tt]ime-?out|timed out|No data available", "no answer in time", AWAY, False),
     (r"Unrecognized PDU", "what listens there does not speak DICOM, or speaks it with TLS only", AWAY, False),
+    (
+        r"(?s)(connecting to AET|Request Failed).*[Aa]borted",
+        "it hangs up at once: it may want TLS, or not ours",
+        AWAY,
+        False,
+    ),
     (r"connecting to AET", "the association cannot be opened", AWAY, False),
     (r"[Aa]borted", "it aborted the association", AWAY, False),
     (r"not supported by the remote|cannot be handled", "it does not offer this service", REFUSED, False),
-    (r"Cannot transcode|presentation context", "SOP class or transfer syntax not supported", INSTANCE, True),
+    (r"(?i)cannot transcode|presentation context", "SOP class or transfer syntax not supported", INSTANCE, True),
 )
 
 
@@ -75,7 +86,7 @@ def of_details(details: str) -> Refusal:
     for phrase, words, about, lasting in PHRASES:
         if re.search(phrase, details):
             return Refusal(words, about, lasting)
-    return Refusal("for a reason that Orthanc alone knows", REFUSED)
+    return Refusal("for a reason that is not known", REFUSED)
 
 
 def verdict(refused: Counter[Refusal], total: int) -> DeidError | None:

@@ -154,7 +154,7 @@ class Karnak(Delivery):
     """
 
     kind: Literal["karnak"] = Field(description="what the destination is")
-    album: str = Field(default="", pattern=r"^[^\\\x00-\x1f]{0,64}$", description="the Kheops album; may be empty")
+    album: str = Field(default="", pattern=r"^[ -\[\]-~]{0,64}$", description="the Kheops album; may be empty")
     pseudonym: str = Field(
         default="{PatientID}", description="the pseudonym; PatientID, PatientName, StudyID, AccessionNumber in braces"
     )

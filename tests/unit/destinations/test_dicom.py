@@ -9,6 +9,7 @@ import pydicom
 import pytest
 from pydantic import TypeAdapter
 
+from certificates import Authority
 from dicom_servers import Dcmqrscp, DicomPeer, Manners, Storescp
 from orthanc_deid.destinations.base import Shipment
 from orthanc_deid.destinations.dicom import DicomDestination
@@ -289,6 +290,45 @@ def test_a_node_that_only_stores_is_believed_where_the_settings_say_so(
         assert there.confirm(shipment) == 6
         assert len(scp.files()) == 6
         assert scp.log().count("Received Store Request") == 6
+
+
+def test_dicom_tls_is_used_and_wants_a_good_certificate(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "tls")
+    ours = authority.issue("ours")
+    configuration = {
+        "DicomTlsCertificate": str(ours.certificate),
+        "DicomTlsPrivateKey": str(ours.key),
+        "DicomTlsTrustedCertificates": str(authority.certificate),
+    }
+    stranger = Authority(tmp_path / "stranger")
+    with OrthancServer(tmp_path / "sender", name="SENDER", configuration=configuration) as sender:
+        for file in ct_study(PERSON, 2):
+            sender.upload(file).raise_for_status()
+        shipment = make_shipment(tmp_path, sender, sender.studies()[0])
+        for name, theirs, good in (
+            ("good", authority.issue("good"), True),
+            ("old", authority.issue("old", expired=True), False),
+            ("foreign", stranger.issue("foreign"), False),
+        ):
+            options = ("+tls", str(theirs.key), str(theirs.certificate), "+cf", str(authority.certificate))
+            with Storescp(tmp_path / name, "SCP", options=options) as scp:
+                there = destination(sender, "SCP", scp.port, tls=True, confirm="status")
+                if good:
+                    there.send(shipment)
+                    assert there.confirm(shipment) == 2
+                    with pytest.raises(Retriable, match="hangs up at once: it may want TLS"):
+                        destination(sender, "SCP", scp.port).check()
+                    continue
+                with pytest.raises(Retriable, match="TLS certificate has expired, or nobody whom we trust signed it"):
+                    there.send(shipment)
+                assert not scp.files()
+
+
+def test_tls_that_orthanc_is_not_set_up_for_is_never_left_out(server: OrthancServer, shipment: Shipment) -> None:
+    with DicomPeer() as peer:
+        with pytest.raises(Retriable, match=r"DICOM TLS is not set up in orthanc\.json"):
+            destination(server, peer.ae, peer.port, tls=True).send(shipment)
+        assert not peer.came
 
 
 def test_a_pause_keeps_what_was_sent(server: OrthancServer, peer: DicomPeer, tmp_path: Path) -> None:
