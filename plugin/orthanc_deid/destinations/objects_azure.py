@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from adlfs import AzureBlobFileSystem
-from azure.storage.blob.aio import BlobServiceClient
+from azure.storage.blob.aio import BlobServiceClient, LinearRetry
 from fsspec.asyn import sync
 
 from ..errors import ConfigurationError
@@ -31,8 +31,7 @@ class _Azure(AzureBlobFileSystem):  # type: ignore[misc]  # not typed
         verify: dict[str, Any] = {"connection_verify": str(self._deid.ca_file)} if self._deid.ca_file else {}
         self.service_client = BlobServiceClient.from_connection_string(
             self.connection_string,
-            retry_total=_TRIES,
-            initial_backoff=1,
+            retry_policy=LinearRetry(backoff=1, retry_total=_TRIES, random_jitter_range=0),
             connection_timeout=min(self._deid.timeout_s, 10),
             read_timeout=self._deid.timeout_s,
             max_single_put_size=self._deid.part_bytes,

@@ -3,6 +3,7 @@
 import errno
 import logging
 import ssl
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,9 +22,11 @@ _CODES = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "Expire
 
 
 def silence() -> None:
-    """Keep the libraries from logging what they speak of."""
+    """Keep the libraries from logging what they speak of, and from a warning that means nothing here."""
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    # Parts are sent as bytes, one at a time, by a loop that does nothing else.
+    warnings.filterwarnings("ignore", "Sending a large body directly with raw bytes", ResourceWarning)
 
 
 @contextmanager
@@ -46,7 +49,8 @@ def translated() -> Iterator[None]:
 
 
 def _meaning(error: Exception) -> DeidError:
-    chain = list(_chain(error))
+    # The first cause first: where the libraries clean up after a failure, that fails as well and hides it.
+    chain = list(_chain(error))[::-1]
     for each in chain:
         if isinstance(each, ssl.SSLError):
             return Retriable("its certificate is not accepted, or it speaks no TLS")

@@ -34,9 +34,11 @@ class _Pinned(paramiko.MissingHostKeyPolicy):
 class _Sftp(SFTPFileSystem):  # type: ignore[misc]  # not typed
     """Knows the server's key before it logs in; never uses the keys or the agent of the account that it runs as."""
 
+    cachable = False  # by fsspec: a connection that was closed would be given out again
+
     def __init__(self, settings: ObjectStore, address: tuple[str, int]) -> None:
         self._deid = settings
-        super().__init__(address[0], port=address[1], skip_instance_cache=True)
+        super().__init__(address[0], port=address[1])
 
     def _connect(self) -> None:
         settings = self._deid

@@ -20,6 +20,7 @@ _MANY = 16  # files in a folder from which on a listing costs less than asking f
 _RESERVE_BYTES = 2**28
 _LONGEST = 160  # characters of a fingerprint that are noted
 _ARCHIVES = frozenset({"zip", "tar.gz"})
+_CONVERTED = frozenset({"nifti", "bids", "dicomdir", "png", "jpeg"})
 
 
 class Sending:
@@ -31,6 +32,7 @@ class Sending:
         self._store = store
         self._contents = Contents(shipment, settings)
         self._new = frozenset(shipment.new)
+        self._own: frozenset[str] = frozenset()  # names that a manifest of this study has
         self._listed: tuple[str, Mapping[str, Stat]] = ("", {})
         self._end = time.monotonic() + shipment.seconds
 
@@ -39,13 +41,13 @@ class Sending:
     def send(self, metadata: Callable[[Item], Mapping[str, str]]) -> None:
         """Send what is not there, then the manifest; a second time changes nothing."""
         before = self._manifest_before()
-        current: list[str] = []
+        self._own = frozenset(entry.key for entry in before or self._manifest_there())
+        left = set(self._own)
         for item in self._contents.items(_archived(before)):
             if not self._is_there(item):
                 self._send(item, metadata(item))
-            if before:
-                current.append(item.key)
-        self._remove_stale(before, set(current))
+            left.discard(item.key)
+        self._remove_stale(before, left)
         self._write_manifest(before)
         self._store.publish()
 
@@ -80,7 +82,7 @@ class Sending:
 
     def _refuse_a_stranger(self, key: str, digests: Digests) -> None:
         found = self._store.stat(key)
-        if found is None or self._settings.existing == "replace":
+        if found is None or key in self._own or self._settings.existing == "replace":
             return
         if found.size == digests.size and hash_of(self._store.read(key)) == (digests.size, digests.sha256):
             return
@@ -113,13 +115,22 @@ class Sending:
 
     def _manifest_before(self) -> list[Entry]:
         """Return what the manifest of an earlier run says, where it is the one that we wrote."""
-        item = self._contents.manifest()
-        receipt = self._shipment.journal.get(item.key)
-        if receipt is None or self._store.stat(item.key) is None:
+        receipt = self._shipment.journal.get(self._contents.manifest().key)
+        return self._manifest_there(receipt.sha256) if receipt else []
+
+    def _manifest_there(self, sha256: str | None = None) -> list[Entry]:
+        """Return what the manifest at the destination says; nothing where it is another than the one with that hash.
+
+        After a study was de-identified anew no receipt is left, and the manifest there tells which names are ours.
+        """
+        key = self._contents.manifest().key
+        if self._store.stat(key) is None:
             return []
-        text = b"".join(self._store.read(item.key))
+        text = b"".join(self._store.read(key))
+        if sha256 not in {None, hashlib.sha256(text).hexdigest()}:
+            return []
         try:
-            return manifest.read(text) if hashlib.sha256(text).hexdigest() == receipt.sha256 else []
+            return manifest.read(text)
         except ValueError:
             return []
 
@@ -164,13 +175,16 @@ class Sending:
             e for e in before if e.kind == "dicom" and wanted.issuperset(e.instances) and here.isdisjoint(e.instances)
         ]
 
-    def _remove_stale(self, before: list[Entry], current: set[str]) -> None:
-        """Delete conversions that the study has no more: those of a series that has changed."""
-        kept = {entry.key for entry in self._gone(before)} | current
-        for entry in before:
-            converted = entry.kind in {"nifti", "bids", "dicomdir", "png", "jpeg"}
-            if converted and entry.kind in self._settings.content and entry.key not in kept:
-                self._store.remove(entry.key)
+    def _remove_stale(self, before: list[Entry], left: set[str]) -> None:
+        """Delete what the study has no more: conversions of a series that has changed, all that was before it was anew.
+
+        Names without the study's UID stay: a manifest that somebody has altered must not delete what is not ours.
+        """
+        kept = {entry.key for entry in before if entry.kind not in _CONVERTED}
+        uid = self._contents.study.get("StudyInstanceUID") or "none"
+        for key in sorted(left - kept):
+            if uid in key or self._shipment.journal.get(key):
+                self._store.remove(key)
 
     # Confirming.
 
