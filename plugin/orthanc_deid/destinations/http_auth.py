@@ -1,6 +1,6 @@
 """Proving who sends; secrets are read at the moment of use, tokens live in memory."""
 
-import threading
+import base64
 import time
 from collections.abc import Mapping
 from io import BytesIO
@@ -10,7 +10,6 @@ from urllib.parse import quote_plus
 from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
 
 from ..errors import ConfigurationError, Retriable
-from ..orthanc_rest import basic
 from ..settings.http import Http
 from ..settings.http_auth import BasicAuth, HeaderAuth, OAuth2
 from .http_answer import refusal
@@ -20,7 +19,6 @@ _EARLY_S = 30.0  # a token that ends sooner is not used any more
 
 # A destination is made anew for each study: a token of the one is good for the next.
 _tokens: dict[tuple[str, str, str], Mapping[str, Any]] = {}
-_lock = threading.Lock()
 
 
 def headers(settings: Http, session: Session, *, renew: bool = False) -> dict[str, str]:
@@ -37,16 +35,15 @@ def headers(settings: Http, session: Session, *, renew: bool = False) -> dict[st
     if isinstance(auth, HeaderAuth):
         return {auth.header: _latin(auth.prefix + auth.value())}
     if isinstance(auth, BasicAuth):
-        return {"Authorization": basic(auth.username, auth.password())}
+        return {"Authorization": _basic(auth.username, auth.password())}
     if isinstance(auth, OAuth2):
-        return {"Authorization": f"Bearer {_token(settings.name, auth, session, renew=renew)}"}
+        return {"Authorization": f"Bearer {_token(settings, auth, session, renew=renew)}"}
     return {}
 
 
 def forget() -> None:
     """Forget every token."""
-    with _lock:
-        _tokens.clear()
+    _tokens.clear()
 
 
 def can_renew(settings: Http) -> bool:
@@ -54,17 +51,17 @@ def can_renew(settings: Http) -> bool:
     return isinstance(settings.auth, OAuth2)
 
 
-def _token(destination: str, auth: OAuth2, session: Session, *, renew: bool) -> str:
-    key = (destination, str(auth.token_url), auth.client_id)
-    with _lock:
-        token = _tokens.get(key)
-        if renew or not token or token.get("expires_at", time.time() + 2 * _EARLY_S) < time.time() + _EARLY_S:
-            token = _fetched(auth, session)
-            _tokens[key] = token
+def _token(settings: Http, auth: OAuth2, session: Session, *, renew: bool) -> str:
+    key = (settings.name, str(auth.token_url), auth.client_id)
+    token = _tokens.get(key)
+    if renew or not token or token.get("expires_at", time.time() + 2 * _EARLY_S) < time.time() + _EARLY_S:
+        token = _tokens[key] = _fetched(
+            auth, session, settings.timeout_s
+        )  # two at once fetch twice: none waits for another's end point
     return str(token["access_token"])
 
 
-def _fetched(auth: OAuth2, session: Session) -> Mapping[str, Any]:
+def _fetched(auth: OAuth2, session: Session, seconds: float) -> Mapping[str, Any]:
     client = BackendApplicationClient(auth.client_id)
     extra = dict(auth.parameters)
     secret = auth.client_secret()
@@ -73,10 +70,10 @@ def _fetched(auth: OAuth2, session: Session) -> Mapping[str, Any]:
     if in_body:
         extra["client_secret"] = secret
     else:  # RFC 6749 section 2.3.1: form-encoded before they become Basic credentials
-        more["Authorization"] = basic(quote_plus(auth.client_id), quote_plus(secret))
+        more["Authorization"] = _basic(quote_plus(auth.client_id), quote_plus(secret))
     text = client.prepare_request_body(scope=list(auth.scope) or None, include_client_id=in_body, **extra)
     try:
-        answer = session.request("POST", str(auth.token_url), more, _Form(text.encode()))
+        answer = session.request("POST", str(auth.token_url), more, _Form(text.encode()), seconds)
     except Retriable as error:
         raise Retriable(f"token end point: {error}", after_s=error.after_s) from None
     except ConfigurationError as error:
@@ -98,6 +95,11 @@ def _parsed(client: BackendApplicationClient, answer: Answer) -> Mapping[str, An
         raise ConfigurationError("the token end point gives another kind of token than Bearer")
     _latin(str(token.get("access_token")))
     return token
+
+
+def _basic(username: str, password: str) -> str:
+    """Return Basic credentials in UTF-8 (RFC 7617 section 2.1)."""
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
 
 
 def _latin(value: str) -> str:

@@ -5,6 +5,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
@@ -13,9 +14,10 @@ import pytest
 
 from http_cases import JSON, RAW, HeldStudy, destination
 from http_servers import HttpServer, Received, answers, keeps, takes_and_hangs_up
+from orthanc_deid.destinations.base import Converted
 from orthanc_deid.errors import Postponed, Rejected, Retriable
 from servers import OrthancServer
-from shipments import FileJournal, NoPace, make_shipment
+from shipments import FileJournal, FixedResults, NoPace, make_shipment
 from studies import ROOT
 
 EACH = {"uid": "{SOPInstanceUID}", "data": "data:image/png;base64,{picture_base64}", "n": "{InstanceNumber:d}"}
@@ -351,6 +353,26 @@ def test_the_time_of_a_step_ends_the_send_between_two_requests(
     with pytest.raises(Retriable, match="the rest follows"):
         destination(far.url, RAW).send(make_shipment(tmp_path, study.server, study.id, seconds=0))
     assert far.received == []
+
+
+def test_a_conversion_that_says_whose_pictures_they_are_is_believed(
+    study: HeldStudy, far: HttpServer, tmp_path: Path
+) -> None:
+    @dataclass(frozen=True)
+    class Told(Converted):
+        instances: tuple[str, ...] = ()
+
+    uids = {i["ID"]: i for i in make_shipment(tmp_path, study.server, study.id).orthanc.instances(study.id)}
+    told = []
+    for number, (instance, found) in enumerate(uids.items(), 1):
+        path = tmp_path / f"{number:05d}.png"
+        path.write_bytes(found["MainDicomTags"]["SOPInstanceUID"].encode())
+        told.append(Told(found["ParentSeries"], (path,), instances=(instance,)))
+    results = FixedResults(picture_files={"png": told})
+    destination(far.url, JSON).send(make_shipment(tmp_path, study.server, study.id, results=results))
+    sent = [request.json() for request in far.received]
+    assert len(sent) == 3
+    assert all(base64.b64decode(each["image"]).decode() == each["uid"] for each in sent)
 
 
 def test_a_picture_of_nobody_is_refused(study: HeldStudy, far: HttpServer, tmp_path: Path) -> None:

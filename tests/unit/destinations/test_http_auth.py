@@ -74,12 +74,12 @@ def test_a_secret_is_read_at_the_moment_of_use(tmp_path: Path) -> None:
 
 
 def test_user_and_password_go_as_basic(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FAR_PASSWORD", "pass:word")
+    monkeypatch.setenv("FAR_PASSWORD", "pass:wörd")
     with HttpServer(answers(200)) as far:
         auth = {"kind": "basic", "username": "deid", "password_env": "FAR_PASSWORD"}
         destination(far.url, auth=auth, check_request=CHECK).check()
         told = far.received[0].headers["authorization"].removeprefix("Basic ")
-        assert base64.b64decode(told) == b"deid:pass:word"
+        assert base64.b64decode(told) == "deid:pass:wörd".encode()
 
 
 @pytest.mark.parametrize("place", ["header", "body"])

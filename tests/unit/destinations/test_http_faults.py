@@ -203,6 +203,16 @@ def test_a_certificate_that_cannot_be_trusted_is_told_and_nothing_is_sent(study:
             send(study, tmp_path / "b", far.url, ca_file=tmp_path / "none")
 
 
+def test_a_proxy_is_used_where_one_is_named_and_never_that_of_the_environment(
+    study: HeldStudy, far: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    assert send(study, tmp_path / "a", far.url) == 3
+    assert send(study, tmp_path / "b", "http://far.invalid/api", proxy=far.url) == 3
+    assert far.received[-1].path == "http://far.invalid/api/instances"
+
+
 def test_a_server_that_does_not_speak_tls_is_told(study: HeldStudy, far: HttpServer, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="does not speak TLS"):
         send(study, tmp_path, far.url.replace("http:", "https:"))
