@@ -2,15 +2,17 @@
 
 import http.client
 import json
+import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import urllib3
 
-from .errors import NotFound, Rejected, Retriable
+from .errors import ConfigurationError, NotFound, Rejected, Retriable
 from .settings import OrthancPeer, Settings, read_secret
 
 # identity: Orthanc would spend 50 ms compressing each file for a client on the same machine.
@@ -18,6 +20,13 @@ HEADERS = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
 LARGE = 65536
 PIECE = 1 << 20  # bytes
 ENDED = ("Success", "Failure")
+# X509_V_ERR_* of OpenSSL, in our words.
+CERTIFICATE = {
+    9: "its TLS certificate is not valid yet",
+    10: "its TLS certificate has expired",
+    62: "its TLS certificate is for another host name",
+    64: "its TLS certificate is for another address",
+}
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,9 @@ class Address:
     url: str
     authorization: str | None
     timeout_s: float = 60.0
+    ca_file: str | None = None  # authorities that are trusted; None: the system's
+    certificate: tuple[str, str] | None = None  # files of our own certificate and its key
+    name: str = "Orthanc"  # in messages
 
     def __repr__(self) -> str:
         """Show no secret, wherever it is printed."""
@@ -54,7 +66,9 @@ def peer_address(peer: OrthancPeer) -> Address:
     """Return how this process reaches a peer directly, for the read-back."""
     password = peer.password()
     authorization = basic(peer.username, password) if peer.username and password else None
-    return Address(str(peer.url).rstrip("/"), authorization, peer.timeout_s)
+    own = (str(peer.certificate_file), str(peer.key_file)) if peer.certificate_file else None
+    trusted = str(peer.ca_file) if peer.ca_file else None
+    return Address(str(peer.url).rstrip("/"), authorization, peer.timeout_s, trusted, own, "the peer Orthanc")
 
 
 def basic(username: str, password: str) -> str:
@@ -67,8 +81,11 @@ class Orthanc:
 
     def __init__(self, address: Address) -> None:
         self.address = address
+        self._name = address.name
+        self._prefix = urlsplit(address.url).path.rstrip("/")  # of an Orthanc behind a reverse proxy
         self._pool = urllib3.connectionpool.connection_from_url(
             address.url,
+            **_trust(address),
             maxsize=8,
             timeout=urllib3.Timeout(connect=10, read=address.timeout_s),
             retries=False,
@@ -96,7 +113,7 @@ class Orthanc:
             Any other refusal; the message holds the code only, since a body may hold an identity.
         """
         status, content = self.exchange(method, path, body, content_type)
-        _accept(status, method, away)
+        self._accept(status, method, away)
         return content
 
     def exchange(
@@ -108,10 +125,22 @@ class Orthanc:
         """
         headers = {**self._pool.headers, "Content-Type": content_type} if content_type else None
         try:
-            answer = self._pool.request(method, path, body=body, headers=headers, preload_content=False)
+            answer = self._pool.request(method, self._prefix + path, body=body, headers=headers, preload_content=False)
             return answer.status, _whole(answer)
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
-            raise Retriable(f"Orthanc cannot be reached ({type(error).__name__})") from None
+            raise Retriable(f"{self._name} cannot be reached ({reason(error)})") from None
+
+    def _accept(self, status: int, method: str, away: tuple[int, ...]) -> None:
+        """Raise what another status than 200 means."""
+        if status == 200:
+            return
+        if status == 404:
+            raise NotFound(f"{self._name} does not know that resource (404)")
+        if status in (401, 403):
+            raise Retriable(f"{self._name} refuses the log-in ({status})")
+        if status in (502, 503, 504, 507, *away):
+            raise Retriable(f"{self._name} is away ({status})")
+        raise Rejected(f"{self._name} refuses {method} with code {status}")
 
     def get(self, path: str) -> Any:  # noqa: ANN401  # JSON
         """GET a JSON answer."""
@@ -183,15 +212,15 @@ class Orthanc:
         What stands there is replaced; after an exception the file may be incomplete.
         """
         try:
-            answer = self._pool.request("GET", f"/instances/{instance}/file", preload_content=False)
+            answer = self._pool.request("GET", f"{self._prefix}/instances/{instance}/file", preload_content=False)
             try:
-                _accept(answer.status, "GET", ())
+                self._accept(answer.status, "GET", ())
                 with path.open("wb") as file:
                     return sum(file.write(piece) for piece in answer.stream(PIECE))
             finally:
                 answer.close()  # only what was not read to its end: the others have given their connection back
         except (urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
-            raise Retriable(f"Orthanc cannot be reached ({type(error).__name__})") from None
+            raise Retriable(f"{self._name} cannot be reached ({reason(error)})") from None
 
     def tags(self, instance: str) -> dict[str, Any]:
         """Return all attributes before the pixels: {"gggg,eeee": {"Name", "Type", "Value"}}, sequences nested."""
@@ -224,21 +253,37 @@ class Orthanc:
             self.call("POST", "/instances", dicom, "application/dicom", away=(500,))
         )  # 500: its disk is full
         if not answer.get("ID"):
-            raise Rejected(f"Orthanc does not store the instance ({answer.get('Status')})")
+            raise Rejected(f"{self._name} does not store the instance ({answer.get('Status')})")
         return str(answer["ID"]), answer.get("Status") != "AlreadyStored"
 
     # Peers and jobs.
 
     def put_peer(self, name: str, address: Address, username: str | None, password: str | None) -> None:
         """Make a peer known under that name."""
-        body = {"Url": address.url + "/", "Timeout": int(address.timeout_s)}
+        body: dict[str, Any] = {"Url": address.url + "/", "Timeout": int(address.timeout_s)}
+        if address.certificate:
+            body |= {"CertificateFile": address.certificate[0], "CertificateKeyFile": address.certificate[1]}
         if username and password:
             body |= {"Username": username, "Password": password}
         self.call("PUT", f"/peers/{name}", json.dumps(body).encode())
 
-    def send_to_peer(self, name: str, resources: Sequence[str]) -> str:
+    def plugins(self) -> set[str]:
+        """Return the names of the plugins."""
+        return set(self.get("/plugins"))
+
+    def send_to_peer(self, name: str, resources: Sequence[str], *, compress: bool = False) -> str:
         """Begin to send instances; return the job's id."""
-        return str(self.post(f"/peers/{name}/store", {"Resources": list(resources), "Synchronous": False})["ID"])
+        body = {"Resources": list(resources), "Synchronous": False, "Compress": compress}
+        return str(self.post(f"/peers/{name}/store", body)["ID"])
+
+    def accelerate_to_peer(self, name: str, resources: Sequence[str], *, compress: bool = False) -> str:
+        """Begin to send instances by the transfers accelerator, which both must have; return the job's id."""
+        body = {
+            "Resources": [{"Level": "Instance", "ID": resource} for resource in resources],
+            "Compression": "gzip" if compress else "none",
+            "Peer": name,
+        }
+        return str(self.post("/transfers/send", body)["ID"])
 
     def await_job(self, job: str, seconds: float) -> None:
         """Wait for the end of a job.
@@ -272,17 +317,30 @@ class Orthanc:
         raise Retriable(f"Orthanc's job did not end in {seconds:.0f} s")
 
 
-def _accept(status: int, method: str, away: tuple[int, ...]) -> None:
-    """Raise what another status than 200 means."""
-    if status == 200:
-        return
-    if status == 404:
-        raise NotFound("Orthanc does not know that resource (404)")
-    if status in (401, 403):
-        raise Retriable(f"Orthanc refuses the log-in ({status})")
-    if status in (502, 503, 504, 507, *away):
-        raise Retriable(f"Orthanc is away ({status})")
-    raise Rejected(f"Orthanc refuses {method} with code {status}")
+def reason(error: BaseException) -> str:
+    """Say why nothing came back: in our words for a certificate, by the error's type for all else."""
+    seen: list[BaseException] = []
+    rest: list[object] = [error]
+    while rest:
+        each = rest.pop()
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return CERTIFICATE.get(each.verify_code, "its TLS certificate is not trusted: see ca_file")
+        if isinstance(each, BaseException) and each not in seen:
+            seen.append(each)
+            rest += [each.__cause__, each.__context__, getattr(each, "reason", None), *each.args]
+    return type(error).__name__
+
+
+def _trust(address: Address) -> dict[str, str]:
+    if not address.url.startswith("https:"):
+        return {}
+    named = {"ca_certs": address.ca_file}
+    if address.certificate:
+        named |= {"cert_file": address.certificate[0], "key_file": address.certificate[1]}
+    for file in named.values():
+        if file and not Path(file).is_file():
+            raise ConfigurationError("a file that is named for TLS is not there")
+    return {field: file for field, file in named.items() if file}
 
 
 def _whole(answer: urllib3.BaseHTTPResponse) -> bytes:

@@ -267,7 +267,7 @@ def test_doctor_finds_a_destination_that_is_down(cli: Commands, site: Site) -> N
     text = site.clinical.deid_file.read_text()
     other.write_text(text.replace(site.research.url, f"http://127.0.0.1:{free_port()}"))
     bad = cli.doctor(ORTHANC_DEID_CONFIG=str(other))
-    assert bad == {"to research": "Orthanc cannot be reached (NewConnectionError)"}
+    assert bad == {"to research": "the peer Orthanc cannot be reached (NewConnectionError)"}
 
 
 def test_doctor_finds_a_destination_that_refuses_the_log_in(cli: Commands, site: Site) -> None:
@@ -275,7 +275,7 @@ def test_doctor_finds_a_destination_that_refuses_the_log_in(cli: Commands, site:
     right = file.read_text()
     file.write_text("wrong\n")
     try:
-        assert cli.doctor() == {"to research": "Orthanc refuses the log-in (401)"}
+        assert cli.doctor() == {"to research": "the peer Orthanc refuses the log-in (401)"}
     finally:
         file.write_text(right)
 

@@ -1,7 +1,6 @@
 """A DICOMweb server, spoken to directly: QIDO-RS with paging, STOW-RS, and its log-in."""
 
 import json
-import ssl
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
 from requests_oauthlib import OAuth2Session
 
 from ..errors import ConfigurationError, Rejected, Retriable
-from ..orthanc_rest import basic
+from ..orthanc_rest import basic, reason
 from ..settings.network import DicomwebServer, OAuth
 from .dimse import Refusal
 from .stow import Related, refusals
@@ -28,13 +27,6 @@ NO_CONTENT, UNAUTHORIZED, NOT_FOUND, CONFLICT = 204, 401, 404, 409
 STORED = (200, 201, 202, 204, CONFLICT)  # 202: some, 409: none; the body says which
 NOT_OFFERED = (400, 405, 406, 415, 501)
 BUSY = (408, 425, 429, 500, 502, 503, 504, 507)
-# X509_V_ERR_* of OpenSSL, in our words.
-CERTIFICATE = {
-    9: "its TLS certificate is not valid yet",
-    10: "its TLS certificate has expired",
-    62: "its TLS certificate is for another host name",
-    64: "its TLS certificate is for another address",
-}
 
 
 class CannotBeAskedError(Exception):
@@ -206,20 +198,8 @@ def _after(answer: requests.Response) -> float:
 
 def _reason(error: BaseException) -> str:
     """Say in our words why nothing came back; the library's own text may hold a URL."""
-    seen: set[int] = set()
-    rest: list[object] = [error]
-    while rest:
-        each = rest.pop()
-        if not isinstance(each, BaseException) or id(each) in seen:
-            continue
-        seen.add(id(each))
-        if isinstance(each, ssl.SSLCertVerificationError):
-            return CERTIFICATE.get(each.verify_code, "its TLS certificate is not trusted: see ca_file")
-        if isinstance(each, ssl.SSLError):
-            return "the TLS connection failed"
-        if isinstance(each, requests.Timeout):
-            return "no answer in time"
-        if isinstance(each, ConnectionRefusedError):
-            return "connection refused"
-        rest += [each.__cause__, each.__context__, getattr(each, "reason", None), *each.args]
-    return type(error).__name__
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    if "Connection refused" in str(error):
+        return "connection refused"
+    return reason(error)

@@ -1,9 +1,16 @@
-"""Another Orthanc: sent by a peer job of our Orthanc, confirmed by asking the other one directly."""
+"""Another Orthanc: sent by peer jobs of our Orthanc, confirmed by asking the other one directly."""
 
-from ..errors import NotFound, Retriable
+import time
+from collections.abc import Sequence
+
+from ..errors import NotFound, Rejected, Retriable
 from ..orthanc_rest import Orthanc, peer_address
 from ..settings import OrthancPeer
 from .base import Shipment
+from .sop_instances import SopInstance, expected, held, pieces
+
+ACCELERATOR = "transfers"
+MOST_BYTES_BY_HAND = 64 << 20
 
 
 class OrthancPeerDestination:
@@ -12,23 +19,26 @@ class OrthancPeerDestination:
     def __init__(self, settings: OrthancPeer, orthanc: Orthanc) -> None:
         self._settings = settings
         self._orthanc = orthanc
-        self._address = peer_address(settings)
         # A name of our own: a peer of the site's orthanc.json must not be replaced.
         self._name = f"deid-{settings.name}"
-        self._peer = Orthanc(self._address)
 
     def check(self) -> str:
         """Ask the peer for its version."""
-        return f"Orthanc {self._peer.system()['Version']}"
+        return f"Orthanc {self._peer().system()['Version']}"
 
     def send(self, shipment: Shipment) -> None:
-        """Send as an asynchronous job; the same instances a second time are overwritten or ignored there."""
-        self._peer.system()  # a peer that is down is found in milliseconds, not at the job's time-out
-        self._orthanc.put_peer(self._name, self._address, self._settings.username, self._settings.password())
-        missing = set(shipment.new) - _sop_uids(self._peer, shipment.output).keys()
-        if missing:
-            job = self._orthanc.send_to_peer(self._name, [i for i in shipment.new if i in missing])
-            self._orthanc.await_job(job, shipment.seconds)
+        """Send what the peer does not hold, in pieces; the same a second time is overwritten or ignored there."""
+        peer = self._peer()
+        peer.system()  # a peer that is down is found in milliseconds, not at the job's time-out
+        address, settings = peer.address, self._settings
+        self._orthanc.put_peer(self._name, address, settings.username, settings.password())
+        here = expected(self._orthanc, shipment.output, shipment.new)
+        missing = set(shipment.new) - held(peer, shipment.output).keys()
+        waiting = [i for i in shipment.new if i in missing]
+        end = time.monotonic() + shipment.seconds
+        for piece in pieces(waiting, here, settings.bytes_per_s):
+            self._send(peer, shipment.output, piece, end)
+            shipment.pace.sent(sum(i.size for i in piece))
 
     def confirm(self, shipment: Shipment) -> int:
         """Compare what the peer holds with what was to arrive, instance by instance.
@@ -41,18 +51,51 @@ class OrthancPeerDestination:
         Retriable
             Some of the instances are not there.
         """
-        expected = set(shipment.all)
-        there = _sop_uids(self._peer, shipment.output)
-        here = _sop_uids(self._orthanc, shipment.output)
-        arrived = {i for i in expected & there.keys() if here.get(i, there[i]) == there[i]}
-        if arrived != expected:
-            raise Retriable(f"{len(arrived)} of {len(expected)} instances are at the destination")
+        wanted = set(shipment.all)
+        there = held(self._peer(), shipment.output)
+        here = held(self._orthanc, shipment.output)
+        arrived = {i for i in wanted & there.keys() if here.get(i, there[i]).SOPInstanceUID == there[i].SOPInstanceUID}
+        if arrived != wanted:
+            raise Retriable(f"{len(arrived)} of {len(wanted)} instances are at the destination")
         return len(arrived)
 
+    def _peer(self) -> Orthanc:
+        # Made when used: the password may have changed, and making a destination must not read files.
+        return Orthanc(peer_address(self._settings))
 
-def _sop_uids(orthanc: Orthanc, study: str) -> dict[str, str]:
-    """Map the Orthanc ids of a study's instances to their SOPInstanceUIDs; empty where the study is not there."""
-    try:
-        return {i["ID"]: i["MainDicomTags"]["SOPInstanceUID"] for i in orthanc.instances(study)}
-    except NotFound:
-        return {}
+    def _is_accelerated(self, peer: Orthanc) -> bool:
+        if self._settings.accelerator == "never":
+            return False
+        return all(ACCELERATOR in orthanc.plugins() for orthanc in (self._orthanc, peer))
+
+    def _send(self, peer: Orthanc, study: str, piece: Sequence[SopInstance], end: float) -> None:
+        ids = [i.instance for i in piece]
+        if self._is_accelerated(peer) and self._send_accelerated(ids, end):
+            return
+        job = self._orthanc.send_to_peer(self._name, ids, compress=self._settings.compress)
+        state = self._orthanc.ended(job, _left(end))
+        if state["State"] == "Failure":
+            self._explain(peer, study, piece)
+            raise Retriable(f"Orthanc's job failed with code {state['ErrorCode']}")
+
+    def _send_accelerated(self, ids: Sequence[str], end: float) -> bool:
+        try:
+            job = self._orthanc.accelerate_to_peer(self._name, ids, compress=self._settings.compress)
+        except (NotFound, Rejected):
+            return False
+        return bool(self._orthanc.ended(job, _left(end))["State"] == "Success")
+
+    def _explain(self, peer: Orthanc, study: str, piece: Sequence[SopInstance]) -> None:
+        """Send one instance of a failed piece ourselves: a job says no reason, the peer's own answer does."""
+        there = peer.present(study)
+        for instance in piece:
+            if instance.instance not in there and instance.size <= MOST_BYTES_BY_HAND:
+                peer.store(self._orthanc.file(instance.instance))
+                return
+
+
+def _left(end: float) -> float:
+    left = end - time.monotonic()
+    if left <= 0:
+        raise Retriable("sending did not end in time: what has arrived is not sent again")
+    return left

@@ -16,6 +16,19 @@ class OrthancPeer(Delivery):
     username: str | None = Field(default=None, description="its user; needs one of the two below")
     password_file: File | None = Field(default=None, description="file that holds nothing but the password")
     password_env: str | None = Field(default=None, description="environment variable that holds the password")
+    ca_file: File | None = Field(
+        default=None,
+        description="authorities (PEM) that the worker trusts when it reads back; Orthanc, which sends, trusts "
+        "those of HttpsCACertificates in orthanc.json",
+    )
+    certificate_file: File | None = Field(
+        default=None, description="our client certificate (PEM); Orthanc must be able to read it"
+    )
+    key_file: File | None = Field(default=None, description="its private key (PEM)")
+    accelerator: Literal["auto", "never"] = Field(
+        default="auto", description="send by the plugin orthanc-transfers where both Orthancs have it"
+    )
+    compress: bool = Field(default=False, description="compress on the way (gzip)")
     timeout_s: int = Field(default=30, ge=1, le=3600, description="seconds without any answer that count as failure")
 
     @model_validator(mode="after")
@@ -26,6 +39,8 @@ class OrthancPeer(Delivery):
             raise ValueError("give password_file or password_env, not both")
         if self.username and not (self.password_file or self.password_env):
             raise ValueError("username needs password_file or password_env")
+        if bool(self.certificate_file) != bool(self.key_file):
+            raise ValueError("certificate_file and key_file belong together")
         return self
 
     def password(self) -> str | None:
