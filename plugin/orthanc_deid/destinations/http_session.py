@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,12 +12,10 @@ from typing import Any, Protocol
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from ..errors import ConfigurationError, DeidError, Retriable
 from ..settings.http import Http
+from .http_connection import Adapter, Cut
 
 ANSWER_BYTES = 2**20
 _PIECE_BYTES = 2**16
@@ -94,14 +91,14 @@ class Session:
 
     def __init__(self, settings: Http) -> None:
         self._settings = settings
-        self._cut = _Cut()
+        self._cut = Cut()
         self._session = requests.Session()
         self._session.trust_env = False  # neither .netrc nor the environment's proxies
         self._session.headers.clear()
         if settings.proxy:
             self._session.proxies = dict.fromkeys(("http", "https"), str(settings.proxy))
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, _Adapter(self._cut))
+            self._session.mount(scheme, Adapter(self._cut))
 
     def close(self) -> None:
         """Close all connections."""
@@ -177,7 +174,7 @@ def _read(raw: Any) -> tuple[bytes, bool]:  # noqa: ANN401  # urllib3's response
 
 
 @contextlib.contextmanager
-def _opened(body: Body | None, cut: "_Cut", timeout_s: float) -> Iterator["_Going | None"]:
+def _opened(body: Body | None, cut: Cut, timeout_s: float) -> Iterator["_Going | None"]:
     if body is None:
         yield None
         return
@@ -197,95 +194,6 @@ class _Going:
         if not piece:
             self._done()
         return piece
-
-
-class _Cut:
-    """Ends connections when time is up: a time-out of a socket starts anew with each byte that drips in."""
-
-    def __init__(self) -> None:
-        self.fired = False
-        self._sockets: set[socket.socket] = set()
-        self._timer: threading.Timer | None = None
-
-    @contextlib.contextmanager
-    def within(self, seconds: float) -> Iterator[None]:
-        self.fired = False
-        self.begin(seconds)
-        try:
-            yield
-        finally:
-            self._stop()
-
-    def begin(self, seconds: float) -> None:
-        """Start the time anew."""
-        self._stop()
-        self._timer = threading.Timer(seconds, self._fire)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def _stop(self) -> None:
-        if self._timer:
-            self._timer.cancel()
-
-    def _fire(self) -> None:
-        self.fired = True
-        for each in tuple(self._sockets):
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
-    def watch(self, connected: socket.socket) -> socket.socket:
-        """Answer a second handle of a connection, which stays when TLS takes the first."""
-        double = connected.dup()
-        self._sockets.add(double)
-        return double
-
-    def forget(self, double: socket.socket) -> None:
-        self._sockets.discard(double)
-        double.close()
-
-
-class _Adapter(HTTPAdapter):
-    """Makes connections that `_Cut` can end."""
-
-    def __init__(self, cut: _Cut) -> None:
-        self._pools = _pools(cut)
-        super().__init__()
-
-    def init_poolmanager(self, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  # of requests
-        super().init_poolmanager(*arguments, **more)
-        self.poolmanager.pool_classes_by_scheme = self._pools
-
-    def proxy_manager_for(self, proxy: Any, **more: Any) -> Any:  # noqa: ANN401  # of requests
-        manager = super().proxy_manager_for(proxy, **more)
-        manager.pool_classes_by_scheme = self._pools
-        return manager
-
-
-def _pools(cut: _Cut) -> dict[str, type[HTTPConnectionPool]]:
-    class Watched(HTTPConnection):
-        double: socket.socket | None = None
-
-        def _new_conn(self) -> socket.socket:
-            connected = super()._new_conn()
-            self.double = cut.watch(connected)
-            return connected
-
-        def close(self) -> None:
-            super().close()
-            if self.double:
-                cut.forget(self.double)
-                self.double = None
-
-    class WatchedTls(Watched, HTTPSConnection):
-        pass
-
-    class Pool(HTTPConnectionPool):
-        ConnectionCls = Watched
-
-    class TlsPool(HTTPSConnectionPool):
-        ConnectionCls = WatchedTls
-
-    return {"http": Pool, "https": TlsPool}
 
 
 def _reason(error: BaseException, *, answered: bool) -> DeidError:

@@ -4,6 +4,7 @@ import datetime as dt
 import email.utils
 import logging
 import resource
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -282,6 +283,26 @@ def test_an_empty_value_makes_no_address(study: HeldStudy, far: HttpServer, tmp_
     with pytest.raises(Rejected, match=r"\{ProtocolName\} is empty"):
         send(study, tmp_path, far.url, {**RAW, "path": "/s/{ProtocolName}"})
     assert far.received == []
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_refusal_in_the_middle_of_a_large_body_is_heard(tmp_path: Path, *, tls: bool) -> None:
+    large = tmp_path / "large"
+    with large.open("wb") as file:
+        file.truncate(50_000_000)
+
+    def refuses(handler: Any, _: object) -> None:  # noqa: ANN401  # the server's handler
+        handler.reply(413, LIES, {"Connection": "close"})
+        handler.close_connection = True
+        handler.connection.shutdown(socket.SHUT_WR)
+        handler.server.owner.ended.wait(0.3)
+
+    refuses.before_body = True  # type: ignore[attr-defined]  # asked for by Handler
+    authority = Authority(tmp_path)
+    with HttpServer(refuses, tls=authority.context() if tls else None) as far:
+        session = Session(settings(far.url, ca_file=authority.file))
+        assert session.request("POST", far.url, {}, FileBody(large, "application/zip")).status == 413
+        session.close()
 
 
 def test_large_bodies_go_out_in_pieces(far: HttpServer, tmp_path: Path) -> None:
