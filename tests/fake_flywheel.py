@@ -271,6 +271,8 @@ class FakeFlywheel:
 class _Handler(BaseHTTPRequestHandler):
     fake: FakeFlywheel
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # head and body of an answer in one piece
 
     def log_message(self, *_: object) -> None: ...
 
@@ -319,7 +321,8 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         first = self.rfile.read(size // 2)
         time.sleep(faults.hold_upload_s)
-        return first + self.rfile.read(size - size // 2)
+        content = first + self.rfile.read(size - size // 2)
+        return content if len(content) == size else None  # its sender has died
 
     def _answer(self, call: Call, status: int, answer: Any) -> None:  # noqa: ANN401  # JSON
         call.status = status

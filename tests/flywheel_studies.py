@@ -1,6 +1,7 @@
 """De-identified studies for tests of the Flywheel destination, small enough to send in milliseconds."""
 
 import io
+import json
 from itertools import count
 
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -23,7 +24,7 @@ def settings(**more: object) -> Flywheel:
         "timeout_s": 5,
         "connect_s": 2,
     }
-    return Flywheel.model_validate(values | more)
+    return Flywheel.model_validate_json(json.dumps(values | more))  # as YAML: a list for a tuple
 
 
 class Study:

@@ -84,36 +84,42 @@ def series_of(settings: Flywheel, shipment: Shipment, study: labels.Study) -> li
     return sorted(found, key=lambda each: each.SeriesInstanceUID)
 
 
-def items(settings: Flywheel, shipment: Shipment, series: Sequence[Series]) -> Iterator[Item]:
-    """Yield what is to be there, series by series.
+def items(settings: Flywheel, shipment: Shipment, series: Sequence[Series]) -> list[Item]:
+    """Return what is to be there, series by series.
 
     Raises
     ------
     Rejected
-        Only conversions are wanted, and no series can be converted.
+        Only conversions are wanted, and no series can be converted; or a sidecar holds an identity.
     """
+    wanted: list[Item] = []
     if "dicom" in settings.content:
-        for each in series:
-            yield Item(
+        wanted += [
+            Item(
                 key=f"{each.SeriesInstanceUID} dicom",
                 name=f"{each.stem}.dicom.zip",
                 series=each,
                 path=None,
                 content=content_of(each.instances),
             )
+            for each in series
+        ]
     if "nifti" in settings.content:
-        yield from _conversions(settings, shipment, {each.id: each for each in series})
+        wanted += _conversions(settings, shipment, {each.id: each for each in series})
+    if not wanted:
+        raise Rejected("no series of the study can be converted: add dicom to the destination's content")
+    return wanted
 
 
 def _conversions(settings: Flywheel, shipment: Shipment, series: Mapping[str, Series]) -> Iterator[Item]:
-    count = 0
     for converted in shipment.results.nifti():
         owner = series.get(converted.series)
         if owner is None:
             continue
         sidecars = {each.stem: each for each in converted.files if each.suffix == ".json"}
+        for path in sidecars.values():
+            sidecar_info(path)  # before the first of them is sent
         for path in converted.files:
-            count += 1
             stem = path.name.removesuffix(".gz").removesuffix(".nii")
             yield Item(
                 key=f"{owner.SeriesInstanceUID} {path.name}",
@@ -123,8 +129,6 @@ def _conversions(settings: Flywheel, shipment: Shipment, series: Mapping[str, Se
                 content=digests.read(path).sha256[:16],
                 sidecar=sidecars.get(stem) if path.name.endswith((".nii", ".nii.gz")) and settings.metadata else None,
             )
-    if not count and "dicom" not in settings.content:
-        raise Rejected("no series of the study can be converted: add dicom to the destination's content")
 
 
 def make_zip(shipment: Shipment, item: Item, folder: Path) -> Path:

@@ -40,6 +40,7 @@ class FlywheelDestination:
         """Send each file that is not there in this version."""
         study = self._study(shipment)
         series = contents.series_of(self._settings, shipment, study)
+        wanted = contents.items(self._settings, shipment, series)
         memory = self._memory(shipment)
         with client(self._settings) as connection:
             site = Site(connection, self._settings.attempts)
@@ -47,7 +48,7 @@ class FlywheelDestination:
             hierarchy = Hierarchy(self._settings, site, memory, study, uids)
             delivery = Delivery(self._settings, site, memory, shipment, time.monotonic() + shipment.seconds)
             acquisitions: dict[str, str] = {}
-            for item in contents.items(self._settings, shipment, series):
+            for item in wanted:
                 uid = item.series.SeriesInstanceUID
                 if uid not in acquisitions:
                     acquisitions[uid] = hierarchy.acquisition(uid, item.series.label)
@@ -63,7 +64,7 @@ class FlywheelDestination:
         """
         series = contents.series_of(self._settings, shipment, self._study(shipment))
         memory = self._memory(shipment)
-        wanted = list(contents.items(self._settings, shipment, series))
+        wanted = contents.items(self._settings, shipment, series)
         with client(self._settings) as connection:
             site = Site(connection, self._settings.attempts)
             there = {item.key for item in wanted if _is_there(site, memory, item)}

@@ -1,7 +1,6 @@
 """Flywheel's SDK: loaded late, bounded, silent, closed again, and its errors told in our words."""
 
 import logging
-import os
 import re
 import ssl
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from ...settings import Flywheel
 # Host, then where given port and __force_insecure, then the key itself.
 _KEY = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?(:__force_insecure)?:[^\s:]{1,200}")
 _LOGGERS = ("flywheel", "Flywheel", "httpx2", "httpcore2", "http.client")
+_BACKOFF_S, _LONGEST_S = 0.25, 10.0  # the second retry comes after 0.5 s, the third after 1 s
 _BUSY = (408, 425, 429, 500, 502, 503, 504, 507)
 
 
@@ -41,14 +41,13 @@ def client(settings: Flywheel) -> Iterator[Any]:
     key = settings.api_key()
     if not _KEY.fullmatch(key):
         raise ConfigurationError("the key of Flywheel has the form host:KEY or host:port:KEY")
-    flywheel = _load(settings.attempts)
+    flywheel = _load()
     made = flywheel.Client(
         key, disable_auth_check=True, request_timeout=settings.timeout_s, connect_timeout=settings.connect_s
     )
     _silence()
     http = made.api_client.rest_client.client
-    # Pieces of a file go to signed URLs without a time-out of their own: 5 s of the HTTP library would count.
-    http.timeout = (settings.connect_s, settings.timeout_s, settings.timeout_s, settings.timeout_s)
+    _bound(http, settings)
     try:
         yield made
     finally:
@@ -56,16 +55,22 @@ def client(settings: Flywheel) -> Iterator[Any]:
         http.close()
 
 
-def _load(attempts: int) -> Any:  # noqa: ANN401  # has no types
-    # Read while the SDK is imported; what a site has set itself stays.
-    os.environ.setdefault("FLYWHEEL_SDK_TOTAL_RETRIES", str(attempts - 1))
-    os.environ.setdefault("FLYWHEEL_SDK_BACKOFF_FACTOR", "0.5")
-    os.environ.setdefault("FLYWHEEL_SDK_BACKOFF_MAX", "10")
+def _load() -> Any:  # noqa: ANN401  # has no types
     try:
         import flywheel
     except ImportError:
         raise ConfigurationError("Flywheel's SDK is not installed: ./run setup flywheel") from None
     return flywheel
+
+
+def _bound(http: Any, settings: Flywheel) -> None:  # noqa: ANN401  # of the SDK
+    # Pieces of a file go to signed URLs without a time-out of their own: 5 s of the HTTP library would count.
+    http.timeout = (settings.connect_s, settings.timeout_s, settings.timeout_s, settings.timeout_s)
+    # The SDK's variables for this are read once, at its import, and by default a dead site holds us for two minutes.
+    for transport in (http._transport, *http._mounts.values()):  # noqa: SLF001  # there is no other way to them
+        if transport is not None:
+            transport.total = settings.attempts - 1
+            transport.backoff_factor, transport.backoff_max = _BACKOFF_S, _LONGEST_S
 
 
 def _silence() -> None:

@@ -3,7 +3,7 @@
 import io
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,6 +42,7 @@ class RemoteFile:
     version: int
     size: int | None
     digest: str | None
+    info: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -212,4 +213,4 @@ def _container(found: Any) -> Container:  # noqa: ANN401  # of the SDK
 
 
 def _file(found: Any) -> RemoteFile:  # noqa: ANN401  # of the SDK
-    return RemoteFile(found.name, str(found.file_id), int(found.version or 0), found.size, found.hash)
+    return RemoteFile(found.name, str(found.file_id), int(found.version or 0), found.size, found.hash, found.info or {})
