@@ -1,8 +1,8 @@
 """Files and folders that appear as a whole or not at all, whenever the process is killed."""
 
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +11,8 @@ from pathlib import Path
 @contextmanager
 def file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside to write to; it takes the name when the block ends without an error."""
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _beside(path)
+    temporary.touch(exist_ok=False)
     try:
         yield temporary
         _sync(temporary)
@@ -33,7 +32,8 @@ def write(path: Path, content: bytes) -> None:
 @contextmanager
 def folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder beside, which takes the name at the end; what had the name before is replaced."""
-    temporary = Path(tempfile.mkdtemp(prefix=".", suffix=".tmp", dir=path.parent))
+    temporary = _beside(path)
+    temporary.mkdir()
     try:
         yield temporary
         for each in (*temporary.rglob("*"), temporary):
@@ -41,8 +41,8 @@ def folder(path: Path) -> Iterator[Path]:
         old = None
         if path.exists():
             # A folder that is not empty cannot be replaced in one step: for a moment there is none.
-            old = Path(tempfile.mkdtemp(prefix=".", suffix=".old", dir=path.parent))
-            path.rename(old / "old")
+            old = _beside(path)
+            path.rename(old)
         temporary.rename(path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -50,6 +50,10 @@ def folder(path: Path) -> Iterator[Path]:
     _sync(path.parent)
     if old:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    return path.parent / f".{secrets.token_hex(8)}.tmp"
 
 
 def _sync(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Nothing half-written has its name."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,15 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
         half_a_folder(path)
     assert [each.name for each in path.iterdir()] == ["new"]
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_written_can_be_read_by_those_whom_the_umask_allows(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        atomic.write(tmp_path / "a", b"")
+        with atomic.folder(tmp_path / "tree"):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "tree").stat().st_mode & 0o777 == 0o755
