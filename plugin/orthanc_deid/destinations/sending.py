@@ -41,12 +41,12 @@ class Sending:
     def send(self, metadata: Callable[[Item], Mapping[str, str]]) -> None:
         """Send what is not there, then the manifest; a second time changes nothing."""
         before = self._manifest_before()
-        self._own = frozenset(entry.key for entry in before or self._manifest_there())
-        left = set(self._own)
+        left = {entry.key: entry for entry in before or self._manifest_there()}
+        self._own = frozenset(left)
         for item in self._contents.items(_archived(before)):
             if not self._is_there(item):
                 self._send(item, metadata(item))
-            left.discard(item.key)
+            left.pop(item.key, None)
         self._remove_stale(before, left)
         self._write_manifest(before)
         self._store.publish()
@@ -142,8 +142,8 @@ class Sending:
             with _local_disk(self._shipment.work):
                 manifest.write(path, manifest.head(self._shipment, item.values, first), self._entries(before))
             receipt = self._shipment.journal.get(item.key)
-            unchanged = receipt and receipt.sha256 == digest(path, self._store.part_bytes).sha256
-            if not (unchanged and self._store.stat(item.key)):
+            there = before and receipt and receipt.sha256 == digest(path, self._store.part_bytes).sha256
+            if not there:
                 self._put(path, item, {})
         finally:
             path.unlink(missing_ok=True)
@@ -175,15 +175,17 @@ class Sending:
             e for e in before if e.kind == "dicom" and wanted.issuperset(e.instances) and here.isdisjoint(e.instances)
         ]
 
-    def _remove_stale(self, before: list[Entry], left: set[str]) -> None:
-        """Delete what the study has no more: conversions of a series that has changed, all that was before it was anew.
+    def _remove_stale(self, before: list[Entry], left: Mapping[str, Entry]) -> None:
+        """Delete what the study has no more: conversions of a series that has changed, all from before it was anew.
 
-        Names without the study's UID stay: a manifest that somebody has altered must not delete what is not ours.
+        A file whose name does not hold the study's UID, and that is not what the manifest says, may be another's.
         """
         kept = {entry.key for entry in before if entry.kind not in _CONVERTED}
         uid = self._contents.study.get("StudyInstanceUID") or "none"
-        for key in sorted(left - kept):
-            if uid in key or self._shipment.journal.get(key):
+        for key, entry in left.items():
+            if key in kept or self._store.stat(key) is None:
+                continue
+            if uid in key or hash_of(self._store.read(key)) == (entry.size, entry.sha256):
                 self._store.remove(key)
 
     # Confirming.
