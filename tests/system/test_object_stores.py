@@ -11,10 +11,17 @@ import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from object_servers import Azurite, GcsEmulator, Moto, Proxy, RcloneSftp, S3rver, Server, proxy, secret_file
 from objects import RESEARCH
@@ -314,6 +321,86 @@ def test_two_studies_of_one_name_do_not_overwrite_each_other(
     with pytest.raises(Rejected, match="another study"):
         store.send(two)
     assert store.confirm(one) == 1
+
+
+class Encrypted(Moto):
+    """S3 over TLS, with a certificate of its own."""
+
+    days = 1
+
+    def words(self) -> list[str]:
+        make_certificate(self.folder, self.days)
+        return [*super().words(), "-s", "-c", str(self.folder / "cert.pem"), "-k", str(self.folder / "key.pem")]
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "ca_file": str(self.folder / "cert.pem")}
+
+
+class Expired(Encrypted):
+    """The same, a day after its certificate has ended."""
+
+    days = -1
+
+
+def make_certificate(folder: Path, days: int) -> None:
+    """Write a certificate for this machine that ends so many days from now, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    end = datetime.now(UTC) + timedelta(days=days)
+    address = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = (
+        builder.not_valid_before(end - timedelta(days=9)).not_valid_after(end).add_extension(address, critical=False)
+    )
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    pem = serialization.Encoding.PEM
+    (folder / "cert.pem").write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(pem))
+    private = serialization.PrivateFormat.PKCS8
+    (folder / "key.pem").write_bytes(key.private_bytes(pem, private, serialization.NoEncryption()))
+
+
+@pytest.mark.parametrize("kind", [Encrypted, Expired])
+def test_a_certificate_is_looked_at(kind: type[Encrypted], tmp_path: Path) -> None:
+    server = kind(tmp_path / "tls")
+    server.start()
+    try:
+        if kind is Expired:
+            with pytest.raises(Retriable, match="certificate is not accepted"):
+                destination(server).check()
+        else:
+            requests.put(f"{server.url}/research", verify=str(tmp_path / "tls" / "cert.pem"), timeout=20)
+            assert destination(server).check()
+            with pytest.raises(Retriable, match="certificate is not accepted"):
+                destination(server, ca_file=None).check()
+    finally:
+        server.kill()
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+@pytest.mark.parametrize("scheme", ["gs", "az"])
+def test_the_certificates_of_google_and_azure_are_looked_at_as_well(
+    tmp_path: Path, scheme: str, *, trusted: bool
+) -> None:
+    server = Encrypted(tmp_path / "tls")
+    server.start()
+    try:
+        more: dict[str, Any] = {"endpoint_url": server.url, "anonymous": True}
+        if scheme == "az":
+            address = f"BlobEndpoint={server.url}/devstoreaccount1;AccountName=devstoreaccount1;AccountKey=d3Jvbmc="
+            more = {"connection_string_file": secret_file(tmp_path, address)}
+        if trusted:
+            more["ca_file"] = tmp_path / "tls" / "cert.pem"
+        values = {"name": "store", "kind": "object-store", "url": f"{scheme}://elsewhere", "timeout_s": 5, **more}
+        store = ObjectStoreDestination(ObjectStore.model_validate(values, strict=False), Orthanc.__new__(Orthanc))
+        with pytest.raises(DeidError) as caught:  # what is behind the certificate speaks S3
+            store.check()
+        assert ("certificate" in str(caught.value)) is not trusted
+    finally:
+        server.kill()
 
 
 SENDER = """

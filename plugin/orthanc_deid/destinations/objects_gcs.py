@@ -12,6 +12,8 @@ os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
 import base64
 import ssl
 
+import aiohttp
+from fsspec.asyn import get_loop, sync
 from gcsfs import GCSFileSystem
 from gcsfs.retry import retry_request
 
@@ -57,6 +59,11 @@ class GcsStore(FsspecStore):
         return (base64.b64encode(digests.md5).decode(),)
 
 
+async def _connector(ca_file: str) -> aiohttp.TCPConnector:
+    """Make it inside the loop that will use it."""
+    return aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=ca_file))
+
+
 @contextmanager
 def opened(settings: ObjectStore) -> Iterator[GcsStore]:
     """Connect, and close every connection in the end.
@@ -72,9 +79,7 @@ def opened(settings: ObjectStore) -> Iterator[GcsStore]:
     token = "anon" if settings.anonymous else str(account) if account else "google_default"
     session: dict[str, Any] = {}
     if settings.ca_file:
-        import aiohttp
-
-        session["connector"] = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=str(settings.ca_file)))
+        session["connector"] = sync(get_loop(), _connector, str(settings.ca_file))
     with translated():
         fs = _Gcs(
             token=token,

@@ -10,7 +10,7 @@ from typing import NoReturn
 import paramiko
 from fsspec.implementations.sftp import SFTPFileSystem
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, Retriable
 from ..settings.files import ObjectStore
 from .objects_errors import translated
 from .objects_fsspec import CHECK, FsspecStore
@@ -89,9 +89,16 @@ class SftpStore(FsspecStore):
         folder, _, name = self._path(key).rpartition("/")
         part = f"{folder}/.{name}.part"
         with translated():
-            self._folder(key)
-            self._fs.ftp.put(str(path), part, confirm=True)
-            self._rename(part, f"{folder}/{name}")
+            try:
+                self._folder(key)
+                self._fs.ftp.put(str(path), part, confirm=True)
+                self._rename(part, f"{folder}/{name}")
+            except OSError as error:
+                transport = self._fs.client.get_transport()
+                if error.errno is None and transport is not None and transport.is_active():
+                    # SSH_FX_FAILURE: the protocol has no word for a full disk.
+                    raise Retriable("the server does not take the file: its disk may be full") from None
+                raise
 
     def _folder(self, key: str) -> None:
         """Make the folders below the root; the root itself is the keeper's."""

@@ -200,7 +200,7 @@ def test_a_far_side_whose_disk_is_full_is_sent_the_rest_later(
     with OrthancServer(tmp_path / "orthanc") as orthanc:
         for number in range(1, 7):
             study = orthanc.upload(ct_instance(Person(), number=number)).json()["ParentStudy"]
-        with pytest.raises(Retriable):
+        with pytest.raises(Retriable, match="its disk may be full"):
             store.send(make_shipment(tmp_path, orthanc, study))
         filler.unlink()
         shipment = make_shipment(tmp_path, orthanc, study)
