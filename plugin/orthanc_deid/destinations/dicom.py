@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from ..errors import Retriable
 from ..orthanc_rest import Orthanc
 from ..settings.network import Dicom
-from . import arrivals, dimse, inquiry
+from . import arrivals, dimse, inquiry, jobs
 from .base import Receipt, Shipment
 from .dimse import Refusal
 from .modality import CannotBeAskedError, Modality
@@ -43,6 +43,7 @@ class DicomDestination:
         """Send what the node does not hold yet, in pieces."""
         self._node.register()
         self._node.echo()  # a node that is down is found at once, with a reason
+        jobs.await_earlier(shipment, shipment.orthanc)
         here = expected(shipment.orthanc, shipment.output, shipment.new)
         there = self._there(shipment, here.values())
         waiting = [i for i in shipment.new if i not in there]
@@ -100,7 +101,7 @@ class DicomDestination:
         left = end - time.monotonic()
         if left <= 0:
             raise Retriable(f"sending did not end in {shipment.seconds:.0f} s: what has arrived is not sent again")
-        refusal = self._node.store([i.instance for i in piece], left)
+        refusal = self._node.store(shipment, [i.instance for i in piece], left)
         if refusal and refusal.about != dimse.INSTANCE:
             raise Retriable(f"the DICOM node did not take the instances: {refusal.words}")
         if refusal and len(piece) == 1 and refusal.duplicate:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..errors import ConfigurationError, NotFound, Retriable
 from ..orthanc_rest import Orthanc
 from ..settings.network import Dicomweb
-from . import dimse
+from . import dimse, jobs
 from .base import Shipment
 from .dicomweb_client import CannotBeAskedError, DicomwebClient
 from .dimse import Refusal
@@ -39,6 +39,7 @@ class DicomwebDestination:
 
     def send(self, shipment: Shipment) -> None:
         """Send what the server does not hold yet, in pieces."""
+        jobs.await_earlier(shipment, self._orthanc)
         here = expected(shipment.orthanc, shipment.output, shipment.new)
         study = str(shipment.facts()["MainDicomTags"]["StudyInstanceUID"])
         there = self._there(study, list(here.values()))
@@ -46,7 +47,7 @@ class DicomwebDestination:
         end = time.monotonic() + shipment.seconds
         refused: Counter[Refusal] = Counter()
         for piece in pieces(waiting, here, self._settings.bytes_per_s):
-            if self._settings.sent_by == "worker" or not self._sent_by_orthanc(piece, end):
+            if self._settings.sent_by == "worker" or not self._sent_by_orthanc(shipment, piece, end):
                 refused += self._send(study, piece, shipment, end)
             shipment.pace.sent(sum(i.size for i in piece))
         problem = dimse.verdict(refused, len(shipment.new))
@@ -94,12 +95,12 @@ class DicomwebDestination:
                 "this Orthanc has no DICOMweb plugin: install it, or set sent_by: worker"
             ) from None
 
-    def _sent_by_orthanc(self, piece: Sequence[SopInstance], end: float) -> bool:
+    def _sent_by_orthanc(self, shipment: Shipment, piece: Sequence[SopInstance], end: float) -> bool:
         """Send by a job; its failure says nothing of the reason, so the worker sends such a piece and hears it."""
         self._register()  # Orthanc forgets it when it starts again, and a token does not live long
         body = {"Resources": [i.instance for i in piece], "Synchronous": False}
-        job = self._orthanc.ended(self._orthanc.post(f"{self._path}/stow", body)["ID"], _left(end))
-        return bool(job["State"] == "Success")
+        job = self._orthanc.post(f"{self._path}/stow", body)["ID"]
+        return bool(jobs.ended(shipment, self._orthanc, job, _left(end))["State"] == "Success")
 
     def _send(self, study: str, piece: Sequence[SopInstance], shipment: Shipment, end: float) -> Counter[Refusal]:
         there = self._there(study, piece)

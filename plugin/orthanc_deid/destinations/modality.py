@@ -8,7 +8,8 @@ from typing import Any
 from ..errors import ConfigurationError, NotFound, Rejected, Retriable
 from ..orthanc_rest import Orthanc
 from ..settings.network import DicomNode
-from . import dimse
+from . import dimse, jobs
+from .base import Shipment
 from .dimse import Refusal
 
 
@@ -56,14 +57,15 @@ class Modality:
         if status != HTTPStatus.OK:
             raise Retriable(f"the DICOM node does not answer: {_refusal(content).words}")
 
-    def store(self, instances: Sequence[str], seconds: float) -> Refusal | None:
+    def store(self, shipment: Shipment, instances: Sequence[str], seconds: float) -> Refusal | None:
         """Send instances by C-STORE; at the first refusal the rest is not sent, and the refusal is returned.
 
         Not with Permissive: Orthanc 1.10.1 then says that all went well.
         """
         body = {"Resources": list(instances), "Synchronous": False, "Permissive": False}
-        job = self._orthanc.ended(self._orthanc.post(f"{self._path}/store", body)["ID"], seconds)
-        return dimse.of_details(str(job.get("ErrorDetails", ""))) if job["State"] == "Failure" else None
+        job = self._orthanc.post(f"{self._path}/store", body)["ID"]
+        state = jobs.ended(shipment, self._orthanc, job, seconds)
+        return dimse.of_details(str(state.get("ErrorDetails", ""))) if state["State"] == "Failure" else None
 
     def find(self, level: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
         """Ask by C-FIND; `level` is Study, Series or Instance.

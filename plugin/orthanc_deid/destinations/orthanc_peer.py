@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ..errors import NotFound, Rejected, Retriable
 from ..orthanc_rest import Orthanc, peer_address
 from ..settings import OrthancPeer
+from . import jobs
 from .base import Shipment
 from .sop_instances import SopInstance, expected, held, pieces
 
@@ -32,12 +33,13 @@ class OrthancPeerDestination:
         peer.system()  # a peer that is down is found in milliseconds, not at the job's time-out
         address, settings = peer.address, self._settings
         self._orthanc.put_peer(self._name, address, settings.username, settings.password())
+        jobs.await_earlier(shipment, self._orthanc)
         here = expected(self._orthanc, shipment.output, shipment.new)
         missing = set(shipment.new) - held(peer, shipment.output).keys()
         waiting = [i for i in shipment.new if i in missing]
         end = time.monotonic() + shipment.seconds
         for piece in pieces(waiting, here, settings.bytes_per_s):
-            self._send(peer, shipment.output, piece, end)
+            self._send(peer, shipment, piece, end)
             shipment.pace.sent(sum(i.size for i in piece))
 
     def confirm(self, shipment: Shipment) -> int:
@@ -68,22 +70,22 @@ class OrthancPeerDestination:
             return False
         return all(ACCELERATOR in orthanc.plugins() for orthanc in (self._orthanc, peer))
 
-    def _send(self, peer: Orthanc, study: str, piece: Sequence[SopInstance], end: float) -> None:
+    def _send(self, peer: Orthanc, shipment: Shipment, piece: Sequence[SopInstance], end: float) -> None:
         ids = [i.instance for i in piece]
-        if self._is_accelerated(peer) and self._send_accelerated(ids, end):
+        if self._is_accelerated(peer) and self._send_accelerated(shipment, ids, end):
             return
         job = self._orthanc.send_to_peer(self._name, ids, compress=self._settings.compress)
-        state = self._orthanc.ended(job, _left(end))
+        state = jobs.ended(shipment, self._orthanc, job, _left(end))
         if state["State"] == "Failure":
-            self._explain(peer, study, piece)
+            self._explain(peer, shipment.output, piece)
             raise Retriable(f"Orthanc's job failed with code {state['ErrorCode']}")
 
-    def _send_accelerated(self, ids: Sequence[str], end: float) -> bool:
+    def _send_accelerated(self, shipment: Shipment, ids: Sequence[str], end: float) -> bool:
         try:
             job = self._orthanc.accelerate_to_peer(self._name, ids, compress=self._settings.compress)
         except (NotFound, Rejected):
             return False
-        return bool(self._orthanc.ended(job, _left(end))["State"] == "Success")
+        return bool(jobs.ended(shipment, self._orthanc, job, _left(end))["State"] == "Success")
 
     def _explain(self, peer: Orthanc, study: str, piece: Sequence[SopInstance]) -> None:
         """Send one instance of a failed piece ourselves: a job says no reason, the peer's own answer does."""

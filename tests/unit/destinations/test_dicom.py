@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from certificates import Authority
 from dicom_servers import Dcmqrscp, DicomPeer, Manners, Storescp
-from orthanc_deid.destinations.base import Shipment
+from orthanc_deid.destinations.base import Receipt, Shipment
 from orthanc_deid.destinations.dicom import DicomDestination
 from orthanc_deid.errors import Postponed, Rejected, Retriable
 from orthanc_deid.settings.network import Dicom
@@ -290,6 +290,20 @@ def test_a_node_that_only_stores_is_believed_where_the_settings_say_so(
         assert there.confirm(shipment) == 6
         assert len(scp.files()) == 6
         assert scp.log().count("Received Store Request") == 6
+
+
+def test_what_a_dead_worker_began_is_awaited_and_not_sent_beside_it(
+    server: OrthancServer, shipment: Shipment, peer: DicomPeer
+) -> None:
+    there = destination(server, peer.ae, peer.port)
+    there.check()
+    peer.manners = Manners(sleep_s=0.3)
+    body = {"Resources": list(shipment.all), "Synchronous": False}
+    job = server.post("/modalities/deid-pacs/store", json=body).json()["ID"]
+    shipment.journal.put("job of our Orthanc", Receipt(0, "", job))
+    there.send(shipment)
+    assert len(peer.came) == 6
+    assert there.confirm(shipment) == 6
 
 
 def test_dicom_tls_is_used_and_wants_a_good_certificate(tmp_path: Path) -> None:
