@@ -16,7 +16,7 @@ from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from ..errors import Rejected, Retriable
-from . import nifti_checks, nifti_compare, nifti_header, series, sidecar
+from . import nifti_checks, nifti_compare, nifti_header, nifti_words, series, sidecar
 from .nifti_checks import Image
 from .nifti_run import Dcm2niix, Dicom2nifti
 from .nifti_select import DECODED, Expected, select
@@ -107,6 +107,8 @@ class _Job:
         if self.options.cross_check:
             remarks += self._cross_check(images)
         chosen = _chosen(images)
+        for image in chosen:
+            remarks += nifti_checks.repeated(image)
         if any(image.resampled for image in chosen):
             remarks.append("slices were resampled to equal distances along their normal")
         return chosen, tuple(dict.fromkeys(remarks))
@@ -121,13 +123,16 @@ class _Job:
 
     def _finish(self, image: Image, target: str) -> None:
         nifti_header.compress(image.path, Path(f"{target}.nii.gz"))
-        made = image.path.with_suffix("")
+        made = image.path.with_name(f"x{image.part}")  # what was resampled has no side-car of its own
         if self.options.engine == "dcm2niix":
             said = sidecar.read(Path(f"{made}.json"))
         else:
             said = sidecar.of_header(self.found[0].path) | {"ConversionSoftwareVersion": version("dicom2nifti")}
         texts, times, dates = self.options.text, self.options.times, self.options.dates
-        sidecar.write(Path(f"{target}.json"), sidecar.clean(said, texts=texts, times=times, dates=dates))
+        kept = sidecar.clean(said, texts=texts, times=times, dates=dates)
+        if image.resampled:
+            kept.pop("SliceTiming", None)  # of slices that are no more
+        sidecar.write(Path(f"{target}.json"), kept)
         for end in (".bval", ".bvec"):
             table = Path(f"{made}{end}")
             if table.exists():
@@ -137,20 +142,22 @@ class _Job:
         """Run a converter into a new folder below; `displayed` asks for Philips' values as they are displayed."""
         given, made = self.work / "given", self.work / folder
         if engine == "dicom2nifti":
-            return nifti_checks.second(Dicom2nifti().run(given, made, self.until - time.monotonic()))
+            return nifti_words.second(Dicom2nifti().run(given, made, self.until - time.monotonic()))
         program = self.options.program or Path(dcm2niix.bin_path)
         precise = self.options.precise_philips and not displayed
         first = Dcm2niix(program, precise, self.options.times or self.options.dates)
-        return nifti_checks.warnings(first.run(given, made, self.until - time.monotonic()))
+        return nifti_words.first(first.run(given, made, self.until - time.monotonic()))
 
     def _cross_check(self, images: Sequence[Image]) -> tuple[str, ...]:
         """Convert by the other engine and compare; return a remark where there is nothing to compare with."""
+        if any(image.resampled for image in images):
+            return ("not cross-checked: the other converter does not resample",)
         if len(images) > 1:
             return ("not cross-checked: the other converter makes one image of a set",)
         made, first = images[0].path, self.options.engine == "dcm2niix"
         try:
             self._run("dicom2nifti" if first else "dcm2niix", "other", displayed=True)
-        except nifti_checks.NotOfItsKind:
+        except nifti_words.NotOfItsKind:
             return ("not cross-checked: the other converter does not convert series of this kind",)
         other = nifti_checks.images(self.work / "other", resampled=False)
         if len(other) > 1:

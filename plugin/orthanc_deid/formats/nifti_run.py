@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import Retriable
 
-REFUSED = 3  # exit code of the script below
+NOT_OF_ITS_KIND = 3  # exit code of the script below
 SECOND = Path(__file__).with_name("nifti_second.py")
 _TEXT = 1 << 20  # bytes of a converter's text that are looked at
 

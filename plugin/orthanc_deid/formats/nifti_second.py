@@ -7,7 +7,7 @@ import logging
 import sys
 import warnings
 
-REFUSED = 3
+NOT_OF_ITS_KIND = 3
 
 
 def main(source: str, target: str) -> int:
@@ -22,7 +22,7 @@ def main(source: str, target: str) -> int:
     try:
         dicom_series_to_nifti(source, target, reorient_nifti=False)
     except (ConversionError, ConversionValidationError):
-        return REFUSED
+        return NOT_OF_ITS_KIND
     return 0
 
 

@@ -112,7 +112,8 @@ class Expected:
     images: int  # slices of all volumes together
     slices: int  # of each volume
     corners: tuple[tuple[float, ...], ...]  # position in mm of the first voxel of each image; empty for mosaics
-    size: tuple[int, int]  # rows and columns; of a mosaic unknown: (0, 0)
+    normal: tuple[float, ...]  # across the slices
+    size: tuple[int, ...]  # rows and columns; empty for mosaics
     philips: bool
     remarks: tuple[str, ...] = ()
 
@@ -169,7 +170,10 @@ def _mosaics(found: Sequence[Instance]) -> Expected:
         raise Rejected("mosaics whose number of slices is not known: the header of the scanner is missing")
     if any(instance.frames > 1 for instance in found):
         raise Rejected("not a volume: mosaics in a multi-frame image")
-    return Expected(tiles * len(found), tiles, (), (0, 0), philips=False, remarks=_gaps(found))
+    if not found[0].places:
+        raise Rejected("not a volume: images without a position and direction in space")
+    normal = found[0].places[0].normal
+    return Expected(tiles * len(found), tiles, (), normal, (), philips=False, remarks=_gaps(found))
 
 
 def _slices(found: Sequence[Instance], *, resampled: bool) -> Expected:
@@ -192,7 +196,7 @@ def _slices(found: Sequence[Instance], *, resampled: bool) -> Expected:
         _upright(places, distances)
     corners = tuple(place.position for place in places)
     philips = "PHILIPS" in found[0].manufacturer
-    return Expected(images, len(levels), corners, found[0].size, philips=philips, remarks=remarks)
+    return Expected(images, len(levels), corners, places[0].normal, found[0].size, philips=philips, remarks=remarks)
 
 
 def _gaps(found: Sequence[Instance]) -> tuple[str, ...]:

@@ -90,14 +90,13 @@ def tiles(path: Path) -> int | None:
         from nibabel.nicom import csareader as module  # warns that it is experimental
 
         csareader: Any = module  # nibabel's functions have no types
-        ds = dcmread(path, stop_before_pixels=True)
-        count = _private(ds, 0x0019, 0x0A, "SIEMENS MR HEADER")
-        if count is None:
-            try:
-                header = csareader.get_csa_header(ds)
-                count = None if header is None else csareader.get_n_mosaic(header)
-            except (csareader.CSAError, ValueError, KeyError, IndexError, UnicodeDecodeError):
-                return None
+        try:
+            ds = dcmread(path, stop_before_pixels=True)
+            count = _private(ds, 0x0019, 0x0A, "SIEMENS MR HEADER")
+            if not count and (header := csareader.get_csa_header(ds)):
+                count = csareader.get_n_mosaic(header)
+        except Exception:  # noqa: BLE001  # a broken header raises many kinds: the number is not known
+            return None
     return count or None
 
 

@@ -18,6 +18,9 @@ class Nifti(Model):
         default="refuse", description="a series whose slices are not equidistant or tilted: not converted, or resampled"
     )
     timeout_s: int = Field(default=1800, ge=1, description="seconds that one series may take")
+    text: bool = Field(default=True, description="the cleaned series description and protocol name in the side-car")
+    times: bool = Field(default=False, description="times of day in the side-car")
+    dates: bool = Field(default=False, description="the shifted date and time of the acquisition in the side-car")
 
 
 class Conversion(Model):
