@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from ..formats import names
 from .delivery import Delivery
+from .etl import SessionLabels
 from .model import File, Model, secret
 
 MAPPING = Path(__file__).resolve().parents[3] / "orthanc-config" / "flywheel" / "diagnosis_mapping.json"
@@ -56,6 +57,9 @@ class Flywheel(Delivery):
     )
     subject: StudyLabel = Field(default="{PatientID}", description="template of the subject's label")
     session: StudyLabel = Field(default="{StudyInstanceUID}", description="template of the session's label")
+    session_labels: SessionLabels | None = Field(
+        default=None, description="how {session} is made, as in bids/etl/cbtn.yaml; from the de-identified study"
+    )
     acquisition: SeriesLabel = Field(
         default="{SeriesNumber:02d}-{SeriesDescription}",
         description="template of the acquisition's label; a second series of the same label gets -2",
@@ -87,6 +91,8 @@ class Flywheel(Delivery):
     def _one_key(self) -> "Flywheel":
         if (self.api_key_file is None) == (self.api_key_env is None):
             raise ValueError("give api_key_file or api_key_env: one of the two")
+        if "{session}" in self.subject + self.session + self.project and not self.session_labels:
+            raise ValueError("the field {session} needs session_labels, which tell how it is made")
         if self.diagnoses and self.project != "{project}":
             raise ValueError("give project or diagnoses, not both")
         return self

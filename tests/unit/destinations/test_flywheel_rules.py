@@ -126,22 +126,22 @@ def test_free_labels_hold_nothing_that_flywheel_reads_as_a_path_or_filter() -> N
 
 
 @pytest.mark.parametrize(
-    ("facts", "age", "days"),
-    [
-        ({"MainDicomTags": {"StudyDate": "20200301"}}, "010Y", 3652.5),
-        ({"MainDicomTags": {"StudyDate": "20200301"}}, "010D", 10),
-        ({"MainDicomTags": {"StudyDate": "20200301"}}, "old", None),
-        (
-            {"MainDicomTags": {"StudyDate": "20200301"}, "PatientMainDicomTags": {"PatientBirthDate": "20200228"}},
-            "010Y",
-            2,
-        ),
-    ],
+    ("born", "age", "days"), [("", "010Y", 3652), ("", "010D", 10), ("", "old", None), ("20200228", "010Y", 2)]
 )
-def test_the_age_is_that_of_the_deidentified_study(
-    facts: dict[str, dict[str, str]], age: str, days: float | None
-) -> None:
-    assert labels.read(facts, "default", age).age_days == days
+def test_the_age_is_that_of_the_deidentified_study(born: str, age: str, days: float | None) -> None:
+    facts = {"MainDicomTags": {"StudyDate": "20200301"}, "PatientMainDicomTags": {"PatientBirthDate": born}}
+    tags = {"0010,1010": {"Name": "PatientAge", "Type": "String", "Value": age}}
+    assert labels.read(settings(), facts, "default", tags).age_days == days
+
+
+def test_the_session_can_be_named_by_age_body_part_and_time() -> None:
+    facts = {"MainDicomTags": {"StudyDate": "20200301", "StudyTime": "091500", "StudyDescription": "MR Brain"}}
+    tags = {"0010,1010": {"Name": "PatientAge", "Type": "String", "Value": "010D"}}
+    rules = {"parts": [{"words": ["brain"], "abbreviation": "B", "part": "brain"}]}
+    given = settings(session="{session}", session_labels=rules)
+    assert labels.read(given, facts, "default", tags).values["session"] == "10d_B_brain_09h15m"
+    with pytest.raises(Rejected, match="no description names a part"):
+        labels.read(given, {"MainDicomTags": {"StudyDate": "20200301"}}, "default", tags)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +153,7 @@ def test_the_age_is_that_of_the_deidentified_study(
         ({"session": "{SeriesNumber}"}, "no field {SeriesNumber} for a study"),
         ({"session": "a/b"}, "a label has no /"),
         ({"group": "Lab"}, "group"),
+        ({"session": "{session}"}, "needs session_labels"),
         ({"project": "{PatientID}", "diagnoses": {"table": "t.csv"}}, "not both"),
         ({"content": []}, "content"),
     ],

@@ -16,8 +16,6 @@ from .sdk import client
 from .sent import Memory
 from .site import Site
 
-_AGE = "0010,1010"
-
 
 class FlywheelDestination:
     """A group of a Flywheel site, by its own SDK."""
@@ -73,11 +71,10 @@ class FlywheelDestination:
         return len(shipment.all)
 
     def _study(self, shipment: Shipment) -> labels.Study:
-        age = ""
-        if (self._settings.diagnoses or self._settings.timestamps) and shipment.all:
-            found = shipment.orthanc.tags(shipment.all[0]).get(_AGE, {}).get("Value")
-            age = found if isinstance(found, str) else ""
-        return labels.read(shipment.facts(), shipment.project, age)
+        settings = self._settings
+        is_more = settings.diagnoses or settings.timestamps or "session" in labels.fields(settings)
+        tags = shipment.orthanc.tags(shipment.all[0]) if is_more and shipment.all else None
+        return labels.read(settings, shipment.facts(), shipment.project, tags)
 
     def _memory(self, shipment: Shipment) -> Memory:
         # Of another site or group nothing is known; the key changes without the site.

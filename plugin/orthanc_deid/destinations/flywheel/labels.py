@@ -3,18 +3,17 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from string import Formatter
 from typing import Any
 
 from ...errors import Rejected
 from ...formats import names
+from ...formats.session_labels import LabelRules, age_days, session_label
 from ...settings import Flywheel
 
 # What Flywheel reads as something else in a path or a filter, and what no screen shows.
 _NEVER = re.compile(r'[\x00-\x1f\x7f/\\",<>|?*]+')
-_AGE = re.compile(r"([0-9]{3})([DWMY])")
-_DAYS = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
 
 
 @dataclass(frozen=True)
@@ -26,12 +25,29 @@ class Study:
     began: datetime | None
 
 
-def read(facts: Mapping[str, Any], project: str, age: str = "") -> Study:
-    """Read Orthanc's answer on the output study; `age` is PatientAge of one of its instances."""
-    values = {"project": project, **facts.get("PatientMainDicomTags", {}), **facts.get("MainDicomTags", {})}
-    values = {key: str(value).strip() for key, value in values.items()}
-    day = _date(values.get("StudyDate", ""))
-    return Study(values, _age(day, _date(values.get("PatientBirthDate", "")), age), _moment(day, values))
+def fields(settings: Flywheel) -> set[str]:
+    """Return the fields of the labels above the acquisition."""
+    templates = (settings.project, settings.subject, settings.session)
+    return {field for template in templates for _, field, _, _ in Formatter().parse(template) if field}
+
+
+def read(settings: Flywheel, facts: Mapping[str, Any], project: str, tags: Mapping[str, Any] | None = None) -> Study:
+    """Read Orthanc's answer on the output study, and the attributes of one of its instances where they are needed.
+
+    Raises
+    ------
+    Rejected
+        The session's label cannot be made by the rules.
+    """
+    values = {key: str(value).strip() for key, value in facts.get("PatientMainDicomTags", {}).items()}
+    values |= {key: str(value).strip() for key, value in facts.get("MainDicomTags", {}).items()}
+    values["project"] = project
+    if not tags:
+        return Study(values, None, None)
+    found = {each["Name"]: each["Value"].strip() for each in tags.values() if isinstance(each["Value"], str)} | values
+    if settings.session_labels and "session" in fields(settings):
+        values["session"] = session_label(found, settings.session_labels.rules()).text
+    return Study(values, _age(found), _moment(found))
 
 
 def label(settings: Flywheel, template: str, values: Mapping[str, str]) -> str:
@@ -57,22 +73,16 @@ def _written(value: str, form: str) -> str:
     return format(int(value), form) if form and value.lstrip("-").isdecimal() else value
 
 
-def _date(text: str) -> date | None:
+def _age(values: Mapping[str, str]) -> float | None:
     try:
-        return datetime.strptime(text, "%Y%m%d").date()  # noqa: DTZ007  # a day has no zone
+        return float(age_days(values, LabelRules((), ()))[0])
+    except Rejected:
+        return None
+
+
+def _moment(values: Mapping[str, str]) -> datetime | None:
+    text = values.get("StudyDate", "") + values.get("StudyTime", "").partition(".")[0].ljust(6, "0")
+    try:
+        return datetime.strptime(text, "%Y%m%d%H%M%S")  # noqa: DTZ007  # DICOM's local time
     except ValueError:
         return None
-
-
-def _age(day: date | None, born: date | None, age: str) -> float | None:
-    if day and born and day >= born:
-        return float((day - born).days)
-    found = _AGE.fullmatch(age.strip())
-    return int(found[1]) * _DAYS[found[2]] if found else None
-
-
-def _moment(day: date | None, values: Mapping[str, str]) -> datetime | None:
-    found = re.match(r"([01][0-9]|2[0-3])([0-5][0-9])([0-5][0-9])?", values.get("StudyTime", ""))
-    if not day or not found:
-        return None
-    return datetime(day.year, day.month, day.day, int(found[1]), int(found[2]), int(found[3] or 0))  # noqa: DTZ001  # DICOM's local time
