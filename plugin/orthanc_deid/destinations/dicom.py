@@ -78,9 +78,7 @@ class DicomDestination:
                 return {i.instance for i in here if i.SOPInstanceUID in uids}
             except CannotBeAskedError:
                 pass
-        if self._settings.confirm in ("status", "commitment"):
-            return arrivals.known(shipment, shipment.new)
-        return set()
+        return arrivals.known(shipment, shipment.new)  # a read-back that misses one takes its receipt away
 
     def _store(self, piece: Sequence[SopInstance], shipment: Shipment, end: float) -> Counter[Refusal]:
         """Send a piece; where an instance is refused, the others alone, so that each has its own answer."""

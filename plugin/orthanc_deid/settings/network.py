@@ -39,7 +39,7 @@ class Dicom(Delivery, DicomNode):
     )
     ask_first: bool = Field(
         default=True,
-        description="ask by C-FIND what it holds and do not send that again; where it cannot be asked, all",
+        description="ask by C-FIND what it holds and do not send that again; else what it has accepted before",
     )
     commitment_s: int = Field(
         default=120, ge=1, le=3600, description="seconds to wait for a report of storage commitment in one try"

@@ -117,12 +117,13 @@ def test_refused_instances_are_counted_and_the_others_arrive(
 
 
 def test_a_duplicate_that_the_node_refuses_counts_as_there(
-    server: OrthancServer, shipment: Shipment, peer: DicomPeer
+    server: OrthancServer, shipment: Shipment, peer: DicomPeer, tmp_path: Path
 ) -> None:
     there = destination(server, peer.ae, peer.port, ask_first=False)
     there.send(shipment)
     peer.manners = Manners(every=1, status=0x0111)
-    there.send(shipment)
+    there.send(make_shipment(tmp_path / "without receipts", server, shipment.output))
+    assert len(peer.came) > 6
     assert there.confirm(shipment) == 6
 
 
@@ -202,10 +203,14 @@ def test_a_node_without_the_level_of_instances_is_asked_for_numbers(
     peer.manners = Manners(finds_images=False)
     there = destination(server, peer.ae, peer.port)
     there.send(shipment)
+    there.send(shipment)
+    assert len(peer.came) == 6
     assert there.confirm(shipment) == 6
     peer.held.popitem()
     with pytest.raises(Retriable, match="5 of 6 instances"):
         there.confirm(shipment)
+    there.send(shipment)
+    assert len(peer.came) == 12  # a number does not say which one is missing
     peer.manners = Manners(finds_images=False, counts=False)
     with pytest.raises(Retriable, match=r"counts no instances.*set confirm to"):
         there.confirm(shipment)
