@@ -18,6 +18,10 @@ def main(url: str, executor: str, folder: Path) -> None:
     def perform(step: str, job: Job) -> Outcome:
         with (folder / "done").open("a") as file:
             file.write(f"{job.id} {step} {executor}\n")
+        if step == "export" and (folder / "slow").exists():
+            time.sleep(0.6)
+            with (folder / "done").open("a") as file:
+                file.write(f"{job.id} exported {executor}\n")
         trap = folder / f"kill.{step}"
         if trap.exists():
             trap.unlink()
@@ -27,11 +31,13 @@ def main(url: str, executor: str, folder: Path) -> None:
         then = pipeline.FLOWS[job.flow].then
         if then == EXPORT:
             return engine.follow([job.next(EXPORT, name) for name in ("a", "b")])
-        return engine.follow([job.next(FINISH)], 1.0) if then == FINISH else engine.END
+        if then is None:
+            return engine.END
+        return engine.follow([job.next(then)], 1.0 if then == FINISH else 0.0)
 
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    engine.launch(url, executor, 4, perform)
+    engine.launch(url, executor, 4, perform, {"one": 1, "three": 3})
     (folder / f"ready.{executor}").touch()
     while not stopping.wait(0.2):
         time.sleep(0)

@@ -15,7 +15,11 @@ FIELDS = frozenset(
     }
 )  # fmt: skip
 
-QUIET = ("pydicom", "dbos", "uvicorn", "uvicorn.access", "uvicorn.error", "urllib3", "alembic", "sqlalchemy", "pypdf")
+QUIET = (
+    "pydicom", "dbos", "uvicorn", "uvicorn.access", "uvicorn.error", "urllib3", "alembic", "sqlalchemy", "pypdf",
+    "requests", "requests_oauthlib", "oauthlib", "botocore", "aiobotocore", "s3fs", "fsspec", "gcsfs", "google",
+    "azure", "adlfs", "paramiko", "flywheel", "httpx2", "nibabel", "dicom2nifti", "PIL",
+)  # fmt: skip
 
 _logger = logging.getLogger("orthanc_deid")
 

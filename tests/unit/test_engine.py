@@ -10,7 +10,7 @@ import pytest
 
 from orthanc_deid.database import migrate, open_database
 from orthanc_deid.engine import Queue
-from orthanc_deid.pipeline import DEIDENTIFY, Job
+from orthanc_deid.pipeline import DEIDENTIFY, EXPORT, Job
 from servers import CHECKOUT, wait_for
 
 JOB = Job(DEIDENTIFY, study=1, version=1, run=1)
@@ -59,7 +59,7 @@ def workers(database_url: str, tmp_path: Path) -> Iterator[Workers]:
 @pytest.fixture
 def queue(workers: Workers) -> Iterator[Queue]:
     workers.start("w-0")
-    made = Queue(workers.url)
+    made = Queue(workers.url, {"one": 1, "three": 3, "new": 4})
     yield made
     made.close()
 
@@ -71,7 +71,7 @@ def test_a_job_enqueued_twice_runs_its_flow_and_all_that_follows_once(workers: W
     wait_for(lambda: not queue.live(JOB.prefix), 10)
     queue.enqueue(JOB)
     assert workers.steps() == {
-        "identify": 1, "deidentify": 1, "verify": 1, "export": 2, "confirm": 2, "cleanup": 1, "follow": 4,
+        "identify": 1, "deidentify": 1, "verify": 1, "convert": 1, "export": 2, "confirm": 2, "cleanup": 1, "follow": 5,
     }  # fmt: skip
     assert queue.live(JOB.prefix) == []
 
@@ -83,7 +83,7 @@ def test_ended_jobs_are_purged_and_live_ones_stay(workers: Workers, queue: Queue
     wait_for(lambda: "cleanup" in workers.steps(), 30)
     wait_for(lambda: not queue.live(JOB.prefix), 10)
     assert queue.purge(time.time() - 3600) == 0
-    assert queue.purge(time.time() + 1) == 4
+    assert queue.purge(time.time() + 1) == 5
     assert queue.purge(time.time() + 1) == 0
     assert queue.live(other.prefix) == [other.id]
 
@@ -119,3 +119,45 @@ def test_a_delayed_job_can_be_hastened_and_cancelled(workers: Workers, queue: Qu
     assert queue.hasten(JOB.prefix) == 1
     wait_for(lambda: "cleanup" in workers.steps(), 30)
     assert all(job.startswith(JOB.prefix) for job, _step, _executor in workers.done())
+
+
+def most_at_once(done: list[list[str]], destination: str) -> int:
+    """Return how many exports to a destination ran at the same time."""
+    running = most = 0
+    for job, step, _executor in done:
+        if f":{destination}:" in job and step in ("export", "exported"):
+            running += 1 if step == "export" else -1
+            most = max(most, running)
+    return most
+
+
+def test_each_destination_takes_as_many_studies_at_once_as_it_is_allowed(workers: Workers, queue: Queue) -> None:
+    (workers.folder / "slow").touch()
+    for study in range(6):
+        for name in ("one", "three"):
+            queue.enqueue(Job(EXPORT, study, 1, 1, destination=name))
+    wait_for(lambda: workers.steps()["confirm"] == 12, 60)
+    assert most_at_once(workers.done(), "one") == 1
+    assert most_at_once(workers.done(), "three") == 3
+
+
+def test_what_has_priority_comes_first(workers: Workers, queue: Queue) -> None:
+    (workers.folder / "slow").touch()
+    for study, priority in enumerate((9, 9, 9, 5, 1)):
+        queue.enqueue(Job(EXPORT, study, 1, 1, destination="one", priority=priority))
+    wait_for(lambda: workers.steps()["confirm"] == 5, 60)
+    order = [int(job.split(":")[0]) for job, step, _executor in workers.done() if step == "export"]
+    assert order.index(4) < order.index(3) < order.index(2)
+
+
+def test_jobs_for_a_destination_that_the_next_start_no_longer_knows_are_done(workers: Workers, queue: Queue) -> None:
+    queue.enqueue(Job(EXPORT, 1, 1, 1, destination="new"))  # this worker has no queue for four at once
+    workers.stop()
+    workers.start("w-0")
+    wait_for(lambda: workers.steps()["confirm"] == 1, 30)
+
+
+def test_a_job_that_waits_for_its_destination_is_another_than_the_one_before() -> None:
+    job = Job(EXPORT, 1, 1, 1, destination="one")
+    assert len({job.id, job.later().id, job.later().later().id, job.again().id}) == 4
+    assert job.later().again().id == job.again().id

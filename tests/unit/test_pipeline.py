@@ -3,7 +3,7 @@ from dataclasses import astuple
 import pytest
 
 from orthanc_deid import pipeline
-from orthanc_deid.pipeline import DEIDENTIFY, EXPORT, FINISH, FLOWS, Job, backoff
+from orthanc_deid.pipeline import DEIDENTIFY, DELIVER, EXPORT, FINISH, FLOWS, Job, backoff
 from orthanc_deid.steps.perform import STEPS
 
 JOB = Job(DEIDENTIFY, study=7, version=2, run=3)
@@ -20,12 +20,13 @@ def test_the_flows_follow_each_other_to_an_end() -> None:
         assert at not in seen
         seen.append(at)
         at = FLOWS[at].then
-    assert seen == [DEIDENTIFY, EXPORT, FINISH]
+    assert seen == [DEIDENTIFY, DELIVER, EXPORT, FINISH]
 
 
 def test_verify_ends_the_flow_that_comes_before_the_export() -> None:
     assert FLOWS[DEIDENTIFY].steps[-1] == "verify"
-    assert FLOWS[DEIDENTIFY].then == EXPORT
+    assert FLOWS[DEIDENTIFY].then == DELIVER
+    assert FLOWS[DELIVER].then == EXPORT
 
 
 def test_a_destination_that_hangs_cannot_hold_up_de_identification() -> None:

@@ -18,6 +18,7 @@ from .destinations import destinations, export
 from .doctor import diagnose
 from .printing import print_studies, print_study
 from .profile import profile
+from .retention import retention
 from .server import Asked, Server
 
 END_STATES = frozenset(states.STATES) - states.ACTIVE - {states.RECEIVED, states.WAITING}
@@ -171,7 +172,7 @@ def door_rules() -> None:
     sys.exit(print_rules())
 
 
-for command in (*results.COMMANDS, destinations, export):
+for command in (*results.COMMANDS, destinations, export, retention):
     main.add_command(command)
 main.add_command(profile)
 main.add_command(deidentify)

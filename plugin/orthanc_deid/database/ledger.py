@@ -184,6 +184,8 @@ class Ledger:
             known = set(connection.scalars(select(instance.c.source).where(instance.c.study_id == study_id)))
             new = [source for source in sources if source not in known]
             values: dict[str, object] = {"last_update": last_update}
+            if known & set(sources):  # sent once more after retention had deleted it
+                values["removed"] = found.removed & ~REMOVED["source"]
             if new:
                 version = found.version + 1
                 values |= {"version": version, "recheck": 1}
@@ -217,7 +219,7 @@ class Ledger:
             connection.execute(
                 update(study)
                 .where(study.c.id == study_id)
-                .values(run=found.run + 1, version=found.version, attempt=1, project=project, recheck=0)
+                .values(run=found.run + 1, version=found.version, attempt=1, project=project, recheck=0, removed=0)
             )
             _change(connection, found, states.QUEUED, reason, actor)
         return self.get(study_id)
@@ -237,8 +239,6 @@ class Ledger:
                 raise Conflict(f"study {study_id} is {found.status}: it is at work already")
             if found.version < 1 or found.verified_version < found.version or not found.output:
                 raise Conflict(f"study {study_id} is {found.status}: its newest version is not verified")
-            if found.removed & REMOVED["output"]:
-                raise Conflict(f"study {study_id}: its output was deleted by the retention rules")
             for name in destinations:
                 _expect_delivery(connection, study_id, name, found.version, time.time(), anew=anew)
             connection.execute(
@@ -315,6 +315,21 @@ class Ledger:
                 .where(instance.c.id.in_([one.id for one in instances]))
                 .values(state=states.INSTANCE_RECEIVED, output=None, reason=None, version=found.version)
             )
+
+    def note_removed(self, study_id: int, what: str, reason: str) -> None:
+        """Note with an event what the retention rules have deleted of a study.
+
+        Raises
+        ------
+        Conflict
+            It is not done any more.
+        """
+        with self._writing(study_id) as (connection, found):
+            if found.status != states.DONE:
+                raise Conflict(f"study {study_id} is {found.status}: nothing of it may be deleted")
+            values = {"removed": found.removed | REMOVED.get(what, 0)}
+            connection.execute(update(study).where(study.c.id == study_id).values(**values))
+            note(connection, study_id, found.version, states.DONE, f"{what} deleted: {reason}", "retention")
 
     def mark_recheck(self, study_id: int, *, needed: bool = True) -> None:
         """Remember that something arrived while the study was at work, or that it was dealt with."""

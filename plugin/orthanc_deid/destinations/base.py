@@ -15,6 +15,7 @@ class Converted:
     series: str  # Orthanc id of the de-identified series
     files: tuple[Path, ...]  # in one folder, named by us
     remarks: tuple[str, ...] = ()
+    instances: tuple[str, ...] = ()  # of pictures: the Orthanc id of the instance of each file
 
 
 class Results(Protocol):

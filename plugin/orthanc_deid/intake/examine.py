@@ -155,8 +155,13 @@ def deliver_by_hand(intake: Intake, study: Study, destinations: Sequence[str], *
     Raises
     ------
     Conflict
-        The study is at work, or its newest version is not verified.
+        The study is at work, its newest version is not verified, or some of it is no longer in this Orthanc.
     """
+    if anew or destinations:
+        made = {i.output for i in intake.ledger.instances(study.id, state=states.INSTANCE_DEIDENTIFIED)}
+        missing = made - intake.orthanc.present(study.output or "")
+        if missing:
+            raise Conflict(f"{len(missing)} of {len(made)} instances of the result are no longer in this Orthanc")
     started = intake.ledger.deliver(study.id, destinations, anew=anew, reason="asked for by a person", actor=actor)
     intake.queue.enqueue(first_job(intake, started))
 

@@ -14,6 +14,7 @@ from ..database import workers
 from ..errors import ConfigurationError, Conflict, NotFound, Rejected
 from .examine import Intake, examine
 from .heal import QUIET_S, heal
+from .retain import Retainer
 from .withdraw import Withdrawals
 
 CURSOR = "changes"
@@ -33,7 +34,8 @@ class _Candidate:
 class Reconcile:
     """The loop of the service: hints make it look sooner, nothing depends on them."""
 
-    def __init__(self, intake: Intake, quiet_s: float) -> None:
+    def __init__(self, intake: Intake, quiet_s: float, retainer: Retainer) -> None:
+        self._retainer = retainer
         self._intake = intake
         self._quiet_s = quiet_s
         self._hint = threading.Event()
@@ -41,6 +43,7 @@ class Reconcile:
         self._candidates: dict[str, _Candidate] = {}
         self._withdrawals = Withdrawals()
         self._swept = self._healed = float("-inf")
+        self._retained = time.monotonic()  # not at once: a person who mends the rules must have the time
         self._thread = threading.Thread(target=self._loop, name="reconcile", daemon=True)
         self.looked_at = 0.0
 
@@ -83,6 +86,9 @@ class Reconcile:
             heal(self._intake)
             self._withdrawals.look(self._intake, time.time() - QUIET_S)
             self._healed = now
+        if now - self._retained >= self._intake.configuration.retention.look_s:
+            self._retainer.run()
+            self._retained = now
 
     def _read_changes(self) -> None:
         since = workers.read_cursor(self._intake.ledger.engine, CURSOR)

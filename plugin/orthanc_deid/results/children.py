@@ -1,16 +1,24 @@
-"""What the child processes do: fetch de-identified files into a folder of their own, and convert them there."""
+"""What the child processes do: fetch de-identified files into a folder of their own, and convert them there.
+
+The converters are loaded where they work: the processes that only ask for conversions stay small.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from ..errors import Rejected
-from ..formats.nifti import NiftiOptions, convert
-from ..formats.pictures import PictureOptions, contact_sheet, draw
 from ..orthanc_rest import Address, Orthanc
 from .cache import Answer
+
+if TYPE_CHECKING:
+    from ..formats.nifti import NiftiOptions
+    from ..formats.pictures import PictureOptions, SheetOptions
 
 FETCHED_AT_ONCE = 4
 
@@ -35,15 +43,24 @@ class ToNifti:
 
 @dataclass(frozen=True)
 class ToPictures:
-    """A series of which every instance is drawn, or one sheet of all."""
+    """A series of which every instance is drawn."""
 
     series: Series
     options: PictureOptions
-    sheet: bool = False
+
+
+@dataclass(frozen=True)
+class ToSheet:
+    """A series to show at a glance."""
+
+    series: Series
+    options: SheetOptions
 
 
 def to_nifti(task: ToNifti) -> tuple[Path, Answer]:
     """Convert one series; a series that is no volume is an answer too."""
+    from ..formats.nifti import convert
+
     with TemporaryDirectory(prefix=".dicom-", dir=task.series.out) as work:
         _fetch(task.series, Path(work))
         try:
@@ -55,17 +72,14 @@ def to_nifti(task: ToNifti) -> tuple[Path, Answer]:
 
 
 def to_pictures(task: ToPictures) -> tuple[Path, Answer]:
-    """Draw each instance of a series, or a sheet of all; one that has no picture is an answer too."""
+    """Draw each instance of a series; one that has no picture is an answer too."""
+    from ..formats.pictures import draw
+
     names: list[str] = []
     reasons: list[str] = []
     with TemporaryDirectory(prefix=".dicom-", dir=task.series.out) as work:
         files = _fetch(task.series, Path(work))
-        try:
-            if task.sheet:
-                names.append(contact_sheet(files, task.series.out / task.series.stem, task.options).name)
-        except Rejected as error:
-            reasons.append(str(error))
-        for file in () if task.sheet else files:
+        for file in files:
             try:
                 names += [path.name for path in draw(file, task.series.out / file.stem, task.options)]
             except Rejected as error:
@@ -73,6 +87,19 @@ def to_pictures(task: ToPictures) -> tuple[Path, Answer]:
     refused = reasons[0] if reasons and not names else None
     remarks = (f"{len(reasons)} of {len(files)} instances have no picture: {reasons[0]}",) if reasons else ()
     return task.series.out, Answer(tuple(names), remarks, refused)
+
+
+def to_sheet(task: ToSheet) -> tuple[Path, Answer]:
+    """Draw a contact sheet of a series."""
+    from ..formats.pictures import contact_sheet
+
+    with TemporaryDirectory(prefix=".dicom-", dir=task.series.out) as work:
+        files = _fetch(task.series, Path(work))
+        try:
+            sheet = contact_sheet(files, task.series.out / f"{task.series.stem}.png", task.options)
+        except Rejected as error:
+            return task.series.out, Answer((), refused=str(error))
+    return task.series.out, Answer((sheet.name,))
 
 
 def _fetch(series: Series, work: Path) -> list[Path]:

@@ -1,22 +1,28 @@
-"""The conversions of one output study, for destinations and routes."""
+"""The conversions of one output study, for destinations and routes.
+
+The formats are loaded when the first conversion needs them: numpy and its kin are no part of an idle process.
+"""
+
+from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..destinations.base import Converted
 from ..errors import NotFound, Rejected
-from ..formats import archives, bids, dicomdir, names
-from ..formats.nifti import NiftiOptions
-from ..formats.pictures import PictureOptions
+from ..formats import archives, names
 from ..orthanc_rest import Orthanc
 from ..processes import Processes
 from ..settings.conversion import Conversion
 from .cache import Answer, Cache, Made, name
-from .children import Series, ToNifti, ToPictures, fetch, to_nifti, to_pictures
+from .children import Series, ToNifti, ToPictures, ToSheet, fetch, to_nifti, to_pictures, to_sheet
+
+if TYPE_CHECKING:
+    from ..formats.pictures import PictureOptions
 
 STEM = "{SeriesNumber:03d}_{SeriesDescription}"
 MORE_S = 600.0  # for fetching a series, beside the converter's own time
@@ -46,6 +52,11 @@ class _Source:
         """The name of its conversions, from de-identified values."""
         return names.fill(STEM, self.tags)
 
+    def of(self, files: Sequence[str]) -> tuple[str, ...]:
+        """Return the instance of each picture, which is named by its place in the series; none of other files."""
+        numbers = [file[:5] for file in files]
+        return tuple(self.instances[int(n) - 1] for n in numbers) if all(n.isdigit() for n in numbers) else ()
+
 
 class StudyResults:
     """The conversions of one output study.
@@ -68,6 +79,8 @@ class StudyResults:
 
     def nifti(self, series: str | None = None) -> list[Converted]:
         """Convert each series that can be a volume, or only the one that is named."""
+        from ..formats.nifti import NiftiOptions
+
         options = NiftiOptions(**asdict_of(self._converters.conversion.nifti, NiftiOptions))
         return self._each("nifti", series, asdict(options), lambda s: ToNifti(s, options), to_nifti)
 
@@ -78,9 +91,10 @@ class StudyResults:
 
     def contact_sheets(self, series: str | None = None) -> list[Converted]:
         """Draw a sheet of each series."""
-        options = self._picture_options("png")
-        made_of = {"sheet": True, **asdict(options)}
-        return self._each("sheet", series, made_of, lambda s: ToPictures(s, options, sheet=True), to_pictures)
+        from ..formats.pictures import SheetOptions
+
+        options = SheetOptions(picture=self._picture_options("png"))
+        return self._each("sheet", series, asdict(options), lambda s: ToSheet(s, options), to_sheet)
 
     def bids(self) -> Path:
         """Lay the NIfTI of this study out as BIDS; answer the folder."""
@@ -140,6 +154,8 @@ class StudyResults:
         return files
 
     def _picture_options(self, kind: str) -> PictureOptions:
+        from ..formats.pictures import PictureOptions
+
         return PictureOptions(**asdict_of(self._converters.conversion.pictures, PictureOptions) | {"kind": kind})
 
     def _sources(self, only: str | None = None) -> list[_Source]:
@@ -178,7 +194,7 @@ class StudyResults:
                 self._cache.discard(folder)
         self.refused = Counter(one.refused for one in made.values() if one.refused)
         return [
-            Converted(source.id, made[key].paths, made[key].remarks)
+            Converted(source.id, made[key].paths, made[key].remarks, source.of(made[key].files))
             for key, source in sources.items()
             if not made[key].refused
         ]
@@ -200,6 +216,8 @@ class StudyResults:
             yield from self._converters.processes().map(function, tasks, seconds)
 
     def _bids(self) -> Made:
+        from ..formats import bids
+
         converted = self.nifti()
         rules = self._converters.conversion.bids
         return self._cache.make(
@@ -208,6 +226,8 @@ class StudyResults:
         )
 
     def _dicomdir(self) -> Made:
+        from ..formats import dicomdir
+
         sources = self._sources()
 
         def make(folder: Path) -> Answer:

@@ -107,10 +107,20 @@ class Resent(BaseModel):
     refused: int = Field(description="studies that are at work or no longer there")
 
 
-class Waiting(BaseModel):
-    """A conversion that is not ready."""
+class RemovalAnswer(BaseModel):
+    """One thing that the retention rules delete."""
 
-    status: str = Field(description="converting: ask again after Retry-After seconds")
+    study: str = Field(description="Orthanc id of the identified study")
+    what: str = Field(description="source, output or results (conversions)")
+    reason: str = Field(description="which rule")
+    bytes: int = Field(description="bytes that it takes on disk")
+
+
+class RemovalList(BaseModel):
+    """What the retention rules delete."""
+
+    items: list[RemovalAnswer] = Field(description="in the order in which they are deleted")
+    bytes: int = Field(description="bytes that all take on disk")
 
 
 class Problem(BaseModel):

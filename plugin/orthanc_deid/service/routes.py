@@ -15,7 +15,7 @@ from .destinations import (
     resume_destination,
 )
 from .health import examine_health
-from .models import Checked, DestinationAnswer, DestinationList, Health, Resent, StudyAnswer, StudyPage
+from .models import Checked, DestinationAnswer, DestinationList, Health, RemovalList, Resent, StudyAnswer, StudyPage
 from .parameters import Held
 from .results import (
     instance_jpeg,
@@ -27,6 +27,7 @@ from .results import (
     study_dicomdir,
     study_nifti,
 )
+from .retention import preview_retention, run_retention
 from .studies import cancel_study, export_study, list_studies, process_study, retry_study, show_study
 
 
@@ -75,5 +76,7 @@ ROUTES = (
     Route("POST", "/deid/destinations/{name}/pause", pause_destination, DestinationAnswer, errors=(404, 422)),
     Route("POST", "/deid/destinations/{name}/resume", resume_destination, DestinationAnswer, errors=(404, 422)),
     Route("POST", "/deid/destinations/{name}/resend", resend_failed, Resent, 202, (404, 422)),
+    Route("GET", "/deid/retention", preview_retention, RemovalList),
+    Route("POST", "/deid/retention", run_retention, RemovalList),
     Route("POST", "/internal/hint", take_hint, None, 204),
 )

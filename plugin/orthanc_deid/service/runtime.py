@@ -9,6 +9,7 @@ from ..database.ledger import Ledger
 from ..engine import Queue
 from ..intake.examine import Intake
 from ..intake.reconcile import Reconcile
+from ..intake.retain import Retainer
 from ..orthanc_rest import Orthanc, local_address
 from ..processes import OnDemand
 from ..results.study import Converters
@@ -29,7 +30,8 @@ class Runtime:
         self.ledger = Ledger(self.database)
         self.queue = Queue(loaded.database_url, loaded.configuration.lanes())
         self.intake = Intake(loaded.configuration, self.orthanc, self.ledger, self.queue)
-        self.reconcile = Reconcile(self.intake, loaded.stable_age_s)
+        self.retainer = Retainer(self.intake, loaded.home, loaded.results)
+        self.reconcile = Reconcile(self.intake, loaded.stable_age_s, self.retainer)
         self.processes = OnDemand(loaded.processes)
         converters = Converters(loaded.results, loaded.configuration.conversion, self.orthanc, self.processes.get)
         self.conversions = Conversions(self.orthanc, self.ledger, converters)

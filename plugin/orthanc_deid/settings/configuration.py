@@ -13,6 +13,7 @@ from .http import Http
 from .model import Model, Name
 from .network import Dicom, Dicomweb
 from .peer import OrthancPeer
+from .retention import Keeping, Retention
 
 
 class Match(Model):
@@ -34,6 +35,9 @@ class Project(Model):
     )
     convert: tuple[Literal["nifti", "bids", "png", "jpeg", "dicomdir"], ...] = Field(
         default=(), description="conversions that are made of each study, whether a destination wants them or not"
+    )
+    retention: Keeping | None = Field(
+        default=None, description="what is kept of its studies, and how long; without: `retention` of the whole file"
     )
     priority: int = Field(default=5, ge=1, le=9, description="1: before all others, 9: after them")
 
@@ -96,6 +100,7 @@ class Configuration(Model):
     destinations: tuple[Destination, ...] = Field(default=(), description="where results can go")
     intake: Intake = Field(default=Intake(), description="how studies become known")
     conversion: Conversion = Field(default=Conversion(), description="how results are converted")
+    retention: Retention = Field(default=Retention(), description="what may be deleted, and when")
     limits: Limits = Field(default=Limits(), description="bounds that keep one study from harming the rest")
     access: Access = Field(default=Access(), description="who may ask for what; holds no key yet")
 

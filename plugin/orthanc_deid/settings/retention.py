@@ -55,3 +55,4 @@ class Retention(Keeping):
     most_bytes: int | None = Field(
         default=None, ge=0, description="bytes; most that conversions may hold, the oldest go first, also with keep"
     )
+    look_s: float = Field(default=600.0, ge=1, le=86400, description="seconds between looks at what may go")

@@ -1,0 +1,31 @@
+"""Routes on retention: what would be deleted, and deleting it now."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..retention import Removal
+from .parameters import Held
+from .runtime import Runtime
+
+
+def preview_retention(runtime: Held) -> Any:
+    """Tell what the retention rules would delete now; nothing is deleted."""
+    return _told(runtime, runtime.retainer.plan())
+
+
+def run_retention(runtime: Held) -> Any:
+    """Delete what the retention rules name now, and tell it."""
+    return _told(runtime, runtime.retainer.run())
+
+
+def _told(runtime: Runtime, removals: Iterable[Removal]) -> dict[str, Any]:
+    items = [
+        {
+            "study": runtime.ledger.get(removal.study).source,
+            "what": removal.what,
+            "reason": removal.reason,
+            "bytes": removal.bytes,
+        }
+        for removal in removals
+    ]
+    return {"items": items, "bytes": sum(item["bytes"] for item in items)}
