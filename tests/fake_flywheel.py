@@ -62,7 +62,7 @@ class FakeFlywheel:
     """The site; `with FakeFlywheel() as site` serves it on a free port."""
 
     signed: bool = False
-    style: str = "plain"  # of signed URLs: plain, s3, gcs
+    style: str = "plain"  # of signed URLs: plain, s3, s3-single, gcs
     part_bytes: int = 2 * ALIGNMENT
     digest: str = "v0-sha384"  # or sha256, md5, crc32c, none
     faults: Faults = field(default_factory=Faults)
@@ -235,9 +235,12 @@ class FakeFlywheel:
         ticket = self.new_id()
         count = max(1, math.ceil(size / self.part_bytes))
         self.tickets[ticket] = {"acquisition": acquisition, "name": name, "size": size, "parts": {}, "used": False}
-        marks = {"plain": "store", "s3": "bucket.s3.local", "gcs": "x.googleapis.com"}[self.style]
+        marks = {"plain": "store", "s3": "bucket.s3.local", "s3-single": "bucket.s3.local", "gcs": "x.googleapis.com"}[
+            self.style
+        ]
         base = f"http://127.0.0.1:{self.port}/{marks}/{ticket}"
-        urls = [f"{base}/{n}?uploadId=U{ticket}&signature=s{n}" for n in range(count)]
+        upload = "" if self.style == "s3-single" else f"uploadId=U{ticket}&"
+        urls = [f"{base}/{n}?{upload}signature=s{n}" for n in range(count)]
         return 200, {"ticket": ticket, "urls": {name: urls if count > 1 else urls[0]}, "headers": {}}
 
     def close_ticket(self, ticket: str, body: Any) -> tuple[int, Any]:  # noqa: ANN401  # JSON

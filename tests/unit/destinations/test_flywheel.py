@@ -113,6 +113,14 @@ def test_large_files_go_in_parts_where_the_site_signs_urls(
     assert all("Authorization" not in call.headers for call in to_storage)
 
 
+def test_a_url_of_s3_for_one_piece_confuses_the_sdk_and_not_us(
+    site: FakeFlywheel, study: Study, tmp_path: Path
+) -> None:
+    site.signed, site.style = True, "s3-single"
+    assert deliver(study, tmp_path) == 4
+    assert {each["version"] for each in site.files().values()} == {1}
+
+
 def test_containers_can_come_about_by_upsert(site: FakeFlywheel, study: Study, tmp_path: Path) -> None:
     study.add(3, number=1)  # the label of series 1
     assert deliver(study, tmp_path, hierarchy="upsert") == 6

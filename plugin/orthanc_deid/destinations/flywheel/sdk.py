@@ -100,8 +100,9 @@ def told(what: str) -> Iterator[None]:
         raise _of(error, what) from None
     except httpx2.InvalidURL:
         raise ConfigurationError("the key of Flywheel names no address") from None
-    except RuntimeError as error:
-        if "deserialization" not in str(error):
+    except (RuntimeError, KeyError) as error:
+        # A KeyError: an S3 URL of one piece has no upload id, which the SDK asks for when all has been sent.
+        if isinstance(error, RuntimeError) and "deserialization" not in str(error):
             raise
         raise Retriable(f"Flywheel answers what its SDK does not understand: {what}") from None
 
