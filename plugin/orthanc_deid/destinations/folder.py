@@ -42,7 +42,8 @@ class FolderDestination:
         Retriable
             Something is missing or differs.
         """
-        return Sending(shipment, self._settings, FolderStore(self._settings, shipment.output)).confirm()
+        store = FolderStore(self._settings, shipment.output, sees_stages=False)
+        return Sending(shipment, self._settings, store).confirm()
 
 
 class FolderStore:
@@ -50,8 +51,9 @@ class FolderStore:
 
     part_bytes = 2**24  # no part is sent; hashes are made all the same
 
-    def __init__(self, settings: Folder, study: str) -> None:
+    def __init__(self, settings: Folder, study: str, *, sees_stages: bool = True) -> None:
         self._settings = settings
+        self._sees_stages = sees_stages
         self._root = settings.path
         self._id = hashlib.sha256(study.encode()).hexdigest()[:12]
         self._staged: dict[str, None] = {}  # units in order: that of the manifest is the last
@@ -166,7 +168,7 @@ class FolderStore:
 
     def _staged_path(self, key: str) -> Path | None:
         """Return where a file is staged, also by a process that was killed; None where nothing is staged for it."""
-        for folder in Path(key).parents[:-1]:
+        for folder in Path(key).parents[:-1] if self._sees_stages else ():
             unit = folder.as_posix()
             if self._stage_of(unit).is_dir():
                 self._staged.setdefault(unit, None)

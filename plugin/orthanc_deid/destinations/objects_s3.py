@@ -63,7 +63,7 @@ def opened(settings: ObjectStore) -> Iterator[S3Store]:
     config = {
         "connect_timeout": min(settings.timeout_s, 10),
         "read_timeout": settings.timeout_s,
-        "retries": {"max_attempts": 1},
+        "retries": {"max_attempts": 0},  # s3fs tries again by itself
         # Many stores that speak S3 do not know the checksums that botocore adds by itself; ours are Content-MD5.
         "request_checksum_calculation": "when_required",
         "response_checksum_validation": "when_required",

@@ -1,5 +1,6 @@
 """The kind `folder`: a study appears as a whole, late files one by one, nothing where there is no room."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -73,6 +74,8 @@ def test_a_study_appears_as_a_whole_and_not_before_the_last_file(orthanc: Orthan
         store.send(make_shipment(tmp_path, orthanc, study, pace=NoPace(until=4000)))
     visible = [path for path in out.rglob("*") if not any(part.startswith(".") for part in path.relative_to(out).parts)]
     assert not [path for path in visible if path.is_file()]
+    with pytest.raises(Retriable):
+        store.confirm(make_shipment(tmp_path, orthanc, study))
     shipment = make_shipment(tmp_path, orthanc, study)
     store.send(shipment)
     assert shipment.pace.calls == 2  # type: ignore[attr-defined]  # the last file and the manifest
@@ -278,3 +281,20 @@ def test_a_process_that_is_killed_leaves_what_the_next_one_finishes(orthanc: Ort
     assert dicom(tmp_path / "out") == expected(shipment)
     assert not [name for name in files(tmp_path / "out") if ".tmp-" in name]
     assert store.confirm(shipment) == 30
+
+
+def test_what_is_staged_and_not_yet_in_its_place_is_not_confirmed(orthanc: OrthancServer, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    store = folder(out)
+    shipment = make_shipment(tmp_path, orthanc, load(orthanc, person(), 1, 2))
+    store.send(shipment)
+    (study,) = (path.parent for path in out.rglob("manifest.json"))
+    mark = hashlib.sha256(shipment.output.encode()).hexdigest()[:12]
+    study.rename(study.with_name(f".{study.name}.tmp-{mark}"))  # as a process leaves it that is killed before the end
+    with pytest.raises(Retriable, match="manifest"):
+        store.confirm(shipment)
+    again = replace(shipment, pace=NoPace())
+    store.send(again)
+    assert again.pace.bytes_sent == 0  # type: ignore[attr-defined]  # of NoPace
+    assert store.confirm(shipment) == 2
+    assert dicom(out) == expected(shipment)
