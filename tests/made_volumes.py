@@ -114,3 +114,23 @@ def write(folder: Path, make: Callable[[int], Dataset] = ct, change: Change = no
         change(ds, at)
         (folder / f"{MARKER}-{at:03}.dcm").write_bytes(written(ds))
     return folder
+
+
+B_VALUES = (0, 1000, 1000, 2000)
+_DIRECTIONS = ((0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.6, 0.8), (-0.6, 0.0, 0.8))
+
+
+def diffusion(at: int) -> Dataset:
+    """Make a slice of four volumes, each with its gradient (Siemens)."""
+    volume = at // SLICES
+    ds = two_echoes(at)
+    del ds.EchoNumbers
+    ds.ImagePositionPatient, ds.ImageOrientationPatient = [-10, -20, 2 * (at % SLICES)], [1, 0, 0, 0, 1, 0]
+    ds.EchoTime, ds.AcquisitionNumber, ds.MRAcquisitionType = 80, volume + 1, "2D"
+    ds.ScanningSequence, ds.SequenceVariant = ["SE", "EP"], "SK"
+    block = ds.private_block(0x0019, "SIEMENS MR HEADER", create=True)
+    block.add_new(0x0C, "IS", B_VALUES[volume])
+    block.add_new(0x0D, "CS", "DIRECTIONAL" if volume else "NONE")
+    if volume:
+        block.add_new(0x0E, "FD", list(_DIRECTIONS[volume]))
+    return ds

@@ -109,6 +109,9 @@ class _Job:
         chosen = _chosen(images)
         for image in chosen:
             remarks += nifti_checks.repeated(image)
+        several = chosen[0].header.volumes > 1
+        if self.options.engine == "dicom2nifti" and several and not chosen[0].path.with_suffix(".bval").exists():
+            remarks.append("no diffusion directions: dicom2nifti does not know those of every manufacturer")
         if any(image.resampled for image in chosen):
             remarks.append("slices were resampled to equal distances along their normal")
         return chosen, tuple(dict.fromkeys(remarks))
@@ -167,6 +170,7 @@ class _Job:
             self._run("dcm2niix", "displayed", displayed=True)
             made = nifti_checks.images(self.work / "displayed", resampled=False)[0].path
         nifti_compare.compare(made, other[0].path)
+        nifti_checks.same_b_values(made, other[0].path)
         return ()
 
 

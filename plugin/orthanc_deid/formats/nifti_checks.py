@@ -154,3 +154,12 @@ def numbers(table: Path, volumes: int) -> str:
     if any(len(row) != volumes for row in rows):
         raise Rejected(f"diffusion directions of {len(rows[0])} volumes, but there are {volumes}")
     return "".join(" ".join(row) + "\n" for row in rows)
+
+
+def same_b_values(one: Path, other: Path) -> None:
+    """Refuse where two converters found different b-values; not every converter finds any."""
+    tables = [path.with_suffix(".bval") for path in (one, other)]
+    if all(table.exists() for table in tables):
+        first, second = ([float(word) for word in table.read_text("utf-8", "replace").split()] for table in tables)
+        if not np.allclose(first, second, rtol=0, atol=1):
+            raise Rejected("the two converters disagree on b-values")

@@ -40,7 +40,6 @@ REFUSED = (
     ("unable to convert dti", "the diffusion directions cannot be read"),
     ("vectors may have been removed", "the diffusion directions are missing"),
     ("naming conflict", "the same images twice"),
-    ("overlay", "overlays cannot be read"),
     ("only loaded", "pixel data are cut off"),
     ("not large enough to store", "pixel data are cut off"),
     ("corrupt", "pixel data are broken"),
@@ -59,49 +58,75 @@ REFUSED = (
     ("guessing", "the converter guessed"),
 )
 
+_TIMING = "slice timing is missing or uncertain"
+_DIRECTIONS = "diffusion directions want a look: the converter is not sure of them"
+
 # Part of a warning that the result can live with, and the remark that it makes; nothing where it says nothing new.
 ACCEPTED = (
-    ("image decompression is new", ""),
     ("empty protocol name", ""),
     ("patient position (0018,5100) not specified", ""),
     ("unable to determine manufacturer", ""),
     ("compression will be faster", ""),
     ("exported as classic not enhanced", ""),
-    ("should be exported as enhanced", "slice times of this software may be inaccurate"),
+    ("should be exported as enhanced", _TIMING),
     ("validate slicetiming", "slices are numbered in reverse: slice timing and diffusion directions want a look"),
     ("issue870", "slice times of the first two volumes differ"),
-    ("slice timing", "slice timing is missing or uncertain"),
-    ("slice times", "slice timing is missing or uncertain"),
-    ("slicetiming", "slice timing is missing or uncertain"),
-    ("slice order", "slice timing is missing or uncertain"),
+    ("slice timing", _TIMING),
+    ("slice times", _TIMING),
+    ("slicetiming", _TIMING),
+    ("slice order", _TIMING),
+    ("rtia timer", _TIMING),
+    ("missing ge protocol data block", _TIMING),
+    ("group delay", _TIMING),
     ("seconds between volumes varies", "the time between volumes varies"),
     ("repetition time", "the repetition time is uncertain"),
     ("assuming tr", "the repetition time is uncertain"),
     ("suggests a different order", "the order of volumes by number is not that by time"),
+    ("check sorted order", "the order of volumes by number is not that by time"),
     ("not sorted in ascending", "instance numbers are not in order"),
+    ("order is not spatial", ""),
     ("missing images?", "instance numbers have gaps"),
-    ("without bvector", "diffusion directions are incomplete"),
+    ("validate vectors", _DIRECTIONS),
+    ("gradient vector", _DIRECTIONS),
+    ("check bvecs", _DIRECTIONS),
+    ("b-matrix does not encode", _DIRECTIONS),
+    ("please validate", _DIRECTIONS),
+    ("without gradients", "diffusion directions are missing"),
+    ("without bvector", "diffusion directions are missing"),
+    ("no bvec/bval files created", ""),
+    ("b0 not the first", ""),
+    ("bval scaling", ""),
+    ("adc or trace images", ""),
+    ("b=0+trace", ""),
     ("interpolated protocol", ""),
+    ("note these images have gantry tilt", ""),
     ("gantry tilt correction is new", ""),
     ("interslice distance varies", ""),
     ("re-ordering resolved", ""),
+    ("reported by slice gap", ""),
+    ("please check slice thicknesses", ""),
+    ("check number of slices, discrepancy", ""),
     ("slices not stacked", ""),
     ("volumes not stacked", ""),
-    ("check number of slices, discrepancy", ""),
     ("uint16->int16", ""),
+    ("32-bit float", ""),
     ("see pmc3998685", ""),
-    ("order is not spatial", ""),
-    ("note these images have gantry tilt", ""),
+    ("huge image", ""),
     ("bids", ""),
-    ("physio", ""),
 )
 
-# Warnings whose words would fit a refused one.
-_QUIET = (("image decompression is new", ""),)
+# Warnings whose words would fit a refused one, with the remark that they make.
+_FIRST = (
+    ("image decompression is new", ""),
+    ("slice timing appears corrupted", "slice timing is missing or uncertain"),
+    ("physio", ""),
+    ("cmrr", ""),
+    ("overlay", ""),
+)
 
 
 def first(said: Said) -> tuple[str, ...]:
-    """Judge the converter's text; return remarks.
+    """Judge the text of dcm2niix; return remarks.
 
     Raises
     ------
@@ -117,13 +142,7 @@ def first(said: Said) -> tuple[str, ...]:
             continue
         if "unable to write" in text or "unable to open output" in text:
             raise Retriable("the converter could not write: is there room on the disk?")
-        for part, reason in (*_QUIET, *REFUSED):
-            if part in text:
-                if reason:
-                    raise Rejected(f"not converted: {reason}")
-                break
-        else:
-            remarks.append(_remark(text))
+        remarks.append(_remark(text))
     if said.code:
         raise Rejected(f"the converter cannot read the series (exit code {said.code})")
     return tuple(dict.fromkeys(filter(None, remarks)))
@@ -143,9 +162,16 @@ def second(said: Said) -> tuple[str, ...]:
 
 
 def _remark(text: str) -> str:
-    known = next((remark for part, remark in ACCEPTED if part in text), None)
-    if known is not None:
-        return known
+    """Return what a line says in our words, nothing where it says nothing new, or refuse."""
+    for part, remark in _FIRST:
+        if part in text:
+            return remark
+    for part, reason in REFUSED:
+        if part in text:
+            raise Rejected(f"not converted: {reason}")
+    for part, remark in ACCEPTED:
+        if part in text:
+            return remark
     if text.startswith("error"):
         raise Rejected("not converted: the converter reports an error that is not known here")
     return "the converter gave a warning that is not known here"

@@ -1,10 +1,12 @@
-"""Settings of conversion: NIfTI, pictures."""
+"""Settings of conversion: NIfTI, pictures, BIDS and other trees."""
 
 from typing import Literal
 
 from pydantic import Field
 
-from .model import Model
+from .bids import Bids
+from .model import Model, Name
+from .pictures import Pictures
 
 
 class Nifti(Model):
@@ -27,3 +29,8 @@ class Conversion(Model):
     """How results are converted where a destination or a person asks for it."""
 
     nifti: Nifti = Field(default=Nifti(), description="how series become NIfTI")
+    pictures: Pictures = Field(default=Pictures(), description="how images are drawn")
+    bids: Bids = Field(default=Bids(), description="how BIDS trees are made")
+    etl: Name | None = Field(
+        default=None, description="template of the content `etl`, {program}/{site}/NIfTIs/...: bids/etl/<name>.yaml"
+    )

@@ -15,7 +15,7 @@ from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
-from made_volumes import SIZE, SLICES, ct, enhanced_mr, mr, pet, two_echoes, voxels, write
+from made_volumes import B_VALUES, SIZE, SLICES, ct, diffusion, enhanced_mr, mr, pet, two_echoes, voxels, write
 from objects import MARKER, ROOT
 from orthanc_deid.errors import Rejected, Retriable
 from orthanc_deid.formats.nifti import NiftiOptions, convert
@@ -106,6 +106,29 @@ def test_phase_and_magnitude_are_a_set(tmp_path: Path) -> None:
 
     convert(write(tmp_path / "in", make, count=2 * SLICES), tmp_path / "out", "image", PLAIN)
     assert [name for name in names(tmp_path / "out") if name.endswith("gz")] == ["image.nii.gz", "image_ph.nii.gz"]
+
+
+@pytest.mark.parametrize("engine", ["dcm2niix", "dicom2nifti"])
+def test_diffusion_keeps_b_values_and_directions(engine: str, tmp_path: Path) -> None:
+    source = write(tmp_path / "in", diffusion, count=SLICES * len(B_VALUES))
+    done = convert(source, tmp_path / "out", "image", NiftiOptions(engine=engine, cross_check=True))
+    assert names(tmp_path / "out") == ["image.bval", "image.bvec", "image.json", "image.nii.gz"]
+    assert done.shape == (SIZE, SIZE, SLICES, len(B_VALUES))
+    assert [float(word) for word in (tmp_path / "out" / "image.bval").read_text().split()] == list(B_VALUES)
+    rows = [
+        [float(word) for word in line.split()] for line in (tmp_path / "out" / "image.bvec").read_text().splitlines()
+    ]
+    assert np.allclose(np.linalg.norm(rows, axis=0), [0, 1, 1, 1], atol=1e-3)
+
+
+def test_a_converter_that_finds_no_directions_says_so(tmp_path: Path) -> None:
+    def other(ds: Dataset, _at: int) -> None:
+        ds.Manufacturer = "Philips"
+        ds.remove_private_tags()
+
+    source = write(tmp_path / "in", diffusion, other, SLICES * len(B_VALUES))
+    done = convert(source, tmp_path / "out", "image", NiftiOptions(engine="dicom2nifti"))
+    assert done.remarks == ("no diffusion directions: dicom2nifti does not know those of every manufacturer",)
 
 
 def test_a_second_conversion_takes_the_place_of_the_first(tmp_path: Path) -> None:

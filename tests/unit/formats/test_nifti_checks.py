@@ -109,6 +109,8 @@ def test_a_guess_of_the_converter_is_refused_though_it_ends_well(text: str, reas
     [
         ("Warning: Empty protocol name(s) (0018,1030)", ()),
         ("Warning: Seconds between volumes varies", ("the time between volumes varies",)),
+        ("Warning: Slice timing appears corrupted (range 1..2)", ("slice timing is missing or uncertain",)),
+        ("Warning: XA PhysioLogging payload could not be decompressed.", ()),
         ("Warning: Image Decompression is new: please validate conversions", ()),
         (f"Warning: {MARKER} is odd", ("the converter gave a warning that is not known here",)),
     ],
@@ -156,3 +158,12 @@ def test_diffusion_tables_are_numbers_for_each_volume(name: str, text: str, tmp_
     assert MARKER not in str(caught.value)
     (tmp_path / name).write_text("\n".join(["0 1 2"] * (1 if name == "x.bval" else 3)))
     assert nifti_checks.numbers(tmp_path / name, 3).startswith("0 1 2\n")
+
+
+def test_b_values_that_differ_are_refused(tmp_path: Path) -> None:
+    for name, text in (("x", "0 1000"), ("y", "0.0 1000.4"), ("z", "0 2000")):
+        (tmp_path / f"{name}.bval").write_text(text)
+    nifti_checks.same_b_values(tmp_path / "x.nii", tmp_path / "y.nii")
+    nifti_checks.same_b_values(tmp_path / "x.nii", tmp_path / "none.nii")
+    with pytest.raises(Rejected, match="disagree on b-values"):
+        nifti_checks.same_b_values(tmp_path / "x.nii", tmp_path / "z.nii")
