@@ -17,7 +17,9 @@ from ..errors import NotFound, Rejected
 from ..formats import archives, names
 from ..orthanc_rest import Orthanc
 from ..processes import Processes
+from ..settings import Settings
 from ..settings.conversion import Conversion
+from . import trees
 from .cache import Answer, Cache, Made, name
 from .children import Series, ToNifti, ToPictures, ToSheet, fetch, to_nifti, to_pictures, to_sheet
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from ..formats.pictures import PictureOptions
 
 STEM = "{SeriesNumber:03d}_{SeriesDescription}"
+# Of an instance: what is no main attribute of a study in Orthanc.
+TOLD = ("PatientAge", "PatientSex", "PerformedProcedureStepDescription", "RequestedProcedureDescription")
 MORE_S = 600.0  # for fetching a series, beside the converter's own time
 
 
@@ -34,8 +38,14 @@ class Converters:
 
     folder: Path  # the results of all studies
     conversion: Conversion
+    templates: tuple[Path, ...]  # folders of rule sets
     orthanc: Orthanc
     processes: Callable[[], Processes]  # started when the first conversion needs them
+
+
+def converters(settings: Settings, orthanc: Orthanc, processes: Callable[[], Processes]) -> Converters:
+    """Return what the settings describe."""
+    return Converters(settings.results, settings.configuration.conversion, settings.bids_folders, orthanc, processes)
 
 
 @dataclass(frozen=True)
@@ -67,12 +77,14 @@ class StudyResults:
         Our own number.
     output
         Orthanc id of the de-identified study.
+    project
+        Its name.
     instances
         Orthanc ids of what is verified; nothing else is converted.
     """
 
-    def __init__(self, converters: Converters, study: int, output: str, instances: Sequence[str]) -> None:
-        self._converters, self._output = converters, output
+    def __init__(self, converters: Converters, study: int, output: str, project: str, instances: Sequence[str]) -> None:
+        self._converters, self._output, self._project = converters, output, project
         self._allowed = frozenset(instances)
         self._cache = Cache(converters.folder, study)
         self.refused: Counter[str] = Counter()  # reasons why series were not converted, in the last call
@@ -93,12 +105,21 @@ class StudyResults:
         """Draw a sheet of each series."""
         from ..formats.pictures import SheetOptions
 
-        options = SheetOptions(picture=self._picture_options("png"))
+        sheet = self._converters.conversion.pictures.sheet
+        options = SheetOptions(picture=self._picture_options("png"), **sheet.model_dump())
         return self._each("sheet", series, asdict(options), lambda s: ToSheet(s, options), to_sheet)
 
     def bids(self) -> Path:
         """Lay the NIfTI of this study out as BIDS; answer the folder."""
-        return self._bids().folder
+        return self._bids().folder / trees.TREE
+
+    def etl(self) -> Path:
+        """Lay the NIfTI of this study out as image-deid-etl does; answer the folder above {program}."""
+        converted = self.nifti()
+        template = trees.etl_template(self._converters.conversion, self._converters.templates)
+        key = name("etl", _names(converted), self._project, template.model_dump(mode="json"))
+        made = self._cache.make(key, lambda folder: trees.etl(converted, self._told(), folder, template))
+        return made.folder / trees.TREE
 
     def dicomdir(self) -> Path:
         """Lay the DICOM files out as media with a DICOMDIR; answer the folder."""
@@ -139,8 +160,7 @@ class StudyResults:
 
     def _files(self, kind: str, series: str | None) -> dict[str, Path]:
         if kind == "bids":
-            made = self._bids()
-            return {file: made.folder / file for file in made.files}
+            return archives.files_of(self.bids())
         if kind == "dicomdir":
             return archives.files_of(self.dicomdir())
         each = {"nifti": self.nifti, "sheet": self.contact_sheets}.get(kind)
@@ -216,14 +236,20 @@ class StudyResults:
             yield from self._converters.processes().map(function, tasks, seconds)
 
     def _bids(self) -> Made:
-        from ..formats import bids
-
         converted = self.nifti()
-        rules = self._converters.conversion.bids
-        return self._cache.make(
-            name("bids", sorted((one.series, [path.parent.name for path in one.files]) for one in converted)),
-            lambda folder: bids.lay_out(converted, folder, rules),
-        )
+        rules = trees.bids_rules(self._converters.conversion, self._converters.templates)
+        key = name("bids", _names(converted), asdict(rules))
+        return self._cache.make(key, lambda folder: trees.bids(converted, self._told(), folder, rules))
+
+    def _told(self) -> trees.Told:
+        """Read what names are made of: the values of the de-identified study."""
+        orthanc = self._converters.orthanc
+        sources = self._sources()
+        told = orthanc.study(self._output)
+        tags = orthanc.get(f"/instances/{sources[0].instances[0]}/simplified-tags")
+        study = {keyword: tags[keyword] for keyword in TOLD if isinstance(tags.get(keyword), str)}
+        study |= {**told["PatientMainDicomTags"], **told["MainDicomTags"]}
+        return trees.Told(self._project, study, {source.id: source.tags for source in sources})
 
     def _dicomdir(self) -> Made:
         from ..formats import dicomdir
@@ -243,6 +269,11 @@ def asdict_of(settings: Any, options: Any) -> dict[str, Any]:  # noqa: ANN401  #
     """Return those values of a settings model that an options dataclass has."""
     names_ = {field.name for field in fields(options)}
     return {key: value for key, value in settings.model_dump().items() if key in names_}
+
+
+def _names(converted: Sequence[Converted]) -> list[tuple[str, list[str]]]:
+    """Return what tells conversions from others: the series and the names of the folders, which are hashes."""
+    return sorted((one.series, [f"{path.parent.name}/{path.name}" for path in one.files]) for one in converted)
 
 
 def _zipped(files: dict[str, Path], out: Path) -> Answer:

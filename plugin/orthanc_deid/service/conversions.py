@@ -64,7 +64,7 @@ class Conversions:
         verified = self._ledger.verified_outputs(study)
         if not verified:
             raise Forbidden(NOT_OURS)
-        return StudyResults(self._converters, found.id, study, sorted(verified))
+        return StudyResults(self._converters, found.id, study, found.project, sorted(verified))
 
     def of(self, level: Literal["series", "instances"], resource: str) -> StudyResults:
         """Return the conversions of the study of a series or instance."""

@@ -12,7 +12,7 @@ from ..intake.reconcile import Reconcile
 from ..intake.retain import Retainer
 from ..orthanc_rest import Orthanc, local_address
 from ..processes import OnDemand
-from ..results.study import Converters
+from ..results.study import converters
 from ..settings import Settings
 from ..supervisor import Child
 from .conversions import Conversions
@@ -33,8 +33,8 @@ class Runtime:
         self.retainer = Retainer(self.intake, loaded.home, loaded.results)
         self.reconcile = Reconcile(self.intake, loaded.stable_age_s, self.retainer)
         self.processes = OnDemand(loaded.processes)
-        converters = Converters(loaded.results, loaded.configuration.conversion, self.orthanc, self.processes.get)
-        self.conversions = Conversions(self.orthanc, self.ledger, converters)
+        made_by = converters(loaded, self.orthanc, self.processes.get)
+        self.conversions = Conversions(self.orthanc, self.ledger, made_by)
         self.workers = [_worker(slot) for slot in range(loaded.workers)]
 
     def start(self) -> None:

@@ -48,6 +48,11 @@ class Settings(Model):
         return self.home / "quarantine"
 
     @property
+    def bids_folders(self) -> tuple[Path, ...]:
+        """Where rule sets of BIDS are looked for: beside the configuration file, then those shipped."""
+        return (self.config_file.parent / "bids", CHECKOUT / "orthanc-config" / "bids")
+
+    @property
     def results(self) -> Path:
         """Conversions of de-identified studies, until retention removes them."""
         return self.home / "results"

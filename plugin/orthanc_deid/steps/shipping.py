@@ -41,7 +41,7 @@ def connected(job: Job, resources: Resources) -> Destination:
 def results(study: Study, resources: Resources) -> StudyResults:
     """Return the conversions of a study's verified output."""
     instances = [i.output for i in resources.ledger.instances(study.id, state=states.INSTANCE_DEIDENTIFIED) if i.output]
-    return StudyResults(resources.converters, study.id, study.output or "", instances)
+    return StudyResults(resources.converters, study.id, study.output or "", study.project, instances)
 
 
 @contextmanager

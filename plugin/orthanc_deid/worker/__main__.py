@@ -22,7 +22,7 @@ from ..errors import ConfigurationError, DeidError, Retriable
 from ..orthanc_rest import Orthanc, local_address
 from ..pipeline import Job
 from ..processes import Processes
-from ..results.study import Converters
+from ..results.study import converters
 from ..settings import Settings, read_secret
 from ..steps import Resources
 from ..steps.perform import perform
@@ -90,7 +90,7 @@ def _resources(loaded: Settings, database: Engine, slot: int) -> Resources:
         deliveries=Deliveries(database),
         gates=Gates(database),
         processes=processes,
-        converters=Converters(loaded.results, loaded.configuration.conversion, orthanc, lambda: processes),
+        converters=converters(loaded, orthanc, lambda: processes),
         key=bytes.fromhex(read_secret(loaded.key_file)),
         work=work,
     )
