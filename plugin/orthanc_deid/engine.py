@@ -6,6 +6,7 @@ What enters the store is a `Job` and an outcome: our own numbers, states and del
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, TypedDict
 
 import sqlalchemy
@@ -26,6 +27,7 @@ SENT_AT_ONCE = 16
 
 # Destination to the studies that it takes at once.
 Lanes = Mapping[str, int]
+NO_LANES: Lanes = MappingProxyType({})
 
 
 class Outcome(TypedDict):
@@ -55,7 +57,7 @@ def migrate(url: str) -> None:
 class Queue:
     """The enqueueing side, for the service: raises at once when the database is away."""
 
-    def __init__(self, url: str, lanes: Lanes) -> None:
+    def __init__(self, url: str, lanes: Lanes = NO_LANES) -> None:
         self._lanes = lanes
         self._client = DBOSClient(
             system_database_url=_dbos_url(url),
@@ -116,7 +118,7 @@ class Queue:
         self._client.destroy()
 
 
-def launch(url: str, executor: str, concurrency: int, perform: Perform, lanes: Lanes) -> None:
+def launch(url: str, executor: str, concurrency: int, perform: Perform, lanes: Lanes = NO_LANES) -> None:
     """Start to take jobs in this process; `perform(step, job)` runs in threads and may run twice after a kill.
 
     `concurrency` is the number of studies that this worker de-identifies or converts at once.

@@ -6,7 +6,7 @@ from .files import Folder, ObjectStore
 from .flywheel import Flywheel
 from .http import Http
 from .model import read_secret
-from .network import Dicom, Dicomweb
+from .network import Dicom, Dicomweb, Karnak
 from .peer import OrthancPeer
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Folder",
     "Http",
     "Intake",
+    "Karnak",
     "Limits",
     "Match",
     "ObjectStore",

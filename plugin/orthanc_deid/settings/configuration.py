@@ -11,7 +11,7 @@ from .files import Folder, ObjectStore
 from .flywheel import Flywheel
 from .http import Http
 from .model import Model, Name
-from .network import Dicom, Dicomweb
+from .network import Dicom, Dicomweb, Karnak
 from .peer import OrthancPeer
 from .retention import Keeping, Retention
 
@@ -44,7 +44,7 @@ class Project(Model):
 
 # The next kind of destination is one more member.
 Destination = Annotated[
-    OrthancPeer | Dicom | Dicomweb | Flywheel | ObjectStore | Http | Folder, Field(discriminator="kind")
+    OrthancPeer | Dicom | Dicomweb | Karnak | Flywheel | ObjectStore | Http | Folder, Field(discriminator="kind")
 ]
 
 

@@ -1,5 +1,6 @@
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,21 +10,26 @@ from orthanc_deid.database import workers
 from orthanc_deid.errors import Retriable
 from orthanc_deid.intake.examine import Intake
 from orthanc_deid.intake.reconcile import CURSOR, Reconcile
+from orthanc_deid.intake.retain import Retainer
 from servers import wait_for
 
 QUIET_S = 0.2
 
 
+def retainer(intake: Intake) -> Retainer:
+    return Retainer(intake, Path("/nonexistent"), Path("/nonexistent"))
+
+
 @pytest.fixture
 def reconcile(intake: Intake) -> Reconcile:
-    return Reconcile(intake, QUIET_S)
+    return Reconcile(intake, QUIET_S, retainer(intake))
 
 
 @pytest.fixture
 def running(new_intake: Callable[..., Intake]) -> Iterator[tuple[Intake, Reconcile]]:
     """Answer a loop that looks by itself once an hour only."""
     intake = new_intake(intake={"reconcile_s": 3600.0})
-    made = Reconcile(intake, QUIET_S)
+    made = Reconcile(intake, QUIET_S, retainer(intake))
     made.start()
     wait_for(lambda: made.looked_at, 10)
     yield intake, made
@@ -50,7 +56,7 @@ def test_changes_are_read_once_and_page_by_page(intake: Intake, archive: FakeArc
     assert [status(intake, source) for source in "abc"] == [states.QUEUED] * 3
     assert archive.asked_since == [0, 3]
     assert workers.read_cursor(intake.ledger.engine, CURSOR) == 6
-    Reconcile(intake, QUIET_S).look()
+    Reconcile(intake, QUIET_S, retainer(intake)).look()
     assert archive.asked_since == [0, 3, 6]
 
 
@@ -159,12 +165,12 @@ def test_a_study_whose_project_was_renamed_does_not_hold_up_the_others(
 ) -> None:
     before = new_intake(projects=({"name": "old"},), intake={"automatic": False})
     hold(archive, "a")
-    Reconcile(before, QUIET_S).look()
+    Reconcile(before, QUIET_S, retainer(before)).look()
     assert status(before, "a") == states.WAITING
     after = new_intake(projects=({"name": "new"},))
     archive.change("StableStudy", "a")
     hold(archive, "b")
-    Reconcile(after, QUIET_S).look()
+    Reconcile(after, QUIET_S, retainer(after)).look()
     assert (status(after, "a"), status(after, "b")) == (states.QUEUED, states.QUEUED)  # nothing of it is stored yet
 
 
