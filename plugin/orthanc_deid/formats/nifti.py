@@ -109,9 +109,8 @@ class _Job:
         chosen = _chosen(images)
         for image in chosen:
             remarks += nifti_checks.repeated(image)
-        several = chosen[0].header.volumes > 1
-        if self.options.engine == "dicom2nifti" and several and not chosen[0].path.with_suffix(".bval").exists():
-            remarks.append("no diffusion directions: dicom2nifti does not know those of every manufacturer")
+        if self.expected.weighted and not any((self.work / "made").glob("*.bval")):
+            remarks.append("the headers tell b-values, but the converter wrote no diffusion directions")
         if any(image.resampled for image in chosen):
             remarks.append("slices were resampled to equal distances along their normal")
         return chosen, tuple(dict.fromkeys(remarks))

@@ -19,8 +19,8 @@ TEXTS = ("descrip", "aux_file", "intent_name", "db_name", "data_type")
 _UNUSED = ("extents", "session_error", "regular", "glmax", "glmin")
 _OFFSET = 352  # of the voxels behind a header without extensions
 _PIECE = 1 << 20
-# Level 6 takes four times as long for 1 % less of a CT.
-_LEVEL = 3
+# As nibabel does; level 6 takes seven times as long for 3 % less of a CT.
+_LEVEL = 1
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,7 @@ class Expected:
     normal: tuple[float, ...]  # across the slices
     size: tuple[int, ...]  # rows and columns; empty for mosaics
     philips: bool
+    weighted: bool = False  # whether there is diffusion
     remarks: tuple[str, ...] = ()
 
 
@@ -172,8 +173,8 @@ def _mosaics(found: Sequence[Instance]) -> Expected:
         raise Rejected("not a volume: mosaics in a multi-frame image")
     if not found[0].places:
         raise Rejected("not a volume: images without a position and direction in space")
-    normal = found[0].places[0].normal
-    return Expected(tiles * len(found), tiles, (), normal, (), philips=False, remarks=_gaps(found))
+    normal, weighted = found[0].places[0].normal, any(instance.weighted for instance in found)
+    return Expected(tiles * len(found), tiles, (), normal, (), philips=False, weighted=weighted, remarks=_gaps(found))
 
 
 def _slices(found: Sequence[Instance], *, resampled: bool) -> Expected:
@@ -195,8 +196,17 @@ def _slices(found: Sequence[Instance], *, resampled: bool) -> Expected:
         _equidistant(levels)
         _upright(places, distances)
     corners = tuple(place.position for place in places)
-    philips = "PHILIPS" in found[0].manufacturer
-    return Expected(images, len(levels), corners, places[0].normal, found[0].size, philips=philips, remarks=remarks)
+    philips, weighted = "PHILIPS" in found[0].manufacturer, any(instance.weighted for instance in found)
+    return Expected(
+        images,
+        len(levels),
+        corners,
+        places[0].normal,
+        found[0].size,
+        philips=philips,
+        weighted=weighted,
+        remarks=remarks,
+    )
 
 
 def _gaps(found: Sequence[Instance]) -> tuple[str, ...]:

@@ -20,8 +20,13 @@ _TAGS = (
     "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "ImagePositionPatient",
     "ImageOrientationPatient", "InstanceNumber", "AcquisitionNumber", "EchoTime", "TemporalPositionIdentifier",
     "NumberOfTemporalPositions", "ImagesInAcquisition", "NumberOfSlices", "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence", "DiffusionBValue",
 )  # fmt: skip
+_B_VALUES = (
+    (0x0019, 0x0C, "SIEMENS MR HEADER"),
+    (0x2001, 0x03, "Philips Imaging DD 001"),
+    (0x0065, 0x09, "Image Private Header"),
+)
 _LOCATIONS = ((0x0021, 0x4F, "GEMS_RELA_01"), (0x2001, 0x18, "Philips Imaging DD 001"))  # slices of a volume
 
 Vector = tuple[float, ...]
@@ -62,6 +67,7 @@ class Instance:
     slices: int | None  # of a volume, by what the scanner says
     volumes: int | None  # NumberOfTemporalPositions
     acquired: int | None  # ImagesInAcquisition
+    weighted: bool  # whether a b-value above 0 is said; GE's is not looked at
 
     @property
     def is_mosaic(self) -> bool:
@@ -124,8 +130,8 @@ def _instance(path: Path) -> Instance:
 
 
 def _private_tags() -> Iterator[int]:
-    """Yield the attributes of _LOCATIONS in each of the first blocks of their group, and the blocks' names."""
-    for group, offset, _ in _LOCATIONS:
+    """Yield the private attributes above in each of the first blocks of their group, and the blocks' names."""
+    for group, offset, _ in (*_LOCATIONS, *_B_VALUES):
         for block in (0x10, 0x11, 0x12):
             yield (group << 16) | block
             yield (group << 16) | (block << 8) | offset
@@ -151,6 +157,7 @@ def _of(path: Path, ds: Dataset) -> Instance:
         slices=_number(ds.get("NumberOfSlices")) or next(filter(None, (_private(ds, *at) for at in _LOCATIONS)), None),
         volumes=_number(ds.get("NumberOfTemporalPositions")),
         acquired=_number(ds.get("ImagesInAcquisition")),
+        weighted=bool(ds.get("DiffusionBValue") or any(_private(ds, *at) for at in _B_VALUES)),
     )
 
 

@@ -125,10 +125,11 @@ def test_a_converter_that_finds_no_directions_says_so(tmp_path: Path) -> None:
     def other(ds: Dataset, _at: int) -> None:
         ds.Manufacturer = "Philips"
         ds.remove_private_tags()
+        ds.DiffusionBValue = 1000
 
     source = write(tmp_path / "in", diffusion, other, SLICES * len(B_VALUES))
     done = convert(source, tmp_path / "out", "image", NiftiOptions(engine="dicom2nifti"))
-    assert done.remarks == ("no diffusion directions: dicom2nifti does not know those of every manufacturer",)
+    assert done.remarks == ("the headers tell b-values, but the converter wrote no diffusion directions",)
 
 
 def test_a_second_conversion_takes_the_place_of_the_first(tmp_path: Path) -> None:
