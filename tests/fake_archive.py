@@ -1,5 +1,6 @@
 """Stand-in for the methods of `orthanc_rest.Orthanc` that intake calls; unit/intake/test_fake_archive.py checks it."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ class FakeStudy:
     stable: bool = True
     last_update: str = "20261121T080000"
     method: str = ""
+    received: float = 0.0  # UTC seconds, of every instance
 
 
 @dataclass
@@ -51,6 +53,11 @@ class FakeArchive:
     def tags(self, instance: str) -> dict[str, Any]:
         found = next(s for s in self.held.values() if instance in s.instances)
         return {"0012,0063": {"Name": "DeidentificationMethod", "Type": "String", "Value": found.method}}
+
+    def metadata(self, instance: str, name: str) -> str:
+        assert name == "ReceptionDate"
+        found = next(s for s in self.held.values() if instance in s.instances)
+        return time.strftime("%Y%m%dT%H%M%S", time.gmtime(found.received))
 
     def studies(self, page: int = 500) -> Iterator[dict[str, Any]]:  # noqa: ARG002  # the real one's argument
         self._reach()

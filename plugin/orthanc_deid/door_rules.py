@@ -6,6 +6,7 @@ Run by main.py as `python -m orthanc_deid.door_rules`; exit 2 and a message on s
 import importlib.util
 import json
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,12 +59,30 @@ def site_packages() -> Path:
     return Path(found.origin).parents[1]
 
 
-def main(environment: Mapping[str, str] | None = None) -> int:
-    """Print the rules, or why there are none; answer the exit code."""
+def note_mode(of: settings.Settings) -> None:
+    """Note since when the door de-identifies, without a gap: what came before may not be taken for its work."""
+    mark = of.arrival_since
+    if not of.configuration.intake.on_arrival:
+        mark.unlink(missing_ok=True)
+    elif not mark.exists():
+        of.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = mark.with_suffix(".new")
+        # Whole seconds, as Orthanc's ReceptionDate has them; it opens its ports after this.
+        temporary.write_text(str(int(time.time())), encoding="utf-8")
+        temporary.replace(mark)
+
+
+def main(environment: Mapping[str, str] | None = None, *, starting: bool = False) -> int:
+    """Print the rules, or why there are none; answer the exit code.
+
+    `starting`: Orthanc starts with them, and the mode that they say is noted.
+    """
     try:
         loaded = settings.load(environment)
         for project in loaded.configuration.projects:
             profiles.load(loaded, project.profile)
+        if starting:
+            note_mode(loaded)
         sys.stdout.write(json.dumps(rules(loaded)) + "\n")
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
@@ -72,4 +91,4 @@ def main(environment: Mapping[str, str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(starting=True))

@@ -226,6 +226,10 @@ class Orthanc:
         """Return all attributes before the pixels: {"gggg,eeee": {"Name", "Type", "Value"}}, sequences nested."""
         return dict(self.get(f"/instances/{instance}/tags"))
 
+    def metadata(self, instance: str, name: str) -> str:
+        """Return a piece of Orthanc's own metadata of an instance."""
+        return self.call("GET", f"/instances/{instance}/metadata/{name}").decode("ascii", "replace")
+
     def anonymized(self, instance: str, payload: Mapping[str, Any]) -> bytes:
         """Return what Orthanc's own /anonymize makes of an instance; nothing is stored."""
         return self.call("POST", f"/instances/{instance}/anonymize", json.dumps(payload).encode())

@@ -8,6 +8,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -210,17 +211,35 @@ def test_orthancs_own_jobs_cannot_store_an_identity_either(server: OrthancServer
     assert b"Zyxwvut" not in answers(server)
 
 
-def test_a_study_that_was_deidentified_on_arrival_is_shown_and_not_processed(new_orthanc: NewOrthanc) -> None:
-    projects = "projects: [{name: mr, match: {modality: [MR]}}, {name: trial, match: {modality: [CT]}}]\n"
+def test_a_study_that_was_deidentified_on_arrival_is_delivered_and_a_late_instance_alone(
+    new_orthanc: NewOrthanc, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    projects = f"""
+projects:
+  - {{name: mr, match: {{modality: [MR]}}}}
+  - {{name: trial, match: {{modality: [CT]}}, destinations: [files]}}
+destinations: [{{kind: folder, name: files, path: {out}}}]
+"""
     server = started(new_orthanc, DEID + projects)
-    answer = server.upload(ct_instance(Person(13))).json()
-    study = server.get(f"/instances/{answer['ID']}/study").json()["ID"]
-    wait_for(lambda: server.get(f"/deid/studies/{study}").ok, 60, "it is known")
-    told = server.get(f"/deid/studies/{study}").json()
-    assert (told["status"], told["reason"], told["project"]) == ("ignored", "de-identified on arrival", "trial")
-    refused = server.post(f"/deid/studies/{study}/process")
-    assert (refused.status_code, refused.json()["detail"]) == (409, "the study is ignored: de-identified on arrival")
-    assert len(server.instances()) == 1
+    first = server.upload(ct_instance(Person(13))).json()
+    study = server.get(f"/instances/{first['ID']}/study").json()["ID"]
+
+    def told() -> dict[str, Any]:
+        return dict(server.get(f"/deid/studies/{study}").json())
+
+    wait_for(lambda: told().get("status") == "done", 60, "it is delivered")
+    assert (told()["project"], told()["output"]) == ("trial", study)
+    assert told()["instances"] == {"received": 1, "deidentified": 1, "quarantined": 0}
+    sent = {path: path.stat().st_mtime_ns for path in out.rglob("*.dcm")}
+    assert len(sent) == 1
+    server.upload(ct_instance(Person(13), number=2))
+    wait_for(lambda: (told()["status"], told()["version"]) == ("done", 2), 60, "the late one is delivered")
+    assert len(list(out.rglob("*.dcm"))) == 2
+    assert all(path.stat().st_mtime_ns == at for path, at in sent.items()), "the first is not sent again"
+    assert not [path for path in out.rglob("*.dcm") if b"Zyxwvut" in path.read_bytes()]
+    assert len(server.instances()) == 2
 
 
 def test_kill_9_while_instances_arrive_loses_none_that_was_acknowledged(server: OrthancServer, tmp_path: Path) -> None:

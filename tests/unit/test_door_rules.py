@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 
 import pydicom
@@ -60,3 +61,19 @@ def test_for_deidentification_on_arrival_the_projects_are_told_but_not_the_key(
         ("mr", ["MR"], "basic"),
         ("rest", [], "research"),
     ]
+
+
+def test_a_start_notes_since_when_nothing_identified_is_stored(tmp_path: Path) -> None:
+    mark = tmp_path / "arrival-since"
+    on, off = environment(tmp_path, "intake: {on_arrival: true}\n"), tmp_path / "deid.yaml"
+    assert main(on) == 0
+    assert not mark.exists(), "only a start of Orthanc notes it"
+    assert main(on, starting=True) == 0
+    noted = float(mark.read_text())
+    assert 0 <= time.time() - noted < 60
+    mark.write_text(str(noted - 1000))
+    assert main(on, starting=True) == 0
+    assert float(mark.read_text()) == noted - 1000, "a start in the same mode leaves no gap"
+    off.write_text("{}")
+    assert main(on, starting=True) == 0
+    assert not mark.exists()

@@ -37,6 +37,11 @@ class Study:
     done_at: float | None
     removed: int
 
+    @property
+    def arrived(self) -> bool:
+        """Tell whether its instances were de-identified and searched before Orthanc stored them."""
+        return self.output == self.source
+
 
 @dataclass(frozen=True)
 class Instance:
@@ -83,9 +88,10 @@ class Ledger:
             return _study(connection, select(study).where(study.c.source == source))
 
     def is_output(self, orthanc_id: str) -> bool:
-        """Tell whether a study in Orthanc is one that we made."""
+        """Tell whether a study in Orthanc is one that the pipeline made of another."""
+        query = select(study.c.id).where(study.c.output == orthanc_id, study.c.source != orthanc_id).limit(1)
         with self.engine.connect() as connection:
-            return connection.scalar(select(study.c.id).where(study.c.output == orthanc_id).limit(1)) is not None
+            return connection.scalar(query) is not None
 
     def of_output(self, output: str) -> Study | None:
         """Return the study that was de-identified into that study of Orthanc."""
@@ -130,15 +136,28 @@ class Ledger:
             known = connection.execute(
                 select(study.c.source, study.c.last_update).where(study.c.source.in_(sources))
             ).all()
-            ours = connection.scalars(select(study.c.output).where(study.c.output.in_(sources))).all()
+            made = select(study.c.output).where(study.c.output.in_(sources), study.c.output != study.c.source)
+            ours = connection.scalars(made).all()
         return {row.source: row.last_update for row in known} | {output: "" for output in ours if output}
 
     # Changing.
 
-    def add(self, source: str, project: str, *, status: str = states.RECEIVED, reason: str | None = None) -> Study:
-        """Make a study known; answer the row that is there where two do it at once."""
+    def add(
+        self, source: str, project: str, *, status: str = states.RECEIVED, reason: str | None = None,
+        arrived: bool = False,
+    ) -> Study:  # fmt: skip
+        """Make a study known; answer the row that is there where two do it at once.
+
+        `arrived`: its instances were de-identified before Orthanc stored them, so that it is its own output.
+        """
         now = time.time()
-        row = {"source": source, "project": project, "status": status, "reason": short(reason), "created_at": now}
+        row = {"output": source if arrived else None} | {
+            "source": source,
+            "project": project,
+            "status": status,
+            "reason": short(reason),
+            "created_at": now,
+        }
         row |= dict.fromkeys(("version", "verified_version", "run", "attempt", "recheck"), 0) | {"updated_at": now}
         query = select(study).where(study.c.source == source)
         try:
@@ -189,12 +208,12 @@ class Ledger:
             if new:
                 version = found.version + 1
                 values |= {"version": version, "recheck": 1}
+                row = {"study_id": study_id, "version": version, "state": states.INSTANCE_RECEIVED, "output": None}
+                if found.arrived:
+                    values["verified_version"] = version  # the door has searched each of them
+                    row["state"] = states.INSTANCE_DEIDENTIFIED
                 connection.execute(
-                    insert(instance),
-                    [
-                        {"study_id": study_id, "source": s, "version": version, "state": states.INSTANCE_RECEIVED}
-                        for s in new
-                    ],
+                    insert(instance), [row | {"source": s, "output": s if found.arrived else None} for s in new]
                 )
             connection.execute(update(study).where(study.c.id == study_id).values(**values))
             if new and found.status == states.DONE:

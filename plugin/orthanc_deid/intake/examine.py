@@ -12,12 +12,17 @@ from ..errors import Conflict
 from ..orthanc_rest import Orthanc
 from ..pipeline import DEIDENTIFY, DELIVER, PRIORITY, Job
 from ..settings import Configuration, Project
+from .arrivals import passed_the_door
 
 METHOD = "0012,0063"  # DeidentificationMethod
 NO_PROJECT = "no project matches"
-BEFORE, ON_ARRIVAL = "de-identified by this software before", "de-identified on arrival"
-# The door would de-identify the pipeline's outputs once more: they would not be what verify expects.
-NOT_IN_THIS_MODE = "stored before de-identification on arrival was switched on"
+BEFORE = "de-identified by this software before"
+# By whether the study was de-identified on arrival. The door would de-identify the pipeline's outputs once more: they
+# would not be what verify expects. And what comes without the door may be anything, whatever its UIDs say.
+OTHER_MODE = {
+    False: "stored before de-identification on arrival was switched on",
+    True: "de-identified on arrival, which is switched off",
+}
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class Intake:
     orthanc: Orthanc
     ledger: Ledger
     queue: Queue
+    arrival_since: float = float("inf")  # UTC seconds: since when the door de-identifies without a gap
 
 
 def examine(intake: Intake, source: str, *, stable: bool) -> None:
@@ -50,15 +56,7 @@ def examine(intake: Intake, source: str, *, stable: bool) -> None:
         if study.status == states.RECEIVED:
             intake.ledger.move(study.id, states.WAITING, reason="instances are still arriving")
         return
-    study = _compare(intake, study)
-    if study.status in (states.RECEIVED, states.WAITING, states.IGNORED):
-        why_not = _why_not_started(intake.configuration)
-        if why_not is None:
-            _start(intake, study, None, "system")
-            return
-        intake.ledger.move(study.id, states.WAITING, reason=why_not)
-    if study.status not in states.ACTIVE:  # started by hand at this moment
-        intake.ledger.mark_recheck(study.id, needed=False)
+    _start_if_due(intake, study)
 
 
 def start_by_hand(intake: Intake, source: str, actor: str) -> int:
@@ -78,12 +76,32 @@ def start_by_hand(intake: Intake, source: str, actor: str) -> int:
         raise Conflict(f"the study is {study.status}: it is at work already")
     if _is_settled(study):
         raise Conflict(f"the study is ignored: {study.reason}")
-    if intake.configuration.intake.on_arrival:
-        raise Conflict(f"the study was {NOT_IN_THIS_MODE}: it is processed when that is off again")
+    if intake.configuration.intake.on_arrival != study.arrived:
+        raise Conflict(f"the study was {OTHER_MODE[study.arrived]}: it is processed when that is changed back")
+    if study.arrived and not _new_passed_the_door(intake, study):
+        raise Conflict("instances of the study came while de-identification on arrival was off: delete them")
     study = _compare(intake, study)
     if study.status != states.DONE and not _start(intake, study, "asked for by a person", actor):
         raise Conflict(f"the study is ignored: {NO_PROJECT}")
     return study.id
+
+
+def _start_if_due(intake: Intake, study: Study) -> None:
+    """Compare a study that is stable, and start it where there is something new and nothing speaks against it."""
+    if study.arrived and not _new_passed_the_door(intake, study):
+        if states.WAITING in states.MOVES[study.status]:
+            intake.ledger.move(study.id, states.WAITING, reason=OTHER_MODE[True])
+        intake.ledger.mark_recheck(study.id, needed=False)
+        return
+    study = _compare(intake, study)
+    if study.status in (states.RECEIVED, states.WAITING, states.IGNORED):
+        why_not = _why_not_started(intake.configuration, study)
+        if why_not is None:
+            _start(intake, study, None, "system")
+            return
+        intake.ledger.move(study.id, states.WAITING, reason=why_not)
+    if study.status not in states.ACTIVE:  # started by hand at this moment
+        intake.ledger.mark_recheck(study.id, needed=False)
 
 
 def _add(intake: Intake, source: str) -> Study:
@@ -93,16 +111,27 @@ def _add(intake: Intake, source: str) -> Study:
     project = _project(intake.configuration, series)
     name = project.name if project else ""
     if first and _is_ours(intake.orthanc.tags(first)):
-        if intake.configuration.intake.on_arrival:
+        instances = [i for s in series for i in s["Instances"]]
+        on_arrival = intake.configuration.intake.on_arrival
+        if on_arrival and passed_the_door(intake.orthanc, instances, intake.arrival_since):
             # Its instances are of the project that took them one by one: all have its key, and Modality stays.
-            return intake.ledger.add(source, name, status=states.IGNORED, reason=ON_ARRIVAL)
+            return intake.ledger.add(source, name, arrived=True)
         return intake.ledger.add(source, "", status=states.IGNORED, reason=BEFORE)
     return intake.ledger.add(source, name)
 
 
-def _why_not_started(configuration: Configuration) -> str | None:
-    if configuration.intake.on_arrival:
-        return NOT_IN_THIS_MODE
+def _new_passed_the_door(intake: Intake, study: Study) -> bool:
+    """Tell whether what has come to a study since was de-identified as the rest of it was."""
+    known = {i.source for i in intake.ledger.instances(study.id)}
+    new = [i for i in intake.orthanc.instance_ids(study.source) if i not in known]
+    return not new or (
+        intake.configuration.intake.on_arrival and passed_the_door(intake.orthanc, new, intake.arrival_since)
+    )
+
+
+def _why_not_started(configuration: Configuration, study: Study) -> str | None:
+    if configuration.intake.on_arrival != study.arrived:
+        return OTHER_MODE[study.arrived]
     return None if configuration.intake.automatic else "automatic processing is off"
 
 
@@ -136,7 +165,7 @@ def _start(intake: Intake, study: Study, reason: str | None, actor: str) -> bool
     # What is stored already was made with the key and profile of its project; before that the whole study decides.
     project = (
         intake.configuration.project(study.project)
-        if study.output
+        if study.output and study.project
         else _project(intake.configuration, intake.orthanc.series(study.source))
     )
     if project is None:

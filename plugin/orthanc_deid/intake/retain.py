@@ -63,7 +63,8 @@ class Retainer:
     def _kept(self, study: Study, results_bytes: int) -> Kept:
         instances = self._intake.ledger.instances(study.id)
         deliveries = Deliveries(self._intake.ledger.engine).of(study.id)
-        has_source = not study.removed & REMOVED["source"]
+        # De-identified on arrival: there was never another than the output.
+        has_source = not study.removed & REMOVED["source"] and not study.arrived
         has_output = not study.removed & REMOVED["output"]
         return Kept(
             study=study.id,

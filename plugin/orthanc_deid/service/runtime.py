@@ -7,6 +7,7 @@ from .. import engine, log
 from ..database import migrate, open_database
 from ..database.ledger import Ledger
 from ..engine import Queue
+from ..intake import arrivals
 from ..intake.examine import Intake
 from ..intake.reconcile import Reconcile
 from ..intake.retain import Retainer
@@ -29,7 +30,8 @@ class Runtime:
         self.orthanc = Orthanc(local_address(loaded))
         self.ledger = Ledger(self.database)
         self.queue = Queue(loaded.database_url, loaded.configuration.lanes())
-        self.intake = Intake(loaded.configuration, self.orthanc, self.ledger, self.queue)
+        since_s = arrivals.since(loaded.arrival_since)
+        self.intake = Intake(loaded.configuration, self.orthanc, self.ledger, self.queue, since_s)
         self.retainer = Retainer(self.intake, loaded.home, loaded.results)
         self.reconcile = Reconcile(self.intake, loaded.stable_age_s, self.retainer)
         self.processes = OnDemand(loaded.processes)

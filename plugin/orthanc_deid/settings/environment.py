@@ -58,6 +58,11 @@ class Settings(Model):
         return self.home / "results"
 
     @property
+    def arrival_since(self) -> Path:
+        """Since when every instance is de-identified before it is stored, in UTC seconds; written as Orthanc starts."""
+        return self.home / "arrival-since"
+
+    @property
     def profile_folders(self) -> tuple[Path, ...]:
         """Where profiles are looked for: beside the configuration file, then those shipped."""
         return (self.config_file.parent / "profiles", CHECKOUT / "orthanc-config" / "profiles")

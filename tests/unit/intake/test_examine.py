@@ -1,5 +1,6 @@
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from orthanc_deid.database.ledger import Study
 from orthanc_deid.errors import Conflict, NotFound
 from orthanc_deid.intake.examine import Intake, examine, start_by_hand
 from orthanc_deid.intake.withdraw import Withdrawals
-from orthanc_deid.pipeline import DEIDENTIFY, Job
+from orthanc_deid.pipeline import DEIDENTIFY, DELIVER, Job
 
 TO_DONE = (states.DEIDENTIFYING, states.VERIFYING, states.EXPORTING, states.DONE)
 
@@ -180,19 +181,55 @@ def test_a_study_that_orthanc_does_not_hold_is_not_found(intake: Intake) -> None
     assert intake.ledger.find("a") is None
 
 
-def test_what_was_deidentified_on_arrival_is_shown_with_its_project(
+ARRIVED = "Orthanc De-ID 0.1"
+
+
+def test_what_was_deidentified_on_arrival_is_delivered_by_its_project(
     new_intake: Callable[..., Intake], archive: FakeArchive
 ) -> None:
     projects = ({"name": "mr", "match": {"modality": ("MR",)}}, {"name": "rest"})
-    intake = new_intake(projects=projects, intake={"on_arrival": True})
+    intake = replace(new_intake(projects=projects, intake={"on_arrival": True}), arrival_since=100.0)
     for source, modality in (("a", "MR"), ("b", "CT")):
-        archive.held[source] = FakeStudy([f"{source}1"], modality, method="Orthanc De-ID 0.1")
+        archive.held[source] = FakeStudy([f"{source}1"], modality, method=ARRIVED, received=101.0)
         examine(intake, source, stable=True)
         study = known(intake, source)
-        assert (study.status, study.reason) == (states.IGNORED, "de-identified on arrival")
+        assert (study.status, study.output, study.verified_version) == (states.QUEUED, source, 1)
+        assert intake.queue.live(f"{study.id}:") == [Job(DELIVER, study.id, 1, 1).id]
     assert [known(intake, source).project for source in "ab"] == ["mr", "rest"]
-    with pytest.raises(Conflict, match="ignored: de-identified on arrival"):
+
+
+def test_our_mark_on_what_was_stored_before_the_mode_does_not_let_it_out(
+    new_intake: Callable[..., Intake], archive: FakeArchive
+) -> None:
+    intake = replace(new_intake(intake={"on_arrival": True}), arrival_since=100.0)
+    archive.held["a"] = FakeStudy(["a1"], method=ARRIVED, received=99.0)
+    examine(intake, "a", stable=True)
+    assert (known(intake, "a").status, known(intake, "a").reason) == (
+        states.IGNORED,
+        "de-identified by this software before",
+    )
+    with pytest.raises(Conflict, match="ignored: de-identified by this software before"):
         start_by_hand(intake, "a", "ann")
+
+
+def test_what_joins_an_arrived_study_while_the_mode_is_off_does_not_leave(
+    new_intake: Callable[..., Intake], archive: FakeArchive
+) -> None:
+    on = replace(new_intake(intake={"on_arrival": True}), arrival_since=100.0)
+    archive.held["a"] = FakeStudy(["a1"], method=ARRIVED, received=101.0)
+    examine(on, "a", stable=True)
+    study = known(on, "a")
+    on.ledger.move(study.id, states.DONE, run=1)
+    archive.held["a"].instances.append("a2")
+    archive.held["a"].last_update = "later"
+    off = replace(on, configuration=new_intake().configuration, arrival_since=float("inf"))
+    examine(off, "a", stable=True)
+    study = known(on, "a")
+    assert (study.status, study.version) == (states.WAITING, 1)
+    assert "switched off" in (study.reason or "")
+    with pytest.raises(Conflict):
+        start_by_hand(off, "a", "ann")
+    assert [i.source for i in on.ledger.instances(study.id)] == ["a1"]
 
 
 def test_what_was_stored_before_waits_while_instances_are_deidentified_on_arrival(

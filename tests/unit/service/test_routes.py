@@ -99,7 +99,9 @@ def test_the_user_who_asked_stands_in_the_event_as_he_is_written(service: Servic
 @pytest.mark.parametrize("secret", ["", "of another"])
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 def test_no_route_answers_without_the_secret(service: Service, route: Any, secret: str) -> None:  # noqa: ANN401  # a Route
-    answer = service.ask(route.method, route.path.format(study=STUDY, series=STUDY, instance=STUDY, name="research"), secret=secret)
+    answer = service.ask(
+        route.method, route.path.format(study=STUDY, series=STUDY, instance=STUDY, name="research"), secret=secret
+    )
     assert (answer.status, answer.body["detail"]) == (401, "ask through Orthanc, under /deid/")
 
 
