@@ -16,6 +16,7 @@ from .arguments import Command, States, StudyId
 from .deidentify import deidentify
 from .destinations import destinations, export
 from .doctor import diagnose
+from .metadata import add_metadata
 from .printing import print_studies, print_study
 from .profile import profile
 from .retention import retention
@@ -172,7 +173,7 @@ def door_rules() -> None:
     sys.exit(print_rules())
 
 
-for command in (*results.COMMANDS, destinations, export, retention):
+for command in (*results.COMMANDS, destinations, export, retention, add_metadata):
     main.add_command(command)
 main.add_command(profile)
 main.add_command(deidentify)
