@@ -12,7 +12,8 @@ from ..errors import DeidError, Retriable
 from ..orthanc_rest import Orthanc
 from ..settings.files import Folder
 from .base import Shipment
-from .sending import Sending, study_bytes
+from .fetching import study_bytes
+from .sending import Sending
 from .store import Digests, Stat
 
 _PIECE_BYTES = 2**22

@@ -1,23 +1,21 @@
 """Sends the items of a shipment to a store of files, writes the manifest last, and confirms each of them."""
 
 import hashlib
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ..errors import NotFound, Rejected, Retriable
-from ..formats import archives
 from ..settings.files import Files
 from . import manifest
 from .base import Receipt, Shipment
 from .contents import Contents, Item
+from .fetching import fetched, local_disk
 from .manifest import Entry
 from .store import Digests, Stat, Store, digest, hash_of
 
 BEGUN = "begun"  # in place of a fingerprint: the name is ours, what stands there may be incomplete
 _MANY = 16  # files in a folder from which on a listing costs less than asking for each
-_RESERVE_BYTES = 2**28
 _LONGEST = 160  # characters of a fingerprint that are noted
 _ARCHIVES = frozenset({"zip", "tar.gz"})
 _CONVERTED = frozenset({"nifti", "bids", "dicomdir", "png", "jpeg"})
@@ -56,7 +54,7 @@ class Sending:
             raise Retriable(f"sending did not end in {self._shipment.seconds:.0f} s; what has arrived stays")
         if item.path is None and item.instance is None and not item.members:
             raise Rejected("an archive cannot be made again: instances that belong into it have left Orthanc")
-        path = item.path or self._materialised(item)
+        path = item.path or fetched(self._shipment, item)
         try:
             self._put(path, item, metadata)
         finally:
@@ -88,29 +86,6 @@ class Sending:
             return
         raise Rejected("a file of another study has the name already: put {StudyInstanceUID} into `names`")
 
-    def _materialised(self, item: Item) -> Path:
-        """Fetch an instance, or make an archive, in the shipment's own folder."""
-        work = self._shipment.work
-        if item.instance:
-            path = work / "instance.dcm"
-            with _local_disk(work):
-                self._shipment.orthanc.save(item.instance, path)
-            return path
-        self._room_for(len(item.members))
-        members = _Fetched(self._shipment, item.members, work / "member.dcm")
-        try:
-            with _local_disk(work):
-                write = archives.zip_files if item.kind == "zip" else archives.tar_gz
-                return write(members, work / f"archive.{item.kind}")
-        finally:
-            members.path.unlink(missing_ok=True)
-
-    def _room_for(self, count: int) -> None:
-        needed = study_bytes(self._shipment) * count // max(len(self._shipment.all), 1) + _RESERVE_BYTES
-        free = shutil.disk_usage(self._shipment.work).free
-        if free < needed:
-            raise Retriable(f"an archive needs {needed} bytes of temporary space: {needed - free} are missing")
-
     # The manifest.
 
     def _manifest_before(self) -> list[Entry]:
@@ -139,7 +114,7 @@ class Sending:
         item = self._contents.manifest()
         first = next(self._contents.instances(), (None, {}))[0]
         try:
-            with _local_disk(self._shipment.work):
+            with local_disk():
                 manifest.write(path, manifest.head(self._shipment, item.values, first), self._entries(before))
             receipt = self._shipment.journal.get(item.key)
             there = before and receipt and receipt.sha256 == digest(path, self._store.part_bytes).sha256
@@ -283,46 +258,6 @@ class Sending:
     def _compare(self, key: str, receipt: Receipt) -> None:
         if hash_of(self._store.read(key)) != (receipt.size, receipt.sha256):
             raise Retriable("what has arrived is not what was sent")
-
-
-class _Fetched(Mapping[str, Path]):
-    """Members of an archive; each is fetched when it is asked for, in place of the one before."""
-
-    def __init__(self, shipment: Shipment, members: Mapping[str, str], path: Path) -> None:
-        self._shipment = shipment
-        self._members = members
-        self.path = path
-
-    def __getitem__(self, name: str) -> Path:
-        self._shipment.orthanc.save(self._members[name], self.path)
-        return self.path
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._members)
-
-    def __len__(self) -> int:
-        return len(self._members)
-
-
-class _local_disk:  # noqa: N801  # read as a word: with _local_disk(...)
-    """Says of our own disk that it is full, in place of an error that would hold a path."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, NotFound):
-            raise Retriable("an instance left Orthanc while it was sent") from None
-        if isinstance(error, OSError):
-            raise Retriable(f"the temporary folder cannot be written ({type(error).__name__})") from None
-
-
-def study_bytes(shipment: Shipment) -> int:
-    """Return the bytes of the whole study on Orthanc's disk."""
-    return int(shipment.orthanc.get(f"/studies/{shipment.output}/statistics")["DicomDiskSize"])
 
 
 def _archived(before: list[Entry]) -> dict[int, frozenset[str]]:
