@@ -8,7 +8,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +19,8 @@ DOCS = Path(__file__).resolve().parent
 CHECKOUT = DOCS.parent
 sys.path.insert(0, str(CHECKOUT / "plugin"))
 
+from reference_models import bounds, default, escaped, kind, sections, table  # noqa: E402
+
 from orthanc_deid import profiles, states  # noqa: E402  # the path is set above
 from orthanc_deid.cli.commands import main as cli  # noqa: E402
 from orthanc_deid.confidentiality.profile import Profile  # noqa: E402
@@ -26,13 +28,14 @@ from orthanc_deid.confidentiality.rules import RuleAction  # noqa: E402
 from orthanc_deid.confidentiality.standard.options import IMPLEMENTED, Option, code  # noqa: E402
 from orthanc_deid.service import models  # noqa: E402
 from orthanc_deid.service.app import build  # noqa: E402
-from orthanc_deid.service.routes import ROUTES  # noqa: E402
+from orthanc_deid.service.routes import ROUTES, Route  # noqa: E402
 from orthanc_deid.service.runtime import Runtime  # noqa: E402
 from orthanc_deid.settings import Configuration, load  # noqa: E402
+from orthanc_deid.settings.bids import Template  # noqa: E402
+from orthanc_deid.settings.etl import Etl  # noqa: E402
 
 Schema = dict[str, Any]
 WIDTH = 100  # columns of a help text
-KINDS = {"integer": "whole number", "number": "number", "boolean": "true or false", "string": "text"}
 
 
 def commands() -> Iterator[str]:
@@ -63,89 +66,73 @@ def run_help() -> Iterator[str]:
 
 def routes() -> Iterator[str]:
     """Yield each route: what it does, its parameters, answer and errors."""
-    described = build(cast("Runtime", None), "").openapi()["paths"]
+    document = build(cast("Runtime", None), "").openapi()
+    described = document["paths"]
     for route in ROUTES:
-        yield from (f"### `{route.method} {route.path}`", "", (route.function.__doc__ or "").split("\n")[0], "")
+        yield from (
+            f"### `{route.method} {route.path}`",
+            "",
+            escaped((route.function.__doc__ or "").split("\n")[0]),
+            "",
+        )
         if route.path not in described:
             yield from ("For the plugin alone: it cannot be reached through Orthanc.", "")
             continue
-        parameters = described[route.path][route.method.lower()].get("parameters", [])
-        if parameters:
-            rows = [
-                (
-                    f"`{p['name']}`",
-                    p["in"],
-                    _kind(p["schema"]),
-                    _default(p["schema"]),
-                    _bounds(p["schema"]),
-                    p["description"],
-                )
-                for p in parameters
-            ]
-            yield from _table(("parameter", "in", "kind", "default", "bounds", "meaning"), rows)
-        answer = route.model.__name__ if route.model else "nothing"
+        rows = [
+            (
+                f"`{p['name']}`",
+                p["in"],
+                kind(p["schema"], {}),
+                default(p["schema"]),
+                bounds(p["schema"]),
+                escaped(p["description"]),
+            )
+            for p in _parameters(described[route.path][route.method.lower()], document)
+        ]
+        if rows:
+            yield from table(("parameter", "in", "kind", "default", "bounds", "meaning"), rows)
         errors = ", ".join(map(str, (*route.errors, 503)))
-        yield from (f"Answers {route.status} with [{answer}](#{answer.lower()}); errors {errors}.", "")
+        yield from (f"Answers {_answer(route)}; errors {errors}.", "")
+
+
+def _parameters(operation: Schema, document: Schema) -> Iterator[Schema]:
+    """Yield the parameters of a route, and the fields of its body as others."""
+    yield from operation.get("parameters", ())
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    reference = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+    body = document["components"]["schemas"][reference] if reference else {}
+    for name, schema in body.get("properties", {}).items():
+        yield {"name": name, "in": "JSON body", "schema": schema, "description": schema["description"]}
+
+
+def _answer(route: Route) -> str:
+    if route.model:
+        return f"{route.status} with [{route.model.__name__}](#{route.model.__name__.lower()})"
+    return f"{route.status} with a file, or 202 while it is made"
 
 
 def answers() -> Iterator[str]:
     """Yield the fields of every answer."""
-    for name, schema in _flattened(models.StudyPage, models.StudyAnswer, models.Health, models.Problem):
+    for name, schema in _flattened(*dict.fromkeys(route.model for route in ROUTES if route.model), models.Problem):
         base = getattr(models, name).__base__
         told = getattr(base, "model_fields", {})
         rows = [
-            (f"`{field}`", _kind(s) + (" or null" if _may_be_null(s) else ""), s["description"])
+            (f"`{field}`", kind(s, {}) + (" or null" if _may_be_null(s) else ""), s["description"])
             for field, s in schema["properties"].items()
             if field not in told
         ]
         yield from (f"### {name}", "", schema["description"], "")
         if told:
             yield from (f"Every field of [{base.__name__}](#{base.__name__.lower()}), and:", "")
-        yield from _table(("field", "kind", "meaning"), rows)
+        yield from table(("field", "kind", "meaning"), rows)
 
 
-def settings() -> Iterator[str]:
-    """Yield each key of deid.yaml."""
-    yield from _keys(Configuration)
-
-
-def profile_keys() -> Iterator[str]:
-    """Yield each key of a profile."""
-    yield from _keys(Profile)
-
-
-def _keys(model: type[BaseModel]) -> Iterator[str]:
-    for name, schema in _flattened(model):
-        if "enum" in schema:
-            continue
-        where = "the file itself" if name == model.__name__ else PLACES[name]
-        yield from (f"### {where}", "", schema["description"], "")
-        required = schema.get("required", [])
-        rows = [
-            (f"`{key}`", _kind(s), "**required**" if key in required else _default(s), _bounds(s), s["description"])
-            for key, s in schema.get("properties", {}).items()
-        ]
-        if rows:
-            yield from _table(("key", "kind", "default", "bounds", "meaning"), rows)
-
-
-# A model of settings.py and where its keys stand in the file.
-PLACES = {
-    "Project": "projects[]",
-    "Match": "projects[].match",
-    "OrthancPeer": "destinations[] of kind orthanc-peer",
-    "Intake": "intake",
-    "Refusal": "intake.refuse[]",
-    "Limits": "limits",
-    "Access": "access",
-    "Dates": "dates",
-    "Private": "private",
-    "Text": "text",
-    "Pixels": "pixels",
-    "Rule": "rules[]",
-    "Native": "native",
-}
 ENUMS = {"Option": "name of an option, from the table above", "RuleAction": ", ".join(f"`{a}`" for a in RuleAction)}
+
+
+def keys(model: type[BaseModel], title: str) -> Callable[[], Iterator[str]]:
+    """Return what yields the keys of a file that a model reads."""
+    return lambda: sections(model, title, ENUMS)
 
 
 def moves() -> Iterator[str]:
@@ -154,7 +141,7 @@ def moves() -> Iterator[str]:
         (f"`{state}`", "yes" if state in states.ACTIVE else "", _codes(s for s in states.STATES if s in to))
         for state, to in states.MOVES.items()
     ]
-    yield from _table(("from", "at work", "to"), rows)
+    yield from table(("from", "at work", "to"), rows)
 
 
 def shipped() -> Iterator[str]:
@@ -165,21 +152,25 @@ def shipped() -> Iterator[str]:
         profile = profiles.load(found, path.stem)
         options = "<br>".join(profile.options) or "none"
         rows.append((f"`{profile.name}`", profile.version, profile.title, options))
-    yield from _table(("profile", "version", "what", "options"), rows)
+    yield from table(("profile", "version", "what", "options"), rows)
 
 
 def options() -> Iterator[str]:
     """Yield the options of the standard and whether they run."""
     rows = [(o.value, code(o)[0], "yes" if o in IMPLEMENTED else "not yet: refused in a profile") for o in Option]
-    yield from _table(("option", "code (CID 7050)", "runs today"), rows)
+    yield from table(("option", "code (CID 7050)", "runs today"), rows)
 
 
 PARTS: dict[str, dict[str, Callable[[], Iterator[str]]]] = {
     "commands.md": {"run": run_help, "orthanc-deid": commands},
     "rest.md": {"routes": routes, "answers": answers},
-    "settings.md": {"settings": settings},
+    "settings.md": {"settings": keys(Configuration, "the file itself")},
+    "conversion.md": {
+        "bids": keys(Template, "the file bids/NAME.yaml"),
+        "etl": keys(Etl, "the file bids/etl/NAME.yaml"),
+    },
     "states.md": {"moves": moves},
-    "profiles.md": {"shipped": shipped, "options": options, "keys": profile_keys},
+    "profiles.md": {"shipped": shipped, "options": options, "keys": keys(Profile, "the file itself")},
 }
 
 
@@ -197,57 +188,12 @@ def _flattened(*roots: Any) -> list[tuple[str, Schema]]:  # noqa: ANN401  # pyda
     return list(found.items())
 
 
-def _kind(schema: Schema) -> str:
-    """Name the kind of a value in the words of the file."""
-    schema = next((s for s in schema.get("anyOf", []) if s.get("type") != "null"), schema)
-    if "$ref" in schema:
-        name = schema["$ref"].rpartition("/")[2]
-        return ENUMS.get(name) or (f"keys: {PLACES[name]}" if name in PLACES else f"[{name}](#{name.lower()})")
-    if "const" in schema:
-        return f"the word `{schema['const']}`"
-    if "enum" in schema:
-        return " or ".join(f"`{word}`" for word in schema["enum"])
-    if schema.get("type") == "array":
-        return f"list of {_kind(schema['items'])}"
-    if schema.get("type") == "object":
-        values = schema.get("additionalProperties")
-        return f"keys with {_kind(values)}" if isinstance(values, dict) else "keys"
-    return {"path": "path", "uri": "web address"}.get(
-        schema.get("format", ""), KINDS.get(schema.get("type", ""), "any")
-    )
-
-
 def _may_be_null(schema: Schema) -> bool:
     return {"type": "null"} in schema.get("anyOf", [])
 
 
-def _default(schema: Schema) -> str:
-    value = schema.get("default")
-    if value is None or value in ([], {}):
-        return "none"
-    if isinstance(value, list) and all(isinstance(word, str) for word in value):
-        return ", ".join(f"`{word}`" for word in value)
-    if isinstance(value, dict | list):
-        return "see there" if isinstance(value, dict) else "one that takes every study"
-    return f"`{json.dumps(value)}`"
-
-
-def _bounds(schema: Schema) -> str:
-    schema = next((s for s in schema.get("anyOf", []) if s.get("type") != "null"), schema)
-    least, most = schema.get("minimum"), schema.get("maximum")
-    told = [f"from {least:g}" if least is not None else "", f"to {most:g}" if most is not None else ""]
-    told += [f"`{schema['pattern']}`" if "pattern" in schema else "", "at least one" if schema.get("minItems") else ""]
-    return " ".join(filter(None, told))
-
-
 def _codes(words: Iterator[str]) -> str:
     return ", ".join(f"`{word}`" for word in words)
-
-
-def _table(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    for row in (heading, ("---",) * len(heading), *rows):
-        yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |"
-    yield ""
 
 
 def rewritten(text: str, name: str, lines: Iterator[str]) -> str:
