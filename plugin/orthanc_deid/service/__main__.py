@@ -10,9 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .. import install, log, settings
 from ..errors import ConfigurationError
+from ..header import load_small_pydicom
 from ..supervisor import die_with_parent
-from .app import build
-from .runtime import Runtime
 
 
 def main() -> int:
@@ -22,6 +21,10 @@ def main() -> int:
     arguments = parser.parse_args()
     die_with_parent()
     log.set_up("service")
+    load_small_pydicom()
+    from .app import build
+    from .runtime import Runtime
+
     try:
         loaded = settings.load()
         for name in install.FOLDERS:

@@ -1,35 +1,12 @@
 """One worker: takes its slot, launches the engine, says that it lives, stops cleanly."""
 
 import argparse
-import fcntl
-import os
-import shutil
-import signal
-import socket
 import sys
-import threading
-from pathlib import Path
 
-from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
-
-from .. import engine, log, settings
-from ..database import demand_current, open_database, workers
-from ..database.deliveries import Deliveries
-from ..database.gates import Gates
-from ..database.ledger import Ledger
-from ..errors import ConfigurationError, DeidError, Retriable
-from ..orthanc_rest import Orthanc, local_address
-from ..pipeline import Job
-from ..processes import Processes
-from ..results.study import converters
-from ..settings import Settings, read_secret
-from ..steps import Resources
-from ..steps.perform import perform
+from .. import log, settings
+from ..errors import ConfigurationError
+from ..header import load_small_pydicom
 from ..supervisor import die_with_parent
-
-HEARTBEAT_S = 5.0
-CONCURRENCY = 4  # studies at once in one worker: while one waits for a destination, others use the processes
 
 
 def main() -> int:
@@ -39,95 +16,14 @@ def main() -> int:
     slot = arguments.parse_args().slot
     die_with_parent()
     log.set_up("worker")
+    load_small_pydicom()
+    from .slot import run
+
     try:
-        return _run(settings.load(), slot)
+        return run(settings.load(), slot)
     except ConfigurationError as error:
         print(error, file=sys.stderr)  # noqa: T201  # for the person who started it
         return 2
-
-
-def executor(slot: int) -> str:
-    """Return the name under which the engine knows this worker."""
-    return f"{socket.gethostname()}-{slot}"
-
-
-def _run(loaded: Settings, slot: int) -> int:
-    lock = _take(loaded.home / "slots" / f"{slot}.lock")
-    if lock is None:
-        log.event("slot is taken", slot=slot)
-        return 3
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    database = open_database(loaded.database_url)
-    if not _await_tables(database, stopping):
-        return 0
-    resources = _resources(loaded, database, slot)
-
-    def work(step: str, job: Job) -> engine.Outcome:
-        return perform(step, job, resources)
-
-    engine.launch(loaded.database_url, executor(slot), CONCURRENCY, work, loaded.configuration.lanes())
-    log.event("worker ready", slot=slot, pid=os.getpid())
-    while True:
-        _beat(database, executor(slot))
-        if stopping.wait(HEARTBEAT_S):
-            break
-    engine.stop(5)
-    resources.processes.close()
-    return 0
-
-
-def _resources(loaded: Settings, database: Engine, slot: int) -> Resources:
-    orthanc = Orthanc(local_address(loaded))
-    processes = Processes(loaded.processes, ["orthanc_deid.steps.instances"])
-    work = loaded.home / "work" / str(slot)
-    shutil.rmtree(work, ignore_errors=True)  # of a worker that was killed: the slot is ours now
-    return Resources(
-        settings=loaded,
-        orthanc=orthanc,
-        ledger=Ledger(database),
-        deliveries=Deliveries(database),
-        gates=Gates(database),
-        processes=processes,
-        converters=converters(loaded, orthanc, lambda: processes),
-        key=bytes.fromhex(read_secret(loaded.key_file)),
-        work=work,
-    )
-
-
-def _take(path: Path) -> int | None:
-    """Lock a slot for the life of this process: two workers under one name would run a step twice at once."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(file)
-        return None
-    return file
-
-
-def _await_tables(database: Engine, stopping: threading.Event) -> bool:
-    """Wait until the service has made or migrated the tables; False: told to stop before."""
-    pause = 0.2
-    while True:
-        try:
-            demand_current(database)
-        except (Retriable, SQLAlchemyError) as error:
-            log.event("waiting for the database", error=type(error).__name__)
-        else:
-            return True
-        if stopping.wait(pause):
-            return False
-        pause = min(pause * 2, 5.0)
-
-
-def _beat(database: Engine, name: str) -> None:
-    try:
-        workers.beat(database, name)
-    except (SQLAlchemyError, DeidError) as error:
-        log.event("heartbeat not written", error=type(error).__name__)
 
 
 if __name__ == "__main__":
