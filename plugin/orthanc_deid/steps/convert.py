@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from .. import states
-from ..errors import Retriable
+from ..errors import Rejected, Retriable
 from ..pipeline import Job
 from ..settings import Configuration
 from . import Resources, shipping
@@ -16,13 +16,13 @@ CONVERSIONS = frozenset({"nifti", "bids", "png", "jpeg", "dicomdir"})
 def run(job: Job, resources: Resources) -> None:
     """Convert; a series that cannot be converted is noted and holds nothing up."""
     study = resources.ledger.guard(job.study, job.run)
-    wanted = _wanted(job, resources)
-    if not wanted:
+    kinds = wanted(job, resources)
+    if not kinds:
         return
     resources.ledger.move(job.study, states.CONVERTING, run=job.run)
     results = shipping.results(study, resources)
     refused: Counter[str] = Counter()
-    for kind in sorted(wanted):
+    for kind in sorted(kinds):
         try:
             makers: dict[str, Callable[[], object]] = {
                 "nifti": results.nifti, "bids": results.bids, "dicomdir": results.dicomdir,
@@ -33,17 +33,19 @@ def run(job: Job, resources: Resources) -> None:
             if job.attempt < resources.settings.configuration.limits.attempts:
                 raise
             refused[str(error)] += 1
+        except Rejected as error:
+            refused[str(error)] += 1  # a destination that needs it will say so; the others go on
         refused += results.refused
     for reason, count in refused.most_common():
-        note = f"not converted: {reason} ({count} series)"
+        note = f"not converted: {reason} ({count} times)"
         resources.ledger.move(job.study, states.CONVERTING, run=job.run, reason=note)
 
 
-def _wanted(job: Job, resources: Resources) -> set[str]:
+def wanted(job: Job, resources: Resources) -> set[str]:
     """Return the conversions that the project and the open deliveries of a study ask for."""
     configuration: Configuration = resources.settings.configuration
-    wanted: set[str] = set(configuration.project(resources.ledger.get(job.study).project).convert)
+    found: set[str] = set(configuration.project(resources.ledger.get(job.study).project).convert)
     for delivery in resources.deliveries.of(job.study):
         if delivery.confirmed_version < delivery.version:
-            wanted |= set(configuration.destination(delivery.destination).conversions)
-    return wanted & CONVERSIONS
+            found |= set(configuration.destination(delivery.destination).conversions)
+    return found & CONVERSIONS

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from .. import engine, log, pipeline, states
 from ..engine import END, GO_ON, Outcome
 from ..errors import ConfigurationError, Conflict, NotFound, Postponed, Rejected, Retriable, Stale
-from ..pipeline import EXPORT, FINISH, Job
+from ..pipeline import DELIVER, EXPORT, FINISH, Job
 from . import Resources, Step, cleanup, confirm, convert, deidentify, export, identify, verify
 
 STEPS: dict[str, Step] = {
@@ -59,6 +59,8 @@ def follow(job: Job, resources: Resources) -> Outcome:
     """Enqueue what the pipeline names next."""
     after: dict[str | None, Callable[[Job, Resources], Outcome]] = {EXPORT: _start_exports, FINISH: settle}
     then = pipeline.FLOWS[job.flow].then
+    if then == DELIVER and not convert.wanted(job, resources):
+        then = EXPORT  # each flow waits for the queue's next poll
     if then is None:
         return END
     return after[then](job, resources) if then in after else engine.follow([job.next(then)])
