@@ -24,6 +24,8 @@ from orthanc_deid.service_socket import Service, SocketFolder
 from orthanc_deid.supervisor import Child
 
 PLUGIN = Path(__file__).resolve().parent
+PAGES = PLUGIN / "orthanc_deid" / "pages"
+EXPLORER = ("explorer_service.js", "explorer_dialogs.js", "explorer.js")  # each uses those before it
 ORIGINS = ("UNKNOWN", "DICOM_PROTOCOL", "REST_API", "PLUGIN", "LUA", "WEB_DAV")
 
 
@@ -112,11 +114,11 @@ def arrival(rules: dict[str, Any]) -> Callable[[bytes], bytes]:
 
 
 def extend_explorer(module: Orthanc) -> None:
-    """Add the buttons.
+    """Add the buttons: Orthanc takes one text.
 
     Not by ExtendOrthancExplorer2 of plugin 5.0: Orthanc serves what it is given only under a loaded plugin's name.
     """
-    module.ExtendOrthancExplorer((PLUGIN / "orthanc_deid" / "pages" / "explorer.js").read_text(encoding="utf-8"))
+    module.ExtendOrthancExplorer("\n".join((PAGES / name).read_text(encoding="utf-8") for name in EXPLORER))
 
 
 attach(cast("Orthanc", orthanc))  # the embedded module has no types

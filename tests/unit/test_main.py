@@ -24,7 +24,7 @@ with open({dicom!r}, "rb") as file:
 new = sorted({{name.partition(".")[0] for name in set(sys.modules) - before}})
 stored = (answer[1] or b"").decode("latin-1")
 found = {{"modules": new, "registered": sorted(registered), "answer": answer[0], "rest": registered["rest"][0]}}
-print(json.dumps(found | {{"stored": stored}}))
+print(json.dumps(found | {{"stored": stored, "explorer": registered["explorer"]}}))
 """
 
 
@@ -61,6 +61,16 @@ def test_every_callback_is_registered_and_the_door_lets_an_instance_in(found: di
     assert found["registered"] == ["change", "explorer", "received", "rest"]
     assert found["rest"] == "/deid/(.*)"
     assert found["answer"] == 1
+
+
+def test_every_script_of_the_pages_is_given_to_orthanc_explorer_each_after_what_it_uses(found: dict[str, Any]) -> None:
+    names = {path.name for path in (MAIN.parent / "orthanc_deid" / "pages").glob("explorer*.js")}
+    order = ["explorer_service.js", "explorer_dialogs.js", "explorer.js"]
+    assert names == set(order)
+    texts = [(MAIN.parent / "orthanc_deid" / "pages" / name).read_text() for name in order]
+    places = [found["explorer"].find(text.strip()) for text in texts]
+    assert places == sorted(places)
+    assert places[0] >= 0
 
 
 def test_only_the_standard_library_and_pydicom_are_loaded_into_orthanc(found: dict[str, Any]) -> None:
