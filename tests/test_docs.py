@@ -18,13 +18,22 @@ from orthanc_deid import states
 from orthanc_deid.cli.commands import main
 from orthanc_deid.confidentiality.profile import Profile
 from orthanc_deid.confidentiality.standard.options import IMPLEMENTED, Option
+from orthanc_deid.destinations import KINDS
 from orthanc_deid.service.routes import ROUTES
-from orthanc_deid.settings import Configuration
+from orthanc_deid.settings import Configuration, load_file
+from orthanc_deid.settings.bids import Template
+from orthanc_deid.settings.etl import Etl
+from orthanc_deid.yaml_file import validated
 from servers import CHECKOUT
 
 DOCS = CHECKOUT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 VARIABLE = re.compile(r"ORTHANC_DEID_[A-Z_]*[A-Z]")
+YAML_BLOCKS = [
+    (f"{path.relative_to(CHECKOUT)}-{number}", block)
+    for path in (*PAGES, CHECKOUT / "README.md")
+    for number, block in enumerate(re.findall(r"^```yaml\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE), 1)
+]
 SOURCES = ("run", "setup.sh", "test", "Dockerfile", "docker-compose.yml", "orthanc-config/**/*", "lua/*")
 
 
@@ -102,6 +111,69 @@ def test_every_setting_is_told_and_explained(model: type[BaseModel]) -> None:
     assert [key for key in model.model_fields if not told.get(key)] == []
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_its_settings_an_example_and_its_proof(kind: str) -> None:
+    assert f"### destinations[] of kind {kind}\n" in page("settings.md")
+    part = page("destinations.md").partition(f"\n## {kind}\n")[2].partition("\n## ")[0]
+    assert "```yaml\n" in part
+    assert f"kind: {kind}\n" in part
+    assert "**Confirmed**" in part or "proof" in part
+    assert "**Twice**" in part
+    assert f"[`{kind}`](#{kind})" in page("destinations.md")
+
+
+@pytest.mark.parametrize("model", [Template, Etl], ids=["bids", "etl"])
+def test_every_key_of_a_rule_set_is_told(model: type[BaseModel]) -> None:
+    told = dict(re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", page("conversion.md"), re.MULTILINE))
+    assert [key for each in models(model) for key in each.model_fields if not told.get(key)] == []
+
+
+@pytest.mark.parametrize(("where", "text"), YAML_BLOCKS, ids=[where for where, _ in YAML_BLOCKS])
+def test_every_example_is_accepted(where: str, text: str, tmp_path: Path) -> None:
+    keys = set(yaml.safe_load(text))
+    file = tmp_path / "example.yaml"
+    file.write_text(text, encoding="utf-8")
+    if keys <= set(Configuration.model_fields):
+        load_file(file)
+    elif "rules" in keys and "profile" not in where:
+        assert validated(Template, file).rules
+    else:
+        assert validated(Profile, file).name
+
+
+def test_every_commented_example_of_the_shipped_file_is_accepted(tmp_path: Path) -> None:
+    shipped = (CHECKOUT / "orthanc-config" / "deid.yaml").read_text(encoding="utf-8")
+    text = shipped.replace("destinations: []\n#", "destinations:\n#")
+    text = re.sub(r"^#(  - kind: |    [a-z_]+: )", r"\1", text, flags=re.MULTILINE)
+    text = re.sub(r"^# ((?:conversion|retention):|  [a-z_]+: )", r"\1", text, flags=re.MULTILINE)
+    text = re.sub(r"^    # ((?:convert|match):|  modality: )", r"    \1", text, flags=re.MULTILINE)
+    file = tmp_path / "deid.yaml"
+    file.write_text(text, encoding="utf-8")
+    loaded = load_file(file)
+    assert {each.kind for each in loaded.destinations} == set(KINDS)
+    assert loaded.retention.free_bytes
+    assert loaded.conversion.nifti.cross_check
+    assert loaded.projects[0].convert
+
+
+@pytest.mark.parametrize("path", [*PAGES, CHECKOUT / "README.md"], ids=lambda path: str(path.relative_to(CHECKOUT)))
+def test_every_command_and_route_that_a_page_names_exists(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    known = {" ".join(words) for name, command in main.commands.items() for words, _ in named(name, command)}
+    for words in re.findall(r"`orthanc-deid ((?:[a-z][a-z-]+ ?)+)", text):
+        assert any(" ".join(words.split()[:n]) in known for n in (1, 2)), words
+    routes = {(route.method, route.path) for route in ROUTES}
+    for method, route in re.findall(r"`(GET|POST) (/deid/[^`?]*)(?:\?[^`]*)?`", text):
+        generic = re.sub(r"\{\w+\}", "{}", route)
+        assert (method, generic) in {(m, re.sub(r"\{\w+\}", "{}", r)) for m, r in routes}, route
+
+
+def named(path: str, command: click.Command) -> Iterator[tuple[list[str], click.Command]]:
+    """Yield the words of a command and of those in it."""
+    for each, found in below(path, command):
+        yield each.split(), found
+
+
 def test_every_setting_of_the_shipped_file_exists_and_its_comment_tells_the_default() -> None:
     shipped = yaml.safe_load((CHECKOUT / "orthanc-config" / "deid.yaml").read_text())
     defaults = Configuration().limits
@@ -151,14 +223,20 @@ def test_the_example_of_a_profile_is_one() -> None:
 
 @pytest.mark.parametrize("path", [*PAGES, CHECKOUT / "README.md"], ids=lambda path: str(path.relative_to(CHECKOUT)))
 def test_every_link_leads_somewhere(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
-    headings = {
-        re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    }
-    dead = [link for link in links if not link.startswith("#") and not (path.parent / link.partition("#")[0]).exists()]
-    dead += [link for link in links if link.startswith("#") and link[1:] not in headings]
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")) if "://" not in link]
+    dead = []
+    for link in links:
+        file, _, anchor = link.partition("#")
+        target = path.parent / file if file else path
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            dead.append(link)
     assert dead == []
+
+
+def anchors(path: Path) -> set[str]:
+    """Answer the anchors of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
 def test_every_page_is_in_the_index() -> None:
