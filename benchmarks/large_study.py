@@ -27,8 +27,8 @@ sys.path[:0] = [str(CHECKOUT / "plugin"), str(CHECKOUT / "tests")]
 
 from object_servers import RcloneSftp, S3rver, Server  # noqa: E402  # after the path
 from orthanc_deid.destinations.base import Receipt, Shipment  # noqa: E402  # after the path
-from orthanc_deid.destinations.folder import FolderDestination  # noqa: E402  # after the path
-from orthanc_deid.destinations.objects import ObjectStoreDestination  # noqa: E402  # after the path
+from orthanc_deid.destinations.files.folder import FolderDestination  # noqa: E402  # after the path
+from orthanc_deid.destinations.files.object_store import ObjectStoreDestination  # noqa: E402  # after the path
 from orthanc_deid.orthanc_rest import Address, Orthanc  # noqa: E402  # after the path
 from orthanc_deid.settings.files import Folder, ObjectStore  # noqa: E402  # after the path
 from shipments import FixedResults, NoPace  # noqa: E402  # after the path

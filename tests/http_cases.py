@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from orthanc_deid.destinations.base import Converted
-from orthanc_deid.destinations.http import HttpDestination
+from orthanc_deid.destinations.http.destination import HttpDestination
 from orthanc_deid.orthanc_rest import Orthanc
 from orthanc_deid.settings.http import Http
 from servers import OrthancServer

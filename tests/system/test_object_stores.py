@@ -26,7 +26,7 @@ from cryptography.x509.oid import NameOID
 from object_servers import Azurite, GcsEmulator, Moto, Proxy, RcloneSftp, S3rver, Server, proxy, secret_file
 from objects import RESEARCH
 from orthanc_deid.destinations.base import Shipment
-from orthanc_deid.destinations.objects import ObjectStoreDestination
+from orthanc_deid.destinations.files.object_store import ObjectStoreDestination
 from orthanc_deid.errors import ConfigurationError, DeidError, Postponed, Rejected, Retriable
 from orthanc_deid.orthanc_rest import Orthanc
 from orthanc_deid.settings.files import ObjectStore
@@ -407,7 +407,7 @@ SENDER = """
 import json, sys
 sys.path[:0] = json.loads(sys.argv[1])
 from pathlib import Path
-from orthanc_deid.destinations.objects import ObjectStoreDestination
+from orthanc_deid.destinations.files.object_store import ObjectStoreDestination
 from orthanc_deid.orthanc_rest import Address, Orthanc
 from orthanc_deid.settings.files import ObjectStore
 from shipments import make_shipment

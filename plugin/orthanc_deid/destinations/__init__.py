@@ -1,4 +1,4 @@
-"""Ways out: one module or folder for each kind, and the closed table that names them."""
+"""Ways out: the closed table of kinds. `base` is what each keeps to; `dicom`, `files`, `http`, `flywheel` hold them."""
 
 from importlib import import_module
 
@@ -8,14 +8,14 @@ from .base import Destination as DestinationProtocol
 
 # Where the class of each kind stands; loaded at first use, since a kind brings its libraries along.
 KINDS = {
-    "dicom": ("dicom", "DicomDestination"),
-    "dicomweb": ("dicomweb", "DicomwebDestination"),
-    "flywheel": ("flywheel", "FlywheelDestination"),
-    "folder": ("folder", "FolderDestination"),
-    "http": ("http", "HttpDestination"),
-    "karnak": ("karnak", "KarnakDestination"),
-    "object-store": ("objects", "ObjectStoreDestination"),
-    "orthanc-peer": ("orthanc_peer", "OrthancPeerDestination"),
+    "dicom": ("dicom.dicom", "DicomDestination"),
+    "dicomweb": ("dicom.dicomweb", "DicomwebDestination"),
+    "flywheel": ("flywheel.destination", "FlywheelDestination"),
+    "folder": ("files.folder", "FolderDestination"),
+    "http": ("http.destination", "HttpDestination"),
+    "karnak": ("dicom.karnak", "KarnakDestination"),
+    "object-store": ("files.object_store", "ObjectStoreDestination"),
+    "orthanc-peer": ("dicom.orthanc_peer", "OrthancPeerDestination"),
 }
 
 

@@ -13,8 +13,8 @@ import pytest
 from pydantic import ValidationError
 
 from orthanc_deid.destinations.base import Converted, Shipment
-from orthanc_deid.destinations.contents import Contents, Item
-from orthanc_deid.destinations.folder import FolderDestination
+from orthanc_deid.destinations.files.contents import Contents, Item
+from orthanc_deid.destinations.files.folder import FolderDestination
 from orthanc_deid.errors import Rejected
 from orthanc_deid.orthanc_rest import Orthanc
 from orthanc_deid.settings.files import Folder

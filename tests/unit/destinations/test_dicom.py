@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from certificates import Authority
 from dicom_servers import Dcmqrscp, DicomPeer, Manners, Storescp
 from orthanc_deid.destinations.base import Receipt, Shipment
-from orthanc_deid.destinations.dicom import DicomDestination
+from orthanc_deid.destinations.dicom.dicom import DicomDestination
 from orthanc_deid.errors import Postponed, Rejected, Retriable
 from orthanc_deid.settings.network import Dicom
 from servers import OrthancServer, free_port

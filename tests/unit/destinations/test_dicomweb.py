@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from certificates import Authority
 from dicomweb_server import DicomwebServerStub, WebManners
 from orthanc_deid.destinations.base import Shipment
-from orthanc_deid.destinations.dicomweb import DicomwebDestination
+from orthanc_deid.destinations.dicom.dicomweb import DicomwebDestination
 from orthanc_deid.errors import ConfigurationError, Postponed, Rejected, Retriable
 from orthanc_deid.settings.network import Dicomweb
 from servers import OrthancServer, free_port

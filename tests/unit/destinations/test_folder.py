@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from orthanc_deid.destinations.base import Converted, Shipment
-from orthanc_deid.destinations.folder import FolderDestination
+from orthanc_deid.destinations.files.folder import FolderDestination
 from orthanc_deid.errors import Postponed, Rejected, Retriable
 from orthanc_deid.orthanc_rest import Orthanc
 from orthanc_deid.settings.files import Folder
@@ -252,7 +252,7 @@ SENDER = """
 import json, sys
 sys.path[:0] = json.loads(sys.argv[1])
 from pathlib import Path
-from orthanc_deid.destinations.folder import FolderDestination
+from orthanc_deid.destinations.files.folder import FolderDestination
 from orthanc_deid.orthanc_rest import Address, Orthanc
 from orthanc_deid.settings.files import Folder
 from shipments import make_shipment

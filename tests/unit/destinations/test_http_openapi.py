@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from http_cases import JSON, settings
-from orthanc_deid.destinations.http_openapi import compare
+from orthanc_deid.destinations.http.openapi import compare
 from orthanc_deid.errors import ConfigurationError
 from orthanc_deid.settings.http import PRESETS, Http
 

@@ -14,9 +14,9 @@ from certificates import Authority
 from dicom_servers import DicomPeer, Manners, Storescp
 from dicomweb_server import DicomwebServerStub, WebManners
 from instances import instance
-from orthanc_deid.destinations import karnak_tags
 from orthanc_deid.destinations.base import Shipment
-from orthanc_deid.destinations.karnak import KarnakDestination
+from orthanc_deid.destinations.dicom import karnak_tags
+from orthanc_deid.destinations.dicom.karnak import KarnakDestination
 from orthanc_deid.errors import ConfigurationError, Postponed, Rejected, Retriable
 from orthanc_deid.settings.network import Karnak
 from servers import OrthancServer, free_port

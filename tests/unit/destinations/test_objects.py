@@ -13,9 +13,9 @@ from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from object_servers import RcloneSftp, make_key
-from orthanc_deid.destinations import objects_errors
-from orthanc_deid.destinations.objects import ObjectStoreDestination, fill
-from orthanc_deid.destinations.store import digest
+from orthanc_deid.destinations.files.object_store import ObjectStoreDestination, fill
+from orthanc_deid.destinations.files.store import digest
+from orthanc_deid.destinations.files.stores import errors
 from orthanc_deid.errors import ConfigurationError, DeidError, Rejected, Retriable
 from orthanc_deid.orthanc_rest import Orthanc
 from orthanc_deid.settings.files import ObjectStore
@@ -102,14 +102,14 @@ def _after(first: Exception, then: Exception) -> Exception:
     ],
 )
 def test_an_error_of_a_library_becomes_a_sentence_of_ours(error: Exception, kind: type[DeidError], words: str) -> None:
-    with pytest.raises(kind, match=words) as caught, objects_errors.translated():
+    with pytest.raises(kind, match=words) as caught, errors.translated():
         raise error
     assert "secret" not in str(caught.value)
     assert caught.value.__suppress_context__
 
 
 def test_a_mistake_of_our_own_is_not_taken_for_the_stores() -> None:
-    with pytest.raises(TypeError), objects_errors.translated():
+    with pytest.raises(TypeError), errors.translated():
         raise TypeError("a mistake")
 
 
@@ -214,5 +214,5 @@ def test_a_refusal_that_is_no_matter_of_time_is_not_tried_again() -> None:
     class HttpResponseError(Exception):
         status_code = 400
 
-    with pytest.raises(Rejected, match="400"), objects_errors.translated():
+    with pytest.raises(Rejected, match="400"), errors.translated():
         raise HttpResponseError("secret")

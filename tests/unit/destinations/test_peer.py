@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from certificates import Authority, Pair
 from orthanc_deid.destinations.base import Shipment
-from orthanc_deid.destinations.orthanc_peer import OrthancPeerDestination
+from orthanc_deid.destinations.dicom.orthanc_peer import OrthancPeerDestination
 from orthanc_deid.errors import ConfigurationError, Postponed, Rejected, Retriable
 from orthanc_deid.orthanc_rest import Address, Orthanc, basic
 from orthanc_deid.settings import OrthancPeer

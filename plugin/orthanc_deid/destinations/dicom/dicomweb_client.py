@@ -1,0 +1,205 @@
+"""A DICOMweb server, spoken to directly: QIDO-RS with paging, STOW-RS, and its log-in."""
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+import requests
+from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
+from requests_oauthlib import OAuth2Session
+
+from ...errors import ConfigurationError, Rejected, Retriable
+from ...orthanc_rest import basic, reason
+from ...settings.network import DicomwebServer, OAuth
+from .dimse import Refusal
+from .stow import Related, refusals
+
+PAGE = 500  # instances in one answer of QIDO-RS
+MOST_PAGES = 2000
+MOST_NAMED = 20  # UIDs in one question: they stand in the URL
+EARLY_S = 60  # a token is renewed so long before it ends
+SOP_INSTANCE = "00080018"
+NO_CONTENT, UNAUTHORIZED, NOT_FOUND, CONFLICT = 204, 401, 404, 409
+STORED = (200, 201, 202, 204, CONFLICT)  # 202: some, 409: none; the body says which
+NOT_OFFERED = (400, 405, 406, 415, 501)
+BUSY = (408, 425, 429, 500, 502, 503, 504, 507)
+
+
+class CannotBeAskedError(Exception):
+    """The server is there but does not answer QIDO-RS; the message is in our words."""
+
+
+class DicomwebClient:
+    """One server; connections are made when first needed.
+
+    Every method raises Retriable where the server is away or refuses the log-in, Rejected where it refuses, and
+    ConfigurationError where a secret is missing.
+    """
+
+    def __init__(self, settings: DicomwebServer) -> None:
+        self._settings = settings
+        self._root = str(settings.url).rstrip("/")
+        self._token: tuple[str, float] | None = None
+        self._session = requests.Session()
+        self._session.trust_env = False  # neither a .netrc nor a proxy of this machine decides where data goes
+
+    def login(self, *, renew: bool = False) -> dict[str, str]:
+        """Return the headers that log in."""
+        settings = self._settings
+        if settings.username:
+            return {"Authorization": basic(settings.username, settings.password() or "")}
+        token = self._oauth_token(settings.oauth, renew=renew) if settings.oauth else settings.token()
+        return {settings.token_header: settings.token_prefix + token} if token else {}
+
+    def check(self) -> None:
+        """Ask for one study: log-in, address and QIDO-RS are right.
+
+        Raises
+        ------
+        CannotBeAskedError
+            It does not offer QIDO-RS.
+        """
+        self._qido("/studies", {"limit": "1"})
+
+    def instances(self, study: str, wanted: Iterable[str]) -> set[str]:
+        """Return which of the wanted SOPInstanceUIDs the server holds of a study.
+
+        Raises
+        ------
+        CannotBeAskedError
+            It does not offer QIDO-RS.
+        """
+        missing = set(wanted)
+        found = missing & self._all(study)
+        missing -= found
+        # A server may bound its answers and know no paging: what it did not name is asked for by name.
+        names = sorted(missing) if found else []
+        for first in range(0, len(names), MOST_NAMED):
+            some = ",".join(names[first : first + MOST_NAMED])
+            page = self._qido(f"/studies/{study}/instances", {"SOPInstanceUID": some, "includefield": SOP_INSTANCE})
+            found |= missing & _uids(page)
+        return found
+
+    def store(self, study: str, files: Sequence[tuple[str, Path]]) -> dict[str, Refusal]:
+        """Store files, each with its SOPInstanceUID, in one request; return the reason for each that was refused."""
+        body = Related([file for _, file in files])
+        headers = {"Content-Type": body.content_type, "Accept": "application/dicom+json"}
+        answer = self._request("POST", f"/studies/{study}", headers=headers, data=body)
+        if answer.status_code not in STORED:
+            raise self._refused(answer)
+        return refusals(answer.content, [uid for uid, _ in files], stored=answer.status_code not in (202, CONFLICT))
+
+    def _all(self, study: str) -> set[str]:
+        """Ask page by page until nothing new comes, so that a server without paging ends it as well."""
+        found: set[str] = set()
+        for _ in range(MOST_PAGES):
+            query = {"includefield": SOP_INSTANCE, "limit": str(PAGE), "offset": str(len(found))}
+            page = _uids(self._qido(f"/studies/{study}/instances", query))
+            if page <= found:
+                break
+            found |= page
+        return found
+
+    def _qido(self, path: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
+        answer = self._request("GET", path, headers={"Accept": "application/dicom+json"}, params=query)
+        if answer.status_code == NO_CONTENT:
+            return []
+        if answer.status_code == NOT_FOUND and path != "/studies":
+            return []  # it does not know the study
+        if answer.status_code in NOT_OFFERED:
+            raise CannotBeAskedError(f"code {answer.status_code}")
+        if answer.status_code not in (200, 206):
+            raise self._refused(answer)
+        try:
+            found = json.loads(answer.content)
+        except ValueError:
+            raise CannotBeAskedError("its answer is not JSON") from None
+        return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+    def _request(self, method: str, path: str, *, headers: Mapping[str, str], **more: Any) -> requests.Response:  # noqa: ANN401  # of requests
+        answer = self._once(method, path, {**headers, **self.login()}, more)
+        if answer.status_code == UNAUTHORIZED and self._settings.oauth:
+            answer = self._once(method, path, {**headers, **self.login(renew=True)}, more)
+        return answer
+
+    def _once(self, method: str, path: str, headers: Mapping[str, str], more: Mapping[str, Any]) -> requests.Response:
+        try:
+            return self._session.request(
+                method,
+                self._root + path,
+                headers=headers,
+                timeout=(min(10, self._settings.timeout_s), self._settings.timeout_s),
+                allow_redirects=False,  # data go where the settings say
+                **self._trust(),
+                **more,
+            )
+        except (requests.RequestException, OSError) as error:
+            raise Retriable(f"the DICOMweb server cannot be reached: {_reason(error)}") from None
+
+    def _trust(self) -> dict[str, Any]:
+        settings = self._settings
+        for field, file in (("ca_file", settings.ca_file), ("certificate_file", settings.certificate_file)):
+            if file and not file.is_file():
+                raise ConfigurationError(f"{field}: there is no such file")
+        own = (str(settings.certificate_file), str(settings.key_file)) if settings.certificate_file else None
+        return {"verify": str(settings.ca_file) if settings.ca_file else True, "cert": own}
+
+    def _refused(self, answer: requests.Response) -> Exception:
+        code = answer.status_code
+        if code in (401, 403):
+            return Retriable(f"the DICOMweb server refuses the log-in ({code})")
+        if code in BUSY:
+            return Retriable(f"the DICOMweb server is away or overloaded ({code})", after_s=_after(answer))
+        if code in range(300, 400):
+            return Rejected(f"the DICOMweb server points elsewhere ({code}): put the right root into url")
+        if code == NOT_FOUND:
+            return Rejected("the DICOMweb server does not know the address (404): url is not its DICOMweb root")
+        return Rejected(f"the DICOMweb server refuses with code {code}")
+
+    def _oauth_token(self, oauth: OAuth, *, renew: bool) -> str:
+        if self._token and not renew and time.time() < self._token[1] - EARLY_S:
+            return self._token[0]
+        try:
+            with OAuth2Session(client=BackendApplicationClient(oauth.client_id, scope=oauth.scope)) as session:
+                session.trust_env = False
+                token = session.fetch_token(
+                    str(oauth.token_url),
+                    client_id=oauth.client_id,
+                    client_secret=oauth.client_secret(),
+                    timeout=self._settings.timeout_s,
+                    **self._trust(),
+                )
+        except (OAuth2Error, Warning):
+            raise ConfigurationError("the token server refuses client_id and its secret") from None
+        except (requests.RequestException, OSError) as error:
+            raise Retriable(f"the token server cannot be reached: {_reason(error)}") from None
+        self._token = (str(token["access_token"]), float(token.get("expires_at", time.time() + 2 * EARLY_S)))
+        return self._token[0]
+
+
+def _uids(page: Sequence[Mapping[str, Any]]) -> set[str]:
+    return {str(value) for item in page for value in item.get(SOP_INSTANCE, {}).get("Value", [])}
+
+
+def _after(answer: requests.Response) -> float:
+    """Return the seconds of Retry-After, which may be a date."""
+    text = answer.headers.get("Retry-After", "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0
+
+
+def _reason(error: BaseException) -> str:
+    """Say in our words why nothing came back; the library's own text may hold a URL."""
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    if "Connection refused" in str(error):
+        return "connection refused"
+    return reason(error)
