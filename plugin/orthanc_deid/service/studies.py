@@ -7,8 +7,9 @@ from fastapi.exceptions import RequestValidationError
 
 from .. import states
 from ..database import views
-from ..database.ledger import Study
-from ..errors import Conflict, NotFound
+from ..database.deliveries import Deliveries
+from ..database.ledger import Instance, Study
+from ..errors import ConfigurationError, Conflict, NotFound
 from ..intake.examine import deliver_by_hand, start_by_hand
 from ..pipeline import DEIDENTIFY, Job
 from .models import Export
@@ -59,13 +60,39 @@ def retry_study(runtime: Held, study: StudyId, user: User) -> Any:
         if not runtime.queue.hasten(prefix):
             raise Conflict(f"the study is {found.status}: it is at work, nothing waits")
     elif found.status in (states.QUARANTINED, states.FAILED, states.CANCELLED):
-        if found.verified_version == found.version and found.version:
-            deliver_by_hand(runtime.intake, found, (), anew=False, actor=user)
-        else:
-            start_by_hand(runtime.intake, found.source, user)
+        _start_again(runtime, found, user)
     else:
         raise Conflict(f"the study is {found.status}: there is nothing to retry")
     return views.one(runtime.database, found.source)
+
+
+def _start_again(runtime: Runtime, found: Study, actor: str) -> None:
+    """Deliver what is verified; make it again where somebody has deleted what is still to be sent."""
+    if found.version < 1 or found.verified_version < found.version:
+        start_by_hand(runtime.intake, found.source, actor)
+        return
+    lost = _lost(runtime, found)
+    if not lost:
+        deliver_by_hand(runtime.intake, found, (), anew=False, actor=actor)
+        return
+    gone = {i.source for i in lost} - runtime.orthanc.present(found.source)
+    if gone:
+        raise Conflict(
+            f"{len(lost)} instances of the result that are still to be sent are no longer in this Orthanc, and the"
+            f" sources of {len(gone)} of them neither: send these to it again"
+        )
+    runtime.ledger.renew(found.id, found.run, lost)
+    start_by_hand(runtime.intake, found.source, actor)
+
+
+def _lost(runtime: Runtime, found: Study) -> list[Instance]:
+    """Return the instances that a destination does not have yet and that are no longer in Orthanc."""
+    open_ = [d for d in Deliveries(runtime.database).of(found.id) if d.confirmed_version < d.version]
+    least = min((d.confirmed_version for d in open_), default=found.version)
+    made = runtime.ledger.instances(found.id, state=states.INSTANCE_DEIDENTIFIED)
+    needed = [i for i in made if i.version > least]
+    present = runtime.orthanc.present(found.output) if needed and found.output else set()
+    return [i for i in needed if i.output not in present]
 
 
 def cancel_study(runtime: Held, study: StudyId, user: User) -> Any:
@@ -79,6 +106,9 @@ def cancel_study(runtime: Held, study: StudyId, user: User) -> Any:
 def export_study(runtime: Held, study: StudyId, wanted: Export, user: User) -> Any:
     """Send what is verified to a destination, of the project or not; a second time it is sent once more."""
     found = _known(runtime, study)
-    runtime.settings.configuration.destination(wanted.destination)
+    try:
+        runtime.settings.configuration.destination(wanted.destination)
+    except ConfigurationError as error:
+        raise RequestValidationError([{"loc": ("body", "destination"), "msg": str(error)}]) from None
     deliver_by_hand(runtime.intake, found, [wanted.destination], anew=wanted.anew, actor=user)
     return views.one(runtime.database, found.source)

@@ -11,7 +11,7 @@ from ..settings.delivery import Delivery
 from ..settings.windows import opens_in
 
 PAUSED_S = 3600.0  # letting it go on hastens what waits
-LOOK_S = 5.0  # seconds between two looks at gate, windows and ledger while something is being sent
+LOOK_S = 2.0  # seconds between two looks at gate, windows and ledger while something is being sent
 
 
 def admit(settings: Delivery, gates: Gates) -> None:

@@ -51,13 +51,14 @@ def shipment(job: Job, resources: Resources, delivery: Delivery) -> Iterator[Shi
     Raises
     ------
     Rejected
-        Something in it was not verified.
+        Something in it was not verified, or is gone.
     Stale
         The run was superseded.
     """
     study = resources.ledger.guard(job.study, job.run)
     if study.verified_version < study.version or not study.output:
         raise Rejected("an unverified version must not leave")
+    _demand_present(study.output, job, resources, delivery)
     configuration = resources.settings.configuration
     instances = resources.ledger.instances(job.study, state=states.INSTANCE_DEIDENTIFIED)
     settings = configuration.destination(job.destination)
@@ -77,3 +78,12 @@ def shipment(job: Job, resources: Resources, delivery: Delivery) -> Iterator[Shi
             work=Path(work),
             seconds=float(configuration.limits.step_s),
         )
+
+
+def _demand_present(output: str, job: Job, resources: Resources, delivery: Delivery) -> None:
+    """Refuse where somebody has deleted what is to be sent: a retry by a person makes it again."""
+    made = resources.ledger.instances(job.study, state=states.INSTANCE_DEIDENTIFIED)
+    new = {i.output for i in made if i.output and i.version > delivery.confirmed_version}
+    gone = new - resources.orthanc.present(output) if new else set()
+    if gone:
+        raise Rejected(f"{len(gone)} of {len(new)} instances that are to be sent are no longer in this Orthanc")
