@@ -42,6 +42,7 @@ class Retainer:
 
     def run(self) -> list[Removal]:
         """Delete what the rules name, each with an event of its study; answer what was deleted."""
+        cache.sweep(self._results)
         effects: dict[str, Callable[[Study], None]] = {
             "results": self._remove_results, "source": self._remove_source, "output": self._remove_output,
         }  # fmt: skip

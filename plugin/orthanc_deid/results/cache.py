@@ -1,9 +1,11 @@
 """A folder of finished conversions: each appears as a whole under a name made from what it was made of."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -14,7 +16,9 @@ from typing import Any
 
 ABOUT = "about.json"
 NEW = ".new-"
-ABANDONED_S = 86400.0  # nothing takes so long
+YOUNG_S = 60.0  # between making a folder and locking it
+ABANDONED_S = 86400.0  # where a file system knows no locks: nothing takes so long
+TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,17 @@ class Cache:
 
     def __init__(self, results: Path, study: int) -> None:
         self.folder = results / str(study)
+        self._locks: dict[Path, int] = {}  # of the folders that this process makes conversions in
 
     def find(self, name: str) -> Made | None:
-        """Return a conversion that is there, and note that it was used."""
+        """Return a conversion that is there and whole, and note that it was used."""
         folder = self.folder / name
         try:
             about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        except FileNotFoundError:
+            # After a power failure a file may be there without its content.
+            if [(folder / file).stat().st_size for file in about["files"]] != about["sizes"]:
+                return None
+        except (OSError, ValueError, KeyError):
             return None
         with contextlib.suppress(OSError):
             os.utime(folder)
@@ -65,28 +73,41 @@ class Cache:
 
     def new(self) -> Path:
         """Return a folder to make a conversion in."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return Path(tempfile.mkdtemp(prefix=NEW, dir=self.folder))
+        for _ in range(TRIES):
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with contextlib.suppress(FileNotFoundError):  # retention has removed the empty one above it
+                folder = Path(tempfile.mkdtemp(prefix=NEW, dir=self.folder))
+                self._locks[folder] = _lock(folder)
+                return folder
+        raise OSError("the folder of a study's conversions cannot be made")
 
     def keep(self, made: Path, name: str, answer: Answer) -> Made:
         """Give a conversion its name; where another process was faster, its result is taken."""
         target = self.folder / name
-        about = {"files": answer.files, "remarks": answer.remarks, "refused": answer.refused}
+        sizes = [(made / file).stat().st_size for file in answer.files]
+        about = {"files": answer.files, "sizes": sizes, "remarks": answer.remarks, "refused": answer.refused}
         with (made / ABOUT).open("w", encoding="utf-8") as file:
             json.dump(about, file)
             file.flush()
             os.fsync(file.fileno())
-        with contextlib.suppress(OSError):  # it is there already
+        try:
             made.rename(target)
-        shutil.rmtree(made, ignore_errors=True)
+        except OSError:  # it is there already
+            if self.find(name) is None:
+                _remove(target)
+                made.rename(target)
+        self.discard(made)
         found = self.find(name)
         if found is None:
-            raise OSError("a conversion that was just made is gone")
+            raise FileNotFoundError("a conversion that was just made is gone")
         return found
 
     def discard(self, folder: Path) -> None:
         """Remove a folder of `new` that was not kept."""
         shutil.rmtree(folder, ignore_errors=True)
+        lock = self._locks.pop(folder, None)
+        if lock is not None:
+            os.close(lock)
 
     def make(self, name: str, maker: Callable[[Path], Answer]) -> Made:
         """Return a conversion, made now where it is not there."""
@@ -111,23 +132,67 @@ class Entry:
 
 
 def entries(results: Path) -> Iterator[Entry]:
-    """Walk over all conversions, and over what a killed process left half made."""
+    """Walk over all conversions, and over what is being made."""
     for study in results.iterdir() if results.is_dir() else ():
         if not study.name.isdigit():
             continue
-        for folder in study.iterdir():
-            with contextlib.suppress(OSError):  # removed meanwhile
-                used_at = folder.stat().st_mtime
-                if folder.name.startswith(NEW) and time.time() - used_at < ABANDONED_S:
-                    continue
-                size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-                yield Entry(int(study.name), folder, used_at, size)
+        with contextlib.suppress(OSError):  # removed meanwhile
+            for folder in list(study.iterdir()):
+                yield from _entry(int(study.name), folder)
 
 
 def remove(entry: Entry) -> None:
-    """Remove a conversion; whoever asks for it again has it made anew."""
-    gone = entry.folder.with_name(f"{NEW}gone-{entry.folder.name}")
+    """Remove a conversion; whoever asks for it again has it made anew. What is being made stays."""
+    if entry.folder.name.startswith(NEW) and not _is_abandoned(entry.folder):
+        return
+    _remove(entry.folder)
     with contextlib.suppress(OSError):
-        entry.folder.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
         entry.folder.parent.rmdir()
+
+
+def sweep(results: Path) -> int:
+    """Remove what killed processes have left half made; answer how many."""
+    left = [e for e in entries(results) if e.folder.name.startswith(NEW) and _is_abandoned(e.folder)]
+    for entry in left:
+        remove(entry)
+    return len(left)
+
+
+def _entry(study: int, folder: Path) -> Iterator[Entry]:
+    with contextlib.suppress(OSError):
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        yield Entry(study, folder, folder.stat().st_mtime, size)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder that nobody finds half empty: it loses its name first."""
+    gone = folder.with_name(f"{NEW}gone-{secrets.token_hex(8)}")
+    with contextlib.suppress(OSError):
+        folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+
+def _lock(folder: Path) -> int:
+    """Lock a folder for as long as this process lives or `discard` lets go: the kernel does so after kill -9."""
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with contextlib.suppress(OSError):  # a share of another kind
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return file
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Tell whether nobody makes a conversion in a folder of `new` any more."""
+    try:
+        age_s = time.time() - folder.stat().st_mtime
+        file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False  # gone
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return age_s > ABANDONED_S
+    finally:
+        os.close(file)
+    return age_s >= YOUNG_S

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ..destinations.base import Converted
-from ..errors import NotFound, Rejected
+from ..errors import NotFound, Rejected, Retriable
 from ..formats import archives, names
 from ..orthanc_rest import Orthanc
 from ..processes import Processes
@@ -184,6 +184,10 @@ class StudyResults:
         for one in orthanc.instances(self._output):
             if one["ID"] in self._allowed:
                 instances.setdefault(one["ParentSeries"], []).append(one)
+        gone = len(self._allowed.difference(*([i["ID"] for i in found] for found in instances.values())))
+        if gone and instances:
+            # A volume without some of its slices, in place of the whole one that was delivered before.
+            raise Rejected(f"{gone} of {len(self._allowed)} instances of the result are no longer in this Orthanc")
         found = []
         for series in sorted(orthanc.series(self._output), key=_number):
             mine = sorted(instances.get(series["ID"], []), key=_number)
@@ -207,7 +211,10 @@ class StudyResults:
             task(self._series(sources[key].instances, folder, sources[key].stem)) for folder, key in missing.items()
         ]
         try:
-            for folder, answer in self._run(function, tasks):
+            answers = list(self._run(function, tasks))
+            if answers:
+                self._demand_same([source.content for source in sources.values()], only)
+            for folder, answer in answers:
                 made[missing[folder]] = self._cache.keep(folder, missing[folder], answer)
         finally:
             for folder in missing:
@@ -218,6 +225,11 @@ class StudyResults:
             for key, source in sources.items()
             if not made[key].refused
         ]
+
+    def _demand_same(self, content: Sequence[tuple[tuple[str, str], ...]], only: str | None = None) -> None:
+        """Raise Retriable where other files took the place of those that were to be converted."""
+        if [source.content for source in self._sources(only)] != list(content):
+            raise Retriable("the study changed while it was converted")
 
     def _one(self, key: str, task: Callable[[Path], ToPictures]) -> Path:
         made = self._cache.make(key, lambda folder: next(self._run(to_pictures, [task(folder)]))[1])
@@ -260,6 +272,7 @@ class StudyResults:
             with TemporaryDirectory(prefix=".dicom-", dir=folder) as work:
                 files = fetch(self._converters.orthanc, [i for s in sources for i in s.instances], Path(work))
                 dicomdir.media(files, folder / "media")
+            self._demand_same([source.content for source in sources])
             return Answer(tuple(f"media/{key}" for key in archives.files_of(folder / "media")))
 
         return self._cache.make(name("dicomdir", [source.content for source in sources]), make)

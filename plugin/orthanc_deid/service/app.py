@@ -1,5 +1,6 @@
 """Builds the application: routes from their table, errors to status codes in one table, the secret at the door."""
 
+import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ from fastapi_offline import FastAPIOffline
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from .. import __version__
+from .. import __version__, faults, log
 from ..errors import ConfigurationError, Conflict, DeidError, Forbidden, NotFound, Rejected, Retriable
 from .models import Problem
 from .routes import ROUTES
@@ -60,7 +61,7 @@ def build(runtime: Runtime, secret: str) -> FastAPI:
             summary=(route.function.__doc__ or "").split("\n")[0],
             include_in_schema=route.path.startswith("/deid/"),
         )
-    for error in (DeidError, SQLAlchemyError, HTTPException, RequestValidationError):
+    for error in (DeidError, SQLAlchemyError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(error, _answer)
 
     @app.middleware("http")
@@ -97,4 +98,8 @@ async def _answer(_request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, DeidError):
         status, title = STATUS.get(type(error), (500, "internal error"))
         return problem(status, title, str(error))
-    return problem(503, "try again later", "the database is away")
+    if isinstance(error, SQLAlchemyError):
+        return problem(503, "try again later", "the database is away")
+    told = f"{type(error).__name__} at {faults.place(error)}"
+    log.event("request failed", level=logging.ERROR, error=told)
+    return problem(500, "internal error", told)

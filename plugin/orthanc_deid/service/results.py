@@ -6,7 +6,8 @@ from pathlib import Path
 
 from fastapi import Response
 
-from ..errors import Rejected
+from ..errors import Rejected, Retriable
+from .conversions import Verified
 from .parameters import AsText, Bytes, Held, InstanceId, Offset, SeriesId, StudyId
 from .runtime import Runtime
 
@@ -15,8 +16,9 @@ TYPES = {"zip": "application/zip", "png": "image/png", "jpeg": "image/jpeg"}
 
 
 def _archive(runtime: Runtime, study: str, kind: str, offset: int, count: int | None) -> Response:
-    results = runtime.conversions.of_study(study)
-    return _answer(runtime, (study, kind), lambda: results.archive(kind), "zip", offset, count)
+    verified = runtime.conversions.of_study(study)
+    path = _made(runtime, verified, (study, kind), lambda: verified.results.archive(kind))
+    return _answer(path, kind, "zip", offset, count)
 
 
 def study_nifti(runtime: Held, study: StudyId, offset: Offset = 0, count: Bytes = None) -> Response:
@@ -36,57 +38,76 @@ def study_dicomdir(runtime: Held, study: StudyId, offset: Offset = 0, count: Byt
 
 def series_nifti(runtime: Held, series: SeriesId, offset: Offset = 0, count: Bytes = None) -> Response:
     """Return the NIfTI of a de-identified series as a ZIP: *.nii.gz, *.json, *.bval, *.bvec."""
-    results = runtime.conversions.of("series", series)
-    return _answer(runtime, (series, "nifti"), lambda: results.archive("nifti", series), "zip", offset, count)
+    verified = runtime.conversions.of("series", series)
+    path = _made(runtime, verified, (series, "nifti"), lambda: verified.results.archive("nifti", series))
+    return _answer(path, "nifti", "zip", offset, count)
 
 
 def series_pictures(runtime: Held, series: SeriesId, offset: Offset = 0, count: Bytes = None) -> Response:
     """Return a ZIP with a PNG of each instance of a de-identified series."""
-    results = runtime.conversions.of("series", series)
-    return _answer(runtime, (series, "png"), lambda: results.archive("png", series), "zip", offset, count)
+    verified = runtime.conversions.of("series", series)
+    path = _made(runtime, verified, (series, "png"), lambda: verified.results.archive("png", series))
+    return _answer(path, "png", "zip", offset, count)
 
 
-def series_sheet(runtime: Held, series: SeriesId) -> Response:
+def series_sheet(runtime: Held, series: SeriesId, offset: Offset = 0, count: Bytes = None) -> Response:
     """Return a contact sheet of a de-identified series as PNG."""
-    results = runtime.conversions.of("series", series)
-    return _answer(runtime, (series, "sheet"), lambda: results.sheet(series), "png")
+    verified = runtime.conversions.of("series", series)
+    path = _made(runtime, verified, (series, "sheet"), lambda: verified.results.sheet(series))
+    return _answer(path, "sheet", "png", offset, count)
 
 
-def instance_png(runtime: Held, instance: InstanceId, text: AsText = False) -> Response:  # noqa: FBT002  # a query key
+def instance_png(  # a query key of its own for each
+    runtime: Held, instance: InstanceId, text: AsText = False, offset: Offset = 0, count: Bytes = None  # noqa: FBT002
+) -> Response:  # fmt: skip
     """Return a PNG of a de-identified instance, as a picture or as base64 text."""
-    return _picture(runtime, instance, "png", text=text)
+    return _picture(runtime, instance, "png", offset, count, text=text)
 
 
-def instance_jpeg(runtime: Held, instance: InstanceId, text: AsText = False) -> Response:  # noqa: FBT002  # a query key
+def instance_jpeg(
+    runtime: Held, instance: InstanceId, text: AsText = False, offset: Offset = 0, count: Bytes = None  # noqa: FBT002
+) -> Response:  # fmt: skip
     """Return a JPEG of a de-identified instance, as a picture or as base64 text."""
-    return _picture(runtime, instance, "jpeg", text=text)
+    return _picture(runtime, instance, "jpeg", offset, count, text=text)
 
 
-def _picture(runtime: Runtime, instance: str, kind: str, *, text: bool) -> Response:
-    results = runtime.conversions.of("instances", instance)
-    answer = _answer(runtime, (instance, kind), lambda: results.picture(instance, kind), kind)
-    if text and answer.status_code == 200:  # noqa: PLR2004  # its own name
+def _picture(  # noqa: PLR0913  # a picture and which part of it
+    runtime: Runtime, instance: str, kind: str, offset: int, count: int | None, *, text: bool
+) -> Response:
+    verified = runtime.conversions.of("instances", instance)
+    path = _made(runtime, verified, (instance, kind), lambda: verified.results.picture(instance, kind))
+    answer = _answer(path, kind, kind, offset, count)
+    if text and path:
         return Response(base64.b64encode(bytes(answer.body)), media_type="text/plain")
     return answer
 
 
-def _answer(  # noqa: PLR0913  # a file and which part of it
-    runtime: Runtime, key: tuple[str, ...], make: Callable[[], Path], kind: str, offset: int = 0,
-    count: int | None = None,
-) -> Response:  # fmt: skip
+def _made(runtime: Runtime, verified: Verified, key: tuple[str, str], make: Callable[[], Path]) -> Path | None:
+    """Return a conversion; None while it is being made, or where the study has changed meanwhile."""
+    path = runtime.conversions.ask((*key, verified.state), make)
+    return path if path and runtime.conversions.is_current(verified) else None
+
+
+def _answer(path: Path | None, name: str, kind: str, offset: int, count: int | None) -> Response:
     """Return a file or a part of it; 202 where it is still being made."""
-    path = runtime.conversions.ask(key, make)
     if path is None:
         headers = {"Retry-After": "2"}
         return Response('{"status": "converting"}', 202, headers, "application/json")
-    size = path.stat().st_size
-    if count is None and size - offset > ANSWER_BYTES:
-        raise Rejected(
-            f"the answer has {size} bytes: ask for parts of it by ?offset=0&count={ANSWER_BYTES} and so on until a part"
-            " is shorter; the commands do so"
-        )
-    with path.open("rb") as file:
-        file.seek(offset)
-        content = file.read(min(count or ANSWER_BYTES, ANSWER_BYTES))
-    headers = {"ETag": f'"{path.parent.name}"', "Content-Disposition": f'attachment; filename="{key[-1]}.{kind}"'}
+    try:
+        content = _part(path, offset, count)
+    except FileNotFoundError:
+        raise Retriable("the result was removed at this moment: it is made again when asked for") from None
+    headers = {"ETag": f'"{path.parent.name}"', "Content-Disposition": f'attachment; filename="{name}.{kind}"'}
     return Response(content, 200, headers, TYPES[kind])
+
+
+def _part(path: Path, offset: int, count: int | None) -> bytes:
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        if count is None and size - offset > ANSWER_BYTES:
+            raise Rejected(
+                f"the answer has {size} bytes: ask for parts of it by ?offset=0&count={ANSWER_BYTES} and so on until a"
+                " part is shorter; the commands do so"
+            )
+        file.seek(offset)
+        return file.read(min(count or ANSWER_BYTES, ANSWER_BYTES))

@@ -14,7 +14,7 @@ CONVERSIONS = frozenset({"nifti", "bids", "png", "jpeg", "dicomdir"})
 
 
 def run(job: Job, resources: Resources) -> None:
-    """Convert; a series that cannot be converted is noted and holds nothing up."""
+    """Convert; what cannot be converted is noted and holds up no destination that wants something else."""
     study = resources.ledger.guard(job.study, job.run)
     kinds = wanted(job, resources)
     if not kinds:
@@ -29,13 +29,15 @@ def run(job: Job, resources: Resources) -> None:
                 "png": partial(results.pictures, "png"), "jpeg": partial(results.pictures, "jpeg"),
             }  # fmt: skip
             makers[kind]()
+        except Rejected as error:
+            refused[str(error)] += 1
         except Retriable as error:
             if job.attempt < resources.settings.configuration.limits.attempts:
                 raise
             refused[str(error)] += 1
         except Rejected as error:
             refused[str(error)] += 1  # a destination that needs it will say so; the others go on
-        refused += results.refused
+        refused |= results.refused  # of NIfTI and of the BIDS tree made from it: the same series
     for reason, count in refused.most_common():
         note = f"not converted: {reason} ({count} times)"
         resources.ledger.move(job.study, states.CONVERTING, run=job.run, reason=note)

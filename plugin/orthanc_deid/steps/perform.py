@@ -3,12 +3,10 @@
 import contextlib
 import logging
 import random
-import re
 import time
-import traceback
 from collections.abc import Callable
 
-from .. import engine, log, pipeline, states
+from .. import engine, faults, log, pipeline, states
 from ..engine import END, GO_ON, Outcome
 from ..errors import ConfigurationError, Conflict, NotFound, Postponed, Rejected, Retriable, Stale
 from ..pipeline import DELIVER, EXPORT, FINISH, Job
@@ -52,7 +50,7 @@ def _after(error: Exception, step: str, job: Job, resources: Resources) -> Outco
         case NotFound() | ConfigurationError():
             return _try_again(step, job, resources, str(error))
         case _:
-            return _try_again(step, job, resources, f"{type(error).__name__} at {_place(error)}")
+            return _try_again(step, job, resources, f"{type(error).__name__} at {faults.place(error)}")
 
 
 def follow(job: Job, resources: Resources) -> Outcome:
@@ -151,13 +149,3 @@ def _undelivered(job: Job, resources: Resources, reason: str) -> Outcome:
         return settle(job, resources)
     except (Stale, Conflict):
         return END
-
-
-def _place(error: Exception) -> str:
-    """Name file and line of a fault, never its text: another library's message may hold an identity."""
-    # A fault of a child process carries its traceback as text in its cause.
-    lines = re.findall(r'File ".*?([^/"]+)", line ([0-9]+)', str(error.__cause__ or ""))
-    if lines:
-        return ":".join(lines[-1])
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else "unknown place"
