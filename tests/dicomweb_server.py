@@ -34,6 +34,7 @@ class WebManners:
     sleep_s: float = 0
     cut_after: int | None = None  # bytes of a body that it reads before it hangs up
     qido: bool = True
+    token_code: int = 0  # of every answer to a question for a token
     login: str = ""  # the only accepted Authorization
 
 
@@ -166,7 +167,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(code, b"" if self.stub.manners.says_nothing else json.dumps(answer).encode())
 
     def _token(self, body: bytes) -> None:
-
+        if self.stub.manners.token_code:
+            self._answer(self.stub.manners.token_code)
+            return
         wanted = "Basic " + base64.b64encode(":".join(self.stub.client).encode()).decode()
         if self.headers.get("Authorization") != wanted or b"client_credentials" not in body:
             self._answer(401, b'{"error": "invalid_client"}')

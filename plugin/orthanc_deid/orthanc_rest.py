@@ -1,5 +1,6 @@
 """The calls of Orthanc's REST API that we use, typed, over few kept-alive connections."""
 
+import base64
 import http.client
 import json
 import ssl
@@ -72,8 +73,8 @@ def peer_address(peer: OrthancPeer) -> Address:
 
 
 def basic(username: str, password: str) -> str:
-    """Return the value of a Basic Authorization header."""
-    return str(urllib3.make_headers(basic_auth=f"{username}:{password}")["authorization"])
+    """Return the value of a Basic Authorization header, in UTF-8 (RFC 7617 section 2.1)."""
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
 
 
 class Orthanc:

@@ -1,11 +1,11 @@
-"""How the kind `http` proves who it is."""
+"""How it is proved to an HTTP server who sends."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, HttpUrl, model_validator
+from pydantic import Field, model_validator
 
 from ..errors import ConfigurationError
-from .model import File, Model, secret
+from .model import File, Model, WebAddress, secret
 
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 
@@ -27,7 +27,7 @@ class HeaderAuth(Model):
 
     def value(self) -> str:
         """Read the secret; raise ConfigurationError where the file or variable is missing."""
-        return _present(secret(self.value_file, self.value_env))
+        return printable(_present(secret(self.value_file, self.value_env)))
 
 
 class BasicAuth(Model):
@@ -49,11 +49,10 @@ class BasicAuth(Model):
         return _present(secret(self.password_file, self.password_env))
 
 
-class OAuth2(Model):
-    """Client credentials (RFC 6749 section 4.4); the token lives in memory only."""
+class ClientCredentials(Model):
+    """OAuth 2 client credentials (RFC 6749 section 4.4); the token lives in memory only."""
 
-    kind: Literal["oauth2"] = Field(description="OAuth2 client credentials")
-    token_url: Annotated[HttpUrl, Field(strict=False)] = Field(description="https://login.example.org/oauth2/token")
+    token_url: WebAddress = Field(description="https://login.example.org/oauth2/token")
     client_id: str = Field(min_length=1, description="the client")
     client_secret_file: File | None = Field(default=None, description="file that holds nothing but its secret")
     client_secret_env: str | None = Field(default=None, description="environment variable that holds its secret")
@@ -62,7 +61,7 @@ class OAuth2(Model):
     parameters: dict[str, str] = Field(default={}, description="further parameters, for example audience")
 
     @model_validator(mode="after")
-    def _safe(self) -> "OAuth2":
+    def _safe(self) -> Self:
         if self.token_url.scheme != "https":
             raise ValueError("token_url: a secret goes over https only (RFC 6749 section 3.2)")
         if bool(self.client_secret_file) == bool(self.client_secret_env):
@@ -74,7 +73,20 @@ class OAuth2(Model):
         return _present(secret(self.client_secret_file, self.client_secret_env))
 
 
+class OAuth2(ClientCredentials):
+    """OAuth 2 client credentials (RFC 6749 section 4.4); the token lives in memory only."""
+
+    kind: Literal["oauth2"] = Field(description="OAuth2 client credentials")
+
+
 Auth = Annotated[HeaderAuth | BasicAuth | OAuth2, Field(discriminator="kind")]
+
+
+def printable(value: str) -> str:
+    """Return what can stand in a header; raise ConfigurationError for anything else, without showing it."""
+    if not (value.isascii() and value.isprintable()):
+        raise ConfigurationError("a secret for a header holds other characters than printable ASCII")
+    return value
 
 
 def _present(value: str | None) -> str:

@@ -6,10 +6,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from .delivery import Delivery
+from .http_auth import ClientCredentials, HeaderName, printable
 from .model import File, Model, WebAddress, secret
 
 AeTitle = Annotated[str, Field(pattern=r"^[ -\[\]-~]{1,16}$")]  # PS3.5 6.2: no backslash
-Header = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 PSEUDONYM_FIELDS = ("PatientID", "PatientName", "StudyID", "AccessionNumber")
 
 
@@ -46,28 +46,6 @@ class Dicom(Delivery, DicomNode):
     )
 
 
-class OAuth(Model):
-    """OAuth 2 client credentials (RFC 6749 4.4)."""
-
-    token_url: WebAddress = Field(description="where tokens are given")
-    client_id: str = Field(min_length=1, description="the client's id")
-    client_secret_file: File | None = Field(default=None, description="file that holds nothing but its secret")
-    client_secret_env: str | None = Field(default=None, description="environment variable that holds its secret")
-    scope: str | None = Field(default=None, description="scopes, parted by spaces")
-
-    @model_validator(mode="after")
-    def _one_secret(self) -> Self:
-        if self.token_url.scheme != "https":
-            raise ValueError("token_url: a secret goes over https only (RFC 6749 section 3.2)")
-        if bool(self.client_secret_file) == bool(self.client_secret_env):
-            raise ValueError("give client_secret_file or client_secret_env, one of them")
-        return self
-
-    def client_secret(self) -> str:
-        """Read the secret; raise ConfigurationError where the file or variable is missing."""
-        return secret(self.client_secret_file, self.client_secret_env) or ""
-
-
 class DicomwebServer(Model):
     """A DICOMweb server and how to log in: by user and password, by a token, or by OAuth 2."""
 
@@ -77,11 +55,11 @@ class DicomwebServer(Model):
     password_env: str | None = Field(default=None, description="environment variable that holds the password")
     token_file: File | None = Field(default=None, description="file that holds nothing but a token")
     token_env: str | None = Field(default=None, description="environment variable that holds a token")
-    token_header: Header = Field(default="Authorization", description="header that carries the token")
+    token_header: HeaderName = Field(default="Authorization", description="header that carries the token")
     token_prefix: str = Field(
         default="Bearer ", pattern=r"^[ -~]{0,32}$", description="what stands before the token in the header"
     )
-    oauth: OAuth | None = Field(default=None, description="where a token is fetched")
+    oauth: ClientCredentials | None = Field(default=None, description="where a token is fetched")
     ca_file: File | None = Field(
         default=None,
         description="authorities (PEM) that the worker trusts when it asks; Orthanc, which sends, trusts those of "
@@ -115,7 +93,8 @@ class DicomwebServer(Model):
 
     def token(self) -> str | None:
         """Read the token; raise ConfigurationError where the file or variable is missing."""
-        return secret(self.token_file, self.token_env)
+        found = secret(self.token_file, self.token_env)
+        return printable(found) if found else None
 
 
 class Dicomweb(Delivery, DicomwebServer):

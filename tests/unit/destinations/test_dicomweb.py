@@ -1,5 +1,6 @@
 """A DICOMweb server by STOW-RS: a second real Orthanc, and one that misbehaves as it is told."""
 
+import base64
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -13,6 +14,7 @@ from certificates import Authority
 from dicomweb_server import DicomwebServerStub, WebManners
 from orthanc_deid.destinations.base import Shipment
 from orthanc_deid.destinations.dicom.dicomweb import DicomwebDestination
+from orthanc_deid.destinations.http import oauth
 from orthanc_deid.errors import ConfigurationError, Postponed, Rejected, Retriable
 from orthanc_deid.settings.network import Dicomweb
 from servers import OrthancServer, free_port
@@ -21,6 +23,11 @@ from studies import Person, ct_study
 
 PERSON = Person()
 PLUGIN = ("libOrthancDicomWeb.so",)
+
+
+@pytest.fixture(autouse=True)
+def _no_tokens() -> None:
+    oauth.forget()
 
 
 @pytest.fixture(scope="module")
@@ -295,19 +302,51 @@ def test_a_token_is_fetched_and_renewed_when_the_server_wants_another(
     authority = Authority(tmp_path / "tls")
     monkeypatch.setenv("WEB_SECRET", "secret")
     with DicomwebServerStub(pair=authority.issue("good")) as stub:
-        oauth = {"token_url": f"{stub.origin}/token", "client_id": "us", "client_secret_env": "WEB_SECRET"}
-        there = destination(server, stub.url, oauth=oauth, ca_file=authority.certificate)
+        login = {"token_url": f"{stub.origin}/token", "client_id": "us", "client_secret_env": "WEB_SECRET"}
+        there = destination(server, stub.url, oauth=login, ca_file=authority.certificate)
         there.send(shipment)
         assert stub.tokens == ["token-0"]
         stub.tokens.append("another")
         assert there.confirm(shipment) == 6
         assert stub.tokens[-1] == "token-2"
+        oauth.forget()
         monkeypatch.setenv("WEB_SECRET", "wrong")
-        with pytest.raises(ConfigurationError, match="token server refuses client_id"):
-            destination(server, stub.url, oauth=oauth, ca_file=authority.certificate).check()
+        with pytest.raises(ConfigurationError, match="token end point refuses the client with code 401"):
+            there.check()
         monkeypatch.delenv("WEB_SECRET")
         with pytest.raises(ConfigurationError, match="WEB_SECRET is not set"):
-            destination(server, stub.url, oauth=oauth, ca_file=authority.certificate).check()
+            there.check()
+
+
+def test_a_token_end_point_that_redirects_gets_no_secret_elsewhere(
+    server: OrthancServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path / "tls")
+    monkeypatch.setenv("WEB_SECRET", "secret")
+    with DicomwebServerStub(pair=authority.issue("good")) as stub:
+        stub.manners = WebManners(token_code=302)
+        login = {"token_url": f"{stub.origin}/token", "client_id": "us", "client_secret_env": "WEB_SECRET"}
+        with pytest.raises(ConfigurationError, match="refuses the client with code 302"):
+            destination(server, stub.url, oauth=login, ca_file=authority.certificate).check()
+        assert stub.requests == ["POST /token"]
+
+
+def test_a_user_of_any_alphabet_logs_in(
+    server: OrthancServer, stub: DicomwebServerStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEB_PASSWORD", "pässwört Ω")
+    stub.manners = WebManners(login="Basic " + base64.b64encode("jürgen:pässwört Ω".encode()).decode())
+    destination(server, stub.url, username="jürgen", password_env="WEB_PASSWORD").check()
+
+
+def test_a_token_that_no_header_can_hold_is_not_shown(
+    server: OrthancServer, stub: DicomwebServerStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEB_TOKEN", "let\nmeΩin")
+    with pytest.raises(ConfigurationError, match="printable ASCII") as caught:
+        destination(server, stub.url, token_env="WEB_TOKEN").check()
+    assert "me" not in str(caught.value).split()
+    assert not stub.requests
 
 
 def test_a_pause_keeps_what_was_sent(server: OrthancServer, stub: DicomwebServerStub, tmp_path: Path) -> None:
@@ -364,6 +403,7 @@ def test_no_value_of_the_study_is_in_a_reason(
         ({"url": "http://c/?q=1"}, "the root alone"),
         ({"oauth": {"token_url": "https://a", "client_id": "b"}}, "client_secret_file or client_secret_env"),
         ({"oauth": {"token_url": "http://a", "client_id": "b", "client_secret_env": "A"}}, "https"),
+        ({"oauth": {"token_url": "https://a", "client_id": "b", "client_secret_env": "A", "scope": "c"}}, "tuple"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(more: dict[str, Any], words: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from http_cases import destination
 from http_servers import Authority, Behaviour, HttpServer, TokenServer, answers, drips, is_huge, silent
-from orthanc_deid.destinations.http import auth
+from orthanc_deid.destinations.http import oauth
 from orthanc_deid.errors import ConfigurationError, Retriable
 
 CHECK = {"path": "/me"}
@@ -18,9 +18,9 @@ CHECK = {"path": "/me"}
 
 @pytest.fixture(autouse=True)
 def _no_tokens() -> Iterator[None]:
-    auth.forget()
+    oauth.forget()
     yield
-    auth.forget()
+    oauth.forget()
 
 
 @pytest.fixture

@@ -1,27 +1,27 @@
 """A DICOMweb server, spoken to directly: QIDO-RS with paging, STOW-RS, and its log-in."""
 
 import json
-import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
 import requests
-from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
-from requests_oauthlib import OAuth2Session
 
-from ...errors import ConfigurationError, Rejected, Retriable
+from ...errors import Rejected, Retriable
 from ...orthanc_rest import basic, reason
-from ...settings.network import DicomwebServer, OAuth
+from ...settings.http_auth import ClientCredentials
+from ...settings.network import DicomwebServer
+from ..http import oauth
+from ..http.session import Session, trust
 from .dimse import Refusal
 from .stow import Related, refusals
 
 PAGE = 500  # instances in one answer of QIDO-RS
 MOST_PAGES = 2000
 MOST_NAMED = 20  # UIDs in one question: they stand in the URL
-EARLY_S = 60  # a token is renewed so long before it ends
 SOP_INSTANCE = "00080018"
 NO_CONTENT, UNAUTHORIZED, NOT_FOUND, CONFLICT = 204, 401, 404, 409
 STORED = (200, 201, 202, 204, CONFLICT)  # 202: some, 409: none; the body says which
@@ -43,7 +43,6 @@ class DicomwebClient:
     def __init__(self, settings: DicomwebServer) -> None:
         self._settings = settings
         self._root = str(settings.url).rstrip("/")
-        self._token: tuple[str, float] | None = None
         self._session = requests.Session()
         self._session.trust_env = False  # neither a .netrc nor a proxy of this machine decides where data goes
 
@@ -127,6 +126,7 @@ class DicomwebClient:
         return answer
 
     def _once(self, method: str, path: str, headers: Mapping[str, str], more: Mapping[str, Any]) -> requests.Response:
+        verify, certificate = trust(self._settings)
         try:
             return self._session.request(
                 method,
@@ -134,19 +134,12 @@ class DicomwebClient:
                 headers=headers,
                 timeout=(min(10, self._settings.timeout_s), self._settings.timeout_s),
                 allow_redirects=False,  # data go where the settings say
-                **self._trust(),
+                verify=verify,
+                cert=certificate,
                 **more,
             )
         except (requests.RequestException, OSError) as error:
             raise Retriable(f"the DICOMweb server cannot be reached: {_reason(error)}") from None
-
-    def _trust(self) -> dict[str, Any]:
-        settings = self._settings
-        for field, file in (("ca_file", settings.ca_file), ("certificate_file", settings.certificate_file)):
-            if file and not file.is_file():
-                raise ConfigurationError(f"{field}: there is no such file")
-        own = (str(settings.certificate_file), str(settings.key_file)) if settings.certificate_file else None
-        return {"verify": str(settings.ca_file) if settings.ca_file else True, "cert": own}
 
     def _refused(self, answer: requests.Response) -> Exception:
         code = answer.status_code
@@ -160,25 +153,9 @@ class DicomwebClient:
             return Rejected("the DICOMweb server does not know the address (404): url is not its DICOMweb root")
         return Rejected(f"the DICOMweb server refuses with code {code}")
 
-    def _oauth_token(self, oauth: OAuth, *, renew: bool) -> str:
-        if self._token and not renew and time.time() < self._token[1] - EARLY_S:
-            return self._token[0]
-        try:
-            with OAuth2Session(client=BackendApplicationClient(oauth.client_id, scope=oauth.scope)) as session:
-                session.trust_env = False
-                token = session.fetch_token(
-                    str(oauth.token_url),
-                    client_id=oauth.client_id,
-                    client_secret=oauth.client_secret(),
-                    timeout=self._settings.timeout_s,
-                    **self._trust(),
-                )
-        except (OAuth2Error, Warning):
-            raise ConfigurationError("the token server refuses client_id and its secret") from None
-        except (requests.RequestException, OSError) as error:
-            raise Retriable(f"the token server cannot be reached: {_reason(error)}") from None
-        self._token = (str(token["access_token"]), float(token.get("expires_at", time.time() + 2 * EARLY_S)))
-        return self._token[0]
+    def _oauth_token(self, credentials: ClientCredentials, *, renew: bool) -> str:
+        with closing(Session(self._settings)) as session:
+            return oauth.token(credentials, session, self._settings.timeout_s, renew=renew)
 
 
 def _uids(page: Sequence[Mapping[str, Any]]) -> set[str]:

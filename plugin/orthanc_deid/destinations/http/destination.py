@@ -106,7 +106,7 @@ class HttpDestination:
 
     @contextlib.contextmanager
     def _client(self) -> Iterator[Client]:
-        session = Session(self._settings)
+        session = Session(self._settings, str(self._settings.proxy) if self._settings.proxy else None)
         try:
             yield Client(self._settings, session)
         finally:

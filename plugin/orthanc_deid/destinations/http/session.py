@@ -14,7 +14,6 @@ import requests
 import urllib3
 
 from ...errors import ConfigurationError, DeidError, Retriable
-from ...settings.http import Http
 from .connection import Adapter, Cut
 
 ANSWER_BYTES = 2**20
@@ -86,17 +85,37 @@ class Answer:
         return f"Answer({self.status})"
 
 
+class Line(Protocol):
+    """How a place is reached, as the settings of a destination say it."""
+
+    @property
+    def timeout_s(self) -> float:
+        """Seconds without progress."""
+
+    @property
+    def ca_file(self) -> Path | None:
+        """Authorities that are trusted; None: the public ones."""
+
+    @property
+    def certificate_file(self) -> Path | None:
+        """Our own certificate."""
+
+    @property
+    def key_file(self) -> Path | None:
+        """Its key; None: in the same file."""
+
+
 class Session:
     """Kept-alive connections to one place."""
 
-    def __init__(self, settings: Http) -> None:
-        self._settings = settings
+    def __init__(self, line: Line, proxy: str | None = None) -> None:
+        self._line = line
         self._cut = Cut()
         self._session = requests.Session()
         self._session.trust_env = False  # neither .netrc nor the environment's proxies
         self._session.headers.clear()
-        if settings.proxy:
-            self._session.proxies = dict.fromkeys(("http", "https"), str(settings.proxy))
+        if proxy:
+            self._session.proxies = dict.fromkeys(("http", "https"), proxy)
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, Adapter(self._cut))
 
@@ -118,8 +137,8 @@ class Session:
         ConfigurationError
             TLS: a certificate or key, theirs or ours, is not accepted.
         """
-        timeout_s = self._settings.timeout_s
-        self._session.verify, self._session.cert = _trust(self._settings)
+        timeout_s = self._line.timeout_s
+        self._session.verify, self._session.cert = trust(self._line)
         ours = {"User-Agent": "orthanc-deid", "Accept": "application/json, */*;q=0.1", "Accept-Encoding": "identity"}
         answered = False
         try:
@@ -144,15 +163,22 @@ def _typed(body: Body | None) -> dict[str, str]:
     return {"Content-Type": body.content_type} if body else {}
 
 
-def _trust(settings: Http) -> tuple[str | bool, tuple[str, str] | None]:
-    named = {k: getattr(settings, k) for k in ("ca_file", "certificate_file", "key_file") if getattr(settings, k)}
+def trust(line: Line) -> tuple[str | bool, tuple[str, str] | None]:
+    """Return whom to trust and our own certificate, as requests takes them.
+
+    Raises
+    ------
+    ConfigurationError
+        A file is not there.
+    """
+    named = {"ca_file": line.ca_file, "certificate_file": line.certificate_file, "key_file": line.key_file}
     for field, file in named.items():
-        if not Path(file).is_file():
+        if file and not file.is_file():
             raise ConfigurationError(f"{field}: there is no such file")
-    verify: str | bool = str(settings.ca_file) if settings.ca_file else True
-    if not settings.certificate_file:
+    verify: str | bool = str(line.ca_file) if line.ca_file else True
+    if not line.certificate_file:
         return verify, None
-    return verify, (str(settings.certificate_file), str(settings.key_file or settings.certificate_file))
+    return verify, (str(line.certificate_file), str(line.key_file or line.certificate_file))
 
 
 def _has_end(method: str, response: requests.Response) -> bool:
