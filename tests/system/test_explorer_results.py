@@ -36,6 +36,7 @@ intake: {{automatic: false, reconcile_s: 1}}
 limits: {{backoff_s: 3, delivery_attempts: 2}}
 """
 PART_BYTES = 32 * 2**20
+SMALL = 1000  # bytes, of parts that are made here
 
 
 @dataclass(frozen=True)
@@ -246,3 +247,102 @@ def test_why_there_is_no_file_is_shown_as_text(pages: Explorer, result: Result, 
     assert await_text(page, "#study-deid-bids-note", "<img") == reason
     assert page.title() != "broken"
     picture(page, "study-refused")
+
+
+def test_each_page_that_links_lead_to_has_its_own_state_and_entries(pages: Explorer, result: Result) -> None:
+    page = pages.open("study", result.study)
+    await_state(page, "study", "this study is the result")
+    page.click("#list-series a")
+    await_state(page, "series", "this series is of the result")
+    page.wait_for_selector("#series-deid-sheet")
+    page.click("#list-instances a")
+    page.wait_for_selector("#instance-deid-png")
+    page.go_back()
+    page.wait_for_selector("#series-deid-sheet")
+    await_state(page, "series", "this series is of the result")
+    page.wait_for_function("$('.ui-page.in, .ui-page.out').length === 0")  # jQuery Mobile changes one at a time
+    page.evaluate(f"window.location.hash = '#series?uuid={result.source_series}'")
+    await_state(page, "series", "done")
+    assert page.locator(".deid-of-result:visible").count() == 0
+
+
+def test_from_a_study_to_another_the_entries_are_those_of_the_study_in_view(pages: Explorer, result: Result) -> None:
+    page = pages.open("study", result.study)
+    await_state(page, "study", "this study is the result")
+    page.click("#study-deid-nifti")
+    page.evaluate(f"window.location.hash = '#study?uuid={result.source}'")
+    await_state(page, "study", "done")
+    assert page.locator(".deid-of-result:visible").count() == 0
+    page.go_back()
+    await_state(page, "study", "this study is the result")
+    assert page.locator(".deid-of-result:visible").count() == 4
+    assert text_of(page, "#study-deid-nifti-note") == ""
+
+
+def test_every_entry_and_button_is_reached_by_the_tabulator(pages: Explorer, result: Result) -> None:
+    page = pages.open("study", result.study)
+    await_state(page, "study", "this study is the result")
+    page.focus("#study-anonymize")
+    reached = []
+    for _ in range(4):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id"))
+    assert reached == [f"study-deid-{name}" for name in ("nifti", "bids", "dicomdir", "send")]
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#deid-dialog li")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('#deid-dialog') !== null")
+    assert page.locator("[role=status]:visible").count() > 0
+
+
+def test_a_paused_destination_says_so(site: Site, pages: Explorer, result: Result) -> None:
+    site.clinical.post("/deid/destinations/down/pause").raise_for_status()
+    try:
+        page = pages.open("study", result.study)
+        page.click("#study-deid-send")
+        await_text(page, "#deid-dialog li:has-text('down')", "paused: nothing is sent until it is let go on")
+        picture(page, "send-dialog-paused")
+    finally:
+        site.clinical.post("/deid/destinations/down/resume").raise_for_status()
+
+
+def test_why_nothing_can_be_sent_is_shown(pages: Explorer, result: Result) -> None:
+    refusal = json.dumps({"title": "the state does not allow it", "detail": "the study is at work already"})
+    page = pages.open(
+        "study", result.study, {"studies/*/export": lambda route: route.fulfill(status=409, body=refusal)}
+    )
+    page.click("#study-deid-send")
+    page.click("#deid-dialog li:has-text('research') button")
+    await_text(page, "#deid-dialog li:has-text('research')", "not sent: the study is at work already")
+
+
+def part(route: Route, size: int, etag: str, **more: str) -> None:
+    headers = {"ETag": etag, **more}
+    route.fulfill(status=200, headers=headers, content_type="application/zip", body=b"x" * size)
+
+
+def test_a_part_that_fails_is_asked_for_again_and_no_other(pages: Explorer, result: Result) -> None:
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url.partition("&")[2])
+        if len(asked) == 1:
+            part(route, SMALL, '"one"')
+        elif len(asked) == 2:
+            route.fulfill(status=503, headers={"Retry-After": "1"}, body='{"detail": "busy"}')
+        else:
+            part(route, 5, 'W/"one"', **{"Content-Disposition": 'attachment; filename="../b d.zip"'})
+
+    page = pages.open("study", result.study, {"studies/*/bids*": answer})
+    page.evaluate(f"orthancDeid.partBytes = {SMALL}")
+    name, content = download(page, "#study-deid-bids")
+    assert (name, len(content)) == ("_b_d.zip", SMALL + 5)
+    assert asked == [f"offset={offset}&count={SMALL}" for offset in (0, SMALL, SMALL)]
+
+
+def test_parts_of_two_different_files_are_not_joined(pages: Explorer, result: Result) -> None:
+    etags = iter(['"one"', '"two"'])
+    page = pages.open("study", result.study, {"studies/*/bids*": lambda route: part(route, SMALL, next(etags))})
+    page.evaluate(f"orthancDeid.partBytes = {SMALL}")
+    page.click("#study-deid-bids")
+    await_text(page, "#study-deid-bids-note", "it has changed while it was being fetched")

@@ -294,14 +294,16 @@
   $.each(ENTRIES, function (page) {
     $(document).on('pagebeforecreate', '#' + page, function () { addList(page); });
     $(document).on('pagebeforeshow', '#' + page, function () { begin(page); });
-    $(document).on('pagehide', '#' + page, function () { end(); });
-  });
-  // From one study to another jQuery Mobile shows no other page, and tells nobody.
-  $(window).bind('hashchange', function () {
-    window.setTimeout(function () {
-      if (view && $.mobile.pageData && view.page === $.mobile.pageData.active && view.uuid !== $.mobile.pageData.uuid) {
-        begin(view.page);
+    $(document).on('pagehide', '#' + page, function () {
+      if (view && view.page === page) { // it comes after the next page was begun
+        end();
       }
-    }, 0);
+    });
+  });
+  // From one study to another jQuery Mobile shows no other page.
+  $(document).on('pagechange', function () {
+    if (view && $.mobile.pageData && view.page === $.mobile.pageData.active && view.uuid !== $.mobile.pageData.uuid) {
+      begin(view.page);
+    }
   });
 }());

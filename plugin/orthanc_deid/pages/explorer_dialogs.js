@@ -8,7 +8,7 @@
   var STYLE =
     '#deid-dialog { max-width: 90vw; max-height: 90vh; overflow: auto; padding: 1em; box-sizing: border-box; }' +
     '#deid-dialog::backdrop { background: rgba(0, 0, 0, .5); }' +
-    '#deid-dialog h1 { font-size: 16px; margin: 0 0 .6em; }' +
+    '#deid-dialog h1 { font-size: 16px; margin: 0 0 .6em; outline: none; }' +
     '#deid-dialog button { margin: .2em .4em .2em 0; cursor: pointer; }' +
     '.deid-picture { max-height: 70vh; overflow: auto; margin-bottom: .6em; }' +
     '.deid-picture img { max-width: 100%; display: block; }' +
@@ -24,7 +24,8 @@
   // The browser's own dialog: it keeps the focus inside, closes by Escape and gives the focus back.
   function open(title, content) {
     deid.closeDialog();
-    var heading = $('<h1>').attr('id', 'deid-dialog-title').text(title);
+    // It gets the focus: what is in the dialog may come later.
+    var heading = $('<h1>').attr({ id: 'deid-dialog-title', tabindex: -1, autofocus: 'autofocus' }).text(title);
     var close = deid.button('Close', deid.closeDialog).attr('id', 'deid-dialog-close');
     var mine = $('<dialog>').attr({ id: 'deid-dialog', 'aria-labelledby': 'deid-dialog-title' })
       .addClass('ui-body-c ui-corner-all ui-overlay-shadow').append(heading).append(content).append(close)

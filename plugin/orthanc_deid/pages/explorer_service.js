@@ -3,11 +3,12 @@
 (function () {
   'use strict';
 
-  var PART_BYTES = 32 * 1024 * 1024; // Orthanc keeps a whole answer in memory
   var PART_TIMEOUT_MS = 600000;
   var TRIES = 5; // of one part: once the first is there the file is made, and only the way can fail
   var MEGABYTE = 1e6;
-  var deid = window.orthancDeid = {};
+  var deid = window.orthancDeid = {
+    partBytes: 32 * 1024 * 1024 // Orthanc keeps a whole answer in memory
+  };
 
   // Calls success(answer) or failure(status, text); status 0: nobody answered.
   deid.ask = function (method, path, body, success, failure) {
@@ -44,7 +45,7 @@
     var request = new XMLHttpRequest();
     var url = file.url + '?_=' + $.now(); // else a browser may answer from its memory
     file.request = request;
-    request.open('GET', file.inParts ? url + '&offset=' + file.bytes + '&count=' + PART_BYTES : url);
+    request.open('GET', file.inParts ? url + '&offset=' + file.bytes + '&count=' + deid.partBytes : url);
     request.responseType = 'blob';
     request.timeout = PART_TIMEOUT_MS;
     request.onprogress = function (event) { tellProgress(file, request, event); };
@@ -80,7 +81,7 @@
     file.tries = 0;
     file.parts.push(request.response);
     file.bytes += request.response.size;
-    if (file.inParts && request.response.size >= PART_BYTES) {
+    if (file.inParts && request.response.size >= deid.partBytes) {
       requestPart(file);
     } else {
       file.on.done(new Blob(file.parts, { type: request.response.type }), nameOf(request, file.url));
@@ -109,7 +110,7 @@
 
   // How large all parts are is known with the last one only, and not where Orthanc compresses the answer.
   function tellProgress(file, request, event) {
-    var isLast = event.lengthComputable && (!file.inParts || event.total < PART_BYTES);
+    var isLast = event.lengthComputable && (!file.inParts || event.total < deid.partBytes);
     if (request.status !== 200 || $.now() - file.told < 1000) {
       return; // more often than once a second nobody can listen to it
     }
