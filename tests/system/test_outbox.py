@@ -316,6 +316,11 @@ def await_sending(outbox: Outbox, source: str, name: str, number: int) -> str:
     return output
 
 
+def slow(handler: Handler, received: Received) -> None:
+    time.sleep(0.2)
+    keeps(handler, received)
+
+
 def test_one_study_after_the_other_and_urgent_ones_first(outbox: Outbox) -> None:
     outbox.post("destinations/single/pause")
     patient = [outbox.send("NM", 2) for _ in range(3)]
@@ -323,7 +328,7 @@ def test_one_study_after_the_other_and_urgent_ones_first(outbox: Outbox) -> None
     for source in (*patient, *urgent):
         outbox.await_delivery(source, "single", reason="paused")
     outputs = {outbox.uid(outbox.site.study(source)): source for source in (*patient, *urgent)}
-    outbox.far.behaviours["single"] = lambda handler, received: (time.sleep(0.2), keeps(handler, received))[1]
+    outbox.far.behaviours["single"] = slow
     outbox.post("destinations/single/resume")
     for source in (*patient, *urgent):
         outbox.site.await_status(source, "done")

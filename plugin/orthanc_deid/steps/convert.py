@@ -29,8 +29,6 @@ def run(job: Job, resources: Resources) -> None:
                 "png": partial(results.pictures, "png"), "jpeg": partial(results.pictures, "jpeg"),
             }  # fmt: skip
             makers[kind]()
-        except Rejected as error:
-            refused[str(error)] += 1
         except Retriable as error:
             if job.attempt < resources.settings.configuration.limits.attempts:
                 raise
