@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Route
 
 from explorer_pages import Explorer, await_state, await_text, chromium, download, explorer, picture, text_of
 from instances import instance
-from servers import free_port
+from servers import free_port, wait_for
 from sites import Site
 from studies import Person, ct_study
 
@@ -171,6 +171,10 @@ def test_a_result_is_sent_where_a_person_chooses(site: Site, pages: Explorer) ->
     assert len(site.arrived(sent.study)) == 3
     assert text_of(page, "#study-deid-deliveries") == "research: confirmed, 3 instances"
     picture(page, "send-dialog-confirmed")
+    site.research.request("DELETE", f"/studies/{sent.study}").raise_for_status()
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.click("#deid-dialog li:has-text('research') button:has-text('Send once more')")
+    wait_for(lambda: len(site.arrived(sent.study)) == 3, 60, "it has arrived once more")
     page.click("#deid-dialog-close")
     assert page.locator("#deid-dialog").count() == 0
 
@@ -192,10 +196,18 @@ def test_a_destination_that_is_down_says_why_and_is_sent_to_again(site: Site, pa
     picture(page, "study-failed")
     page.click("#study-deid-deliveries button:has-text('Send again')")
     await_text(page, "#study-deid-deliveries", "down: pending")
-    page.on("dialog", lambda dialog: dialog.accept())
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    page.click("#study-deid-actions button:has-text('Cancel')")
+    assert "cancelled" not in site.study(sent.source)["status"]
+    page.once("dialog", lambda dialog: dialog.accept())
     page.click("#study-deid-actions button:has-text('Cancel')")
     await_state(page, "study", "cancelled by a person")
     picture(page, "study-cancelled")
+    page.click("#study-deid-actions button:has-text('Try again')")
+    await_state(page, "study", "queued", "exporting", "failed")
+    await_text(page, "#study-deid-actions", "Try now")
+    page.click("#study-deid-actions button:has-text('Try now')")
+    await_state(page, "study", "failed")
 
 
 def test_what_is_large_is_fetched_in_parts_and_joined(site: Site, pages: Explorer) -> None:

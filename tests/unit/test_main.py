@@ -29,6 +29,7 @@ print(json.dumps(found | {{"stored": stored, "explorer": registered["explorer"]}
 
 
 UNWANTED = {"numpy", "yaml", "sqlalchemy", "dbos", "fastapi", "requests", "PIL", "gdcm", "pylibjpeg", "openjpeg"}
+PAGES = MAIN.parent / "orthanc_deid" / "pages"
 ON_ARRIVAL = "intake: {on_arrival: true}\nprojects: [{name: default, profile: basic}]\n"
 
 
@@ -64,13 +65,28 @@ def test_every_callback_is_registered_and_the_door_lets_an_instance_in(found: di
 
 
 def test_every_script_of_the_pages_is_given_to_orthanc_explorer_each_after_what_it_uses(found: dict[str, Any]) -> None:
-    names = {path.name for path in (MAIN.parent / "orthanc_deid" / "pages").glob("explorer*.js")}
+    names = {path.name for path in PAGES.glob("explorer*.js")}
     order = ["explorer_service.js", "explorer_dialogs.js", "explorer.js"]
     assert names == set(order)
-    texts = [(MAIN.parent / "orthanc_deid" / "pages" / name).read_text() for name in order]
+    texts = [(PAGES / name).read_text() for name in order]
     places = [found["explorer"].find(text.strip()) for text in texts]
     assert places == sorted(places)
     assert places[0] >= 0
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in PAGES.glob("*.js")))
+def test_a_script_of_the_pages_is_of_the_edition_that_every_browser_reads(name: str) -> None:
+    node = Path(sys.executable).with_name("node")
+    acorn = "require('internal/deps/acorn/acorn/dist/acorn')"  # the parser that node has in it
+    parse = f"{acorn}.parse(require('fs').readFileSync(0, 'utf8'), {{ecmaVersion: 5}})"
+    done = subprocess.run(
+        [node, "--no-warnings", "--expose-internals", "--eval", parse],
+        input=(PAGES / name).read_bytes(),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
 
 
 def test_only_the_standard_library_and_pydicom_are_loaded_into_orthanc(found: dict[str, Any]) -> None:
