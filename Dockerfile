@@ -1,15 +1,17 @@
 # Two images from one base: `orthanc` (Orthanc with the plugin, or a plain archive) and `worker`.
 # They install and start with the very functions that ./run uses.
 FROM debian:12-slim AS base
+# --build-arg EXTRA=flywheel: with Flywheel's SDK.
+ARG EXTRA=
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 WORKDIR /opt/orthanc-deid
 
 # Packages and dependencies first: they change less often than the code.
-COPY setup.sh pyproject.toml README.md requirements.lock ./
+COPY setup.sh pyproject.toml README.md requirements.lock requirements-flywheel.lock ./
 COPY plugin/orthanc_deid/__init__.py plugin/orthanc_deid/
 RUN . ./setup.sh \
     && install_packages "${RUN_PACKAGES[@]}" \
-    && python_environment requirements.lock \
+    && python_environment "requirements${EXTRA:+-$EXTRA}.lock" \
     && rm -rf /var/lib/apt/lists/* ~/.cache
 
 COPY . .

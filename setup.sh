@@ -3,7 +3,8 @@
 
 RUN_PACKAGES=(orthanc orthanc-python orthanc-dicomweb orthanc-gdcm dcmtk python3 python3-venv ca-certificates)
 # shellcheck disable=SC2034  # read by test
-TEST_PACKAGES=(postgresql docker-compose chromium shellcheck dicom3tools libgdcm-tools poppler-utils)
+TEST_PACKAGES=(postgresql docker-compose chromium shellcheck dicom3tools libgdcm-tools poppler-utils rclone openssl
+    openssh-client)
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then
@@ -45,25 +46,47 @@ install_packages() {
         fi' install "${missing[@]}"
 }
 
-# Make .venv hold exactly what the lock names. Debian's own python3, because that is the one Orthanc embeds.
+stamp() {
+    echo ".venv/installed-${1%.lock}"
+}
+
+wanted() {
+    { /usr/bin/python3 --version; cat "$1" pyproject.toml; } | sha256sum
+}
+
+# Make .venv hold what the lock names. Debian's own python3, because that is the one Orthanc embeds.
 python_environment() {
-    local lock=$1 python=/usr/bin/python3 stamp=".venv/installed-${1%.lock}" wanted
-    wanted=$({ "$python" --version; cat "$lock" pyproject.toml; } | sha256sum)
-    [ "$(cat "$stamp" 2> /dev/null)" != "$wanted" ] || return 0
+    local lock=$1 python=/usr/bin/python3
+    # Whoever has asked for an extra once keeps it, also where versions change.
+    if [ "$lock" = requirements.lock ] && [ -e "$(stamp requirements-flywheel.lock)" ]; then
+        lock=requirements-flywheel.lock
+    fi
+    [ "$(cat "$(stamp "$lock")" 2> /dev/null)" != "$(wanted "$lock")" ] || return 0
     echo "Installing what $lock names into .venv ..."
     .venv/bin/python -c 'import sys; sys.exit(sys.argv[1] != "Python %s.%s.%s" % sys.version_info[:3])' \
         "$("$python" --version)" 2> /dev/null || "$python" -m venv --clear .venv
     .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r "$lock"
     .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
-    echo "$wanted" > "$stamp"
+    # Every lock holds all that requirements.lock does, in the same versions.
+    wanted requirements.lock > "$(stamp requirements.lock)"
+    wanted "$lock" > "$(stamp "$lock")"
+}
+
+# The servers of tests/node, in a cache folder outside of the checkout: once for each lock file of theirs.
+node_servers() {
+    .venv/bin/python tests/object_servers.py
+}
+
+# Run a function; one at a time, since `./run` and `./test` may be started together.
+alone() {
+    (
+        flock 9
+        "$@"
+    ) 9< pyproject.toml
 }
 
 # Everything but the test packages; the argument names the lock file.
 set_up() {
     install_packages "${RUN_PACKAGES[@]}"
-    # One at a time: `./run` and `./test` may be started together.
-    (
-        flock 9
-        python_environment "$1"
-    ) 9< pyproject.toml
+    alone python_environment "$1"
 }
