@@ -2,11 +2,13 @@
 
 import logging
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from .. import log, states
+from .. import faults, log, states
 from ..database.deliveries import Deliveries
 from ..database.ledger import Instance, Study
 from ..database.tables import REMOVED
@@ -16,6 +18,10 @@ from ..retention import Kept, Removal, decide
 from ..settings.retention import Keeping
 from .examine import Intake
 
+DAY_S = 86400.0
+WAIT_S = 1.0
+LOOK_EVERY = 50  # instances
+
 
 class Retainer:
     """Decides and deletes; knows for a while how large studies are."""
@@ -23,43 +29,72 @@ class Retainer:
     def __init__(self, intake: Intake, home: Path, results: Path) -> None:
         self._intake, self._home, self._results = intake, home, results
         self._sizes: dict[tuple[str, int], int] = {}
+        self._lock = threading.Lock()
+        self._running: _Run | None = None
 
     def plan(self) -> list[Removal]:
         """Return what would be deleted now; nothing is."""
-        configuration = self._intake.configuration
-        own = {p.name: p.retention for p in configuration.projects if p.retention}
-        if not _deletes([configuration.retention, *own.values()]) and configuration.retention.most_bytes is None:
+        retention = self._intake.configuration.retention
+        own = {p.name: p.retention for p in self._intake.configuration.projects if p.retention}
+        if not _deletes([retention, *own.values()]) and retention.most_bytes is None:
             return []
-        sizes = self._results_bytes()
-        return decide(
-            [self._kept(study, sizes.get(study.id, 0)) for study in self._intake.ledger.in_states([states.DONE])],
-            configuration.retention,
-            time.time(),
-            shutil.disk_usage(self._home).free,
-            sum(sizes.values()),
-            own,
-        )
+        now, sizes = time.time(), self._results_bytes()
+        held, free = sum(sizes.values()), shutil.disk_usage(self._home).free
+        most, least = retention.most_bytes, retention.free_bytes
+        is_short = (most is not None and held > most) or (least is not None and free < least)
+        kept = [
+            self._kept(study, sizes.get(study.id, 0))
+            for study in self._intake.ledger.in_states([states.DONE])
+            if is_short or _is_due(study, own.get(study.project, retention), now)
+        ]
+        return decide(kept, retention, now, free, held, own)
 
-    def run(self) -> list[Removal]:
-        """Delete what the rules name, each with an event of its study; answer what was deleted."""
-        cache.sweep(self._results)
+    def run(self, wait_s: float = WAIT_S) -> list[Removal]:
+        """Delete what the rules name, each with an event of its study; answer what was deleted in that time.
+
+        What takes longer goes on: the caller has studies to find, or a person who waits.
+        """
+        with self._lock:
+            if self._running is None or self._running.ended.is_set():
+                self._running = _Run()
+                threading.Thread(target=self._carry_out, args=(self._running,), name="retention", daemon=True).start()
+            run = self._running
+        run.ended.wait(wait_s)
+        if run.error:
+            raise run.error
+        return list(run.removed)
+
+    def _carry_out(self, run: "_Run") -> None:
+        try:
+            cache.sweep(self._results)
+            for removal in self.plan():
+                if self._remove(removal):
+                    run.removed.append(removal)
+        except Exception as error:  # noqa: BLE001  # raised where somebody waits for it; the next run tries again
+            log.event("retention failed", level=logging.ERROR, error=f"{type(error).__name__} at {faults.place(error)}")
+            run.error = error
+        finally:
+            if run.removed:
+                log.event(
+                    "deleted by the retention rules", count=len(run.removed), bytes=sum(r.bytes for r in run.removed)
+                )
+            run.ended.set()
+
+    def _remove(self, removal: Removal) -> bool:
+        """Delete one thing; False where something came meanwhile."""
         effects: dict[str, Callable[[Study], None]] = {
             "results": self._remove_results, "source": self._remove_source, "output": self._remove_output,
         }  # fmt: skip
-        done = []
-        for removal in self.plan():
-            study = self._intake.ledger.get(removal.study)
-            if study.status != states.DONE or study.recheck:
-                continue  # something came meanwhile
+        study = self._intake.ledger.get(removal.study)
+        if not _rests(study):
+            return False
+        try:
             effects[removal.what](study)
-            try:
-                self._intake.ledger.note_removed(study.id, removal.what, removal.reason)
-            except Conflict:
-                log.event("study began anew while it was deleted", level=logging.WARNING, study=study.id)
-            done.append(removal)
-        if done:
-            log.event("deleted by the retention rules", count=len(done), bytes=sum(r.bytes for r in done))
-        return done
+            self._intake.ledger.note_removed(study.id, removal.what, removal.reason)
+        except Conflict as error:
+            log.event("not deleted", level=logging.WARNING, study=study.id, error=str(error))
+            return False
+        return True
 
     def _kept(self, study: Study, results_bytes: int) -> Kept:
         instances = self._intake.ledger.instances(study.id)
@@ -107,20 +142,53 @@ class Retainer:
                 cache.remove(entry)
 
     def _remove_source(self, study: Study) -> None:
-        self._remove_instances(i.source for i in self._verified(study))
+        deliveries = Deliveries(self._intake.ledger.engine).of(study.id)
+        verified = self._verified(study)
+        if not any(d.confirmed_version >= study.version for d in deliveries):
+            gone = {i.output for i in verified} - self._intake.orthanc.present(study.output or "")
+            if gone:
+                raise Conflict(f"{len(gone)} instances of the result are nowhere: the source stays")
+        self._remove_instances(study, (i.source for i in verified))
 
     def _remove_output(self, study: Study) -> None:
-        self._remove_instances(i.output for i in self._verified(study))
+        self._remove_instances(study, (i.output for i in self._verified(study)))
 
     def _verified(self, study: Study) -> list[Instance]:
         found = self._intake.ledger.instances(study.id, state=states.INSTANCE_DEIDENTIFIED)
         return [i for i in found if i.version <= study.verified_version]
 
-    def _remove_instances(self, instances: Iterable[str | None]) -> None:
-        """Delete one by one what the ledger knows: what has arrived at this moment is in no list and stays."""
-        for instance in instances:
+    def _remove_instances(self, study: Study, instances: Iterable[str | None]) -> None:
+        """Delete one by one what the ledger knows: what has arrived at this moment is in no list and stays.
+
+        Raises
+        ------
+        Conflict
+            The study began anew; the rest stays.
+        """
+        for number, instance in enumerate(instances, 1):
+            if number % LOOK_EVERY == 0 and not _rests(self._intake.ledger.get(study.id)):
+                raise Conflict("the study began anew while it was deleted")
             if instance:
                 self._intake.orthanc.delete("instances", instance)
+
+
+@dataclass
+class _Run:
+    """What is being deleted; more than one run at a time would delete twice."""
+
+    removed: list[Removal] = field(default_factory=list)
+    error: Exception | None = None
+    ended: threading.Event = field(default_factory=threading.Event)
+
+
+def _rests(study: Study) -> bool:
+    return study.status == states.DONE and not study.recheck
+
+
+def _is_due(study: Study, rules: Keeping, now: float) -> bool:
+    """Tell whether anything of a study can be old enough, before much is read of it."""
+    days = [rule.after_days for rule in (rules.sources, rules.outputs, rules.results) if rule.after_days is not None]
+    return bool(days) and study.done_at is not None and study.done_at + min(days) * DAY_S <= now
 
 
 def _deletes(rules: Iterable[Keeping]) -> bool:

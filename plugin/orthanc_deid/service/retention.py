@@ -7,6 +7,8 @@ from ..retention import Removal
 from .parameters import Held
 from .runtime import Runtime
 
+WAIT_S = 30.0  # below the time-out of the plugin's route
+
 
 def preview_retention(runtime: Held) -> Any:
     """Tell what the retention rules would delete now; nothing is deleted."""
@@ -14,8 +16,8 @@ def preview_retention(runtime: Held) -> Any:
 
 
 def run_retention(runtime: Held) -> Any:
-    """Delete what the retention rules name now, and tell it."""
-    return _told(runtime, runtime.retainer.run())
+    """Delete what the retention rules name now, and tell what was deleted within half a minute; the rest goes on."""
+    return _told(runtime, runtime.retainer.run(WAIT_S))
 
 
 def _told(runtime: Runtime, removals: Iterable[Removal]) -> dict[str, Any]:
