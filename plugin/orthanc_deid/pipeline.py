@@ -56,15 +56,18 @@ class Job:
 
     def again(self) -> "Job":
         """Return the next try of the same."""
-        return replace(self, attempt=self.attempt + 1, waits=0)
+        return replace(self, attempt=self.attempt + 1)
 
     def later(self) -> "Job":
         """Return the same try, which has not begun: the destination was closed."""
         return replace(self, waits=self.waits + 1)
 
     def next(self, flow: str, destination: str = "") -> "Job":
-        """Return the first try of what follows."""
-        return replace(self, flow=flow, destination=destination, attempt=1, waits=0)
+        """Return the first try of what follows.
+
+        `waits` stays: what was asked for while a run exports must not meet the ids that this run has used.
+        """
+        return replace(self, flow=flow, destination=destination, attempt=1)
 
 
 def lane(concurrency: int) -> str:

@@ -160,4 +160,4 @@ def test_jobs_for_a_destination_that_the_next_start_no_longer_knows_are_done(wor
 def test_a_job_that_waits_for_its_destination_is_another_than_the_one_before() -> None:
     job = Job(EXPORT, 1, 1, 1, destination="one")
     assert len({job.id, job.later().id, job.later().later().id, job.again().id}) == 4
-    assert job.later().again().id == job.again().id
+    assert job.later().again().id != job.again().id

@@ -244,26 +244,34 @@ class Ledger:
         return self.get(study_id)
 
     def deliver(self, study_id: int, destinations: Iterable[str], *, anew: bool, reason: str, actor: str) -> Study:
-        """Begin a new run that delivers what is verified already; every earlier run is superseded.
+        """Begin a new run that delivers what is verified already; a run that exports is joined by more destinations.
 
         `anew`: what has arrived there is sent once more; else only what is missing.
 
         Raises
         ------
         Conflict
-            The study is at work, or its newest version is not verified.
+            The study is at work otherwise, its newest version is not verified, or it is being sent there already.
         """
+        destinations = list(destinations)
         with self._writing(study_id) as (connection, found):
-            if found.status in states.ACTIVE:
+            joins = found.status == states.EXPORTING and bool(destinations)
+            if found.status in states.ACTIVE and not joins:
                 raise Conflict(f"study {study_id} is {found.status}: it is at work already")
             if found.version < 1 or found.verified_version < found.version or not found.output:
                 raise Conflict(f"study {study_id} is {found.status}: its newest version is not verified")
+            if joins:
+                _demand_not_under_way(connection, study_id, destinations)
             for name in destinations:
                 _expect_delivery(connection, study_id, name, found.version, time.time(), anew=anew)
-            connection.execute(
-                update(study).where(study.c.id == study_id).values(run=found.run + 1, attempt=1, recheck=0)
-            )
-            _change(connection, found, states.QUEUED, reason, actor)
+            if joins:
+                for name in destinations:
+                    note(connection, study_id, found.version, states.PENDING, reason, actor, name)
+            else:
+                connection.execute(
+                    update(study).where(study.c.id == study_id).values(run=found.run + 1, attempt=1, recheck=0)
+                )
+                _change(connection, found, states.QUEUED, reason, actor)
         return self.get(study_id)
 
     def again(self, study_id: int, run: int, attempt: int, at: float | None, reason: str | None) -> None:
@@ -450,6 +458,16 @@ def _try_refused_again(connection: Connection, found: Study) -> Study:
     return found
 
 
+def _demand_not_under_way(connection: Connection, study_id: int, destinations: Sequence[str]) -> None:
+    query = select(delivery.c.destination).where(
+        delivery.c.study_id == study_id,
+        delivery.c.destination.in_(destinations),
+        delivery.c.state.in_([states.PENDING, states.SENT]),
+    )
+    for name in connection.scalars(query):
+        raise Conflict(f"study {study_id} is being sent to {name} already")
+
+
 def _expect_delivery(  # noqa: PLR0913  # the columns of a delivery
     connection: Connection, study_id: int, name: str, version: int, now: float, *, anew: bool = False
 ) -> None:
@@ -466,6 +484,7 @@ def _expect_delivery(  # noqa: PLR0913  # the columns of a delivery
             )
         )  # fmt: skip
     elif known.confirmed_version < version or anew:
+        # One that failed for good begins again in this run; its job is told from the earlier ones by `waits`.
         values: dict[str, object] = {"version": version, "state": states.PENDING, "attempt": 0, "updated_at": now}
         if anew:
             values |= {"confirmed_version": 0, "confirmed": 0}

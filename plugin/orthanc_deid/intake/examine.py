@@ -1,7 +1,8 @@
 """Look at one study in Orthanc and decide what it is: ours, nobody's, incomplete, or work to start."""
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import states
@@ -10,7 +11,7 @@ from ..database.ledger import Ledger, Study
 from ..engine import Queue
 from ..errors import Conflict
 from ..orthanc_rest import Orthanc
-from ..pipeline import DEIDENTIFY, DELIVER, PRIORITY, Job
+from ..pipeline import DEIDENTIFY, DELIVER, EXPORT, PRIORITY, Job
 from ..settings import Configuration, Project
 from .arrivals import passed_the_door
 
@@ -192,7 +193,12 @@ def deliver_by_hand(intake: Intake, study: Study, destinations: Sequence[str], *
         if missing:
             raise Conflict(f"{len(missing)} of {len(made)} instances of the result are no longer in this Orthanc")
     started = intake.ledger.deliver(study.id, destinations, anew=anew, reason="asked for by a person", actor=actor)
-    intake.queue.enqueue(first_job(intake, started))
+    if started.status != states.EXPORTING:
+        intake.queue.enqueue(first_job(intake, started))
+        return
+    for name in destinations:  # `waits` tells the job from those of this run that have failed
+        job = Job(EXPORT, study.id, started.version, started.run, destination=name, waits=int(time.time()))
+        intake.queue.enqueue(replace(job, priority=priority(intake, started.project)))
 
 
 def first_job(intake: Intake, study: Study, attempt: int = 1) -> Job:

@@ -13,7 +13,9 @@ class Delivery(Model):
 
     name: Name = Field(description="the name that projects give")
     required: bool = Field(
-        default=True, description="a study is done, and its source may be deleted, only after this one has confirmed"
+        default=True,
+        description="a study is done, and its source may be deleted, only after this one has confirmed; false: its"
+        " failure is not counted, but while it is tried the study waits",
     )
     concurrency: int = Field(default=2, ge=1, le=16, description="studies that are sent to it at the same time")
     studies_per_hour: float | None = Field(default=None, gt=0, description="most studies begun in an hour")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from .. import states
 from ..database.deliveries import Delivery
-from ..errors import ConfigurationError, Rejected
+from ..errors import ConfigurationError, Rejected, Stale
 from ..pipeline import Job
 from . import Resources
 
@@ -12,7 +12,10 @@ from . import Resources
 def run(job: Job, resources: Resources) -> None:
     """Enter `done` when everything that had to arrive was read back."""
     resources.ledger.guard(job.study, job.run)
-    open_ = [d for d in resources.deliveries.of(job.study) if d.confirmed_version < d.version]
+    deliveries = resources.deliveries.of(job.study)
+    if any(d.state in (states.PENDING, states.SENT) for d in deliveries):
+        raise Stale("a person has asked for one more destination meanwhile")
+    open_ = [d for d in deliveries if d.confirmed_version < d.version]
     needed = missing(resources, open_)
     if needed:
         raise Rejected(f"not confirmed: {', '.join(d.destination for d in needed)}")

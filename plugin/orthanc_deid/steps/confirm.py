@@ -10,6 +10,8 @@ def run(job: Job, resources: Resources) -> None:
     delivery = resources.deliveries.get(job.study, job.destination)
     with shipping.shipment(job, resources, delivery) as shipment:
         count = shipping.connected(job, resources).confirm(shipment)
+    # What retention has deleted here had been read back before.
+    count += len(resources.ledger.instances(job.study, state=states.INSTANCE_DEIDENTIFIED)) - len(shipment.all)
     resources.deliveries.mark(
         job.study, job.run, job.destination, states.CONFIRMED, attempt=job.attempt, confirmed=count
     )

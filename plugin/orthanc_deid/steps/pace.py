@@ -1,5 +1,6 @@
 """When and how fast a destination may be sent to: its gate, its windows, its bandwidth."""
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -10,12 +11,13 @@ from ..errors import Postponed
 from ..settings.delivery import Delivery
 from ..settings.windows import opens_in
 
+RATIONED = "waits: the destination takes a bounded number of studies an hour"
 PAUSED_S = 3600.0  # letting it go on hastens what waits
 LOOK_S = 2.0  # seconds between two looks at gate, windows and ledger while something is being sent
 
 
-def admit(settings: Delivery, gates: Gates) -> None:
-    """Claim the right to begin a study now.
+def admit(settings: Delivery, gates: Gates, ahead: Callable[[], int]) -> None:
+    """Claim the right to begin a study now; `ahead` counts those that wait for the same right and come before it.
 
     Raises
     ------
@@ -24,9 +26,11 @@ def admit(settings: Delivery, gates: Gates) -> None:
     """
     demand_open(settings, gates)
     if settings.studies_per_hour:
-        wait_s = gates.begin(settings.name, 3600.0 / settings.studies_per_hour)
+        apart_s = 3600.0 / settings.studies_per_hour
+        wait_s = gates.begin(settings.name, apart_s)
         if wait_s > 0:
-            raise Postponed("waits: the destination takes a bounded number of studies an hour", wait_s)
+            # Each comes at its own turn: if all came at the next one, all but one would be enqueued again each time.
+            raise Postponed(RATIONED, wait_s + ahead() * apart_s)
 
 
 def demand_open(settings: Delivery, gates: Gates) -> None:
@@ -39,22 +43,45 @@ def demand_open(settings: Delivery, gates: Gates) -> None:
         raise Postponed("waits: the destination's time window is closed", wait_s)
 
 
-class SteadyPace:
-    """The pace of one study: an equal share of the destination's bandwidth, and a look at its gate now and then."""
+class Bandwidth:
+    """The bytes a second of one destination, shared by all that this process sends to it."""
 
-    def __init__(self, settings: Delivery, gates: Gates, guard: Callable[[], object]) -> None:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._free_at: dict[str, float] = {}
+
+    def take(self, destination: str, count: int, bytes_per_s: float) -> float:
+        """Claim so many bytes; return until when to wait, by the monotonic clock."""
+        with self._lock:
+            begin = max(self._free_at.get(destination, 0.0), time.monotonic())
+            self._free_at[destination] = begin + count / bytes_per_s
+            return self._free_at[destination]
+
+
+_bandwidth = Bandwidth()
+
+
+class SteadyPace:
+    """The pace of one study: what is left of the destination's bandwidth, and a look at its gate now and then.
+
+    Parameters
+    ----------
+    workers
+        Processes that share the destination's bandwidth equally.
+    guard
+        Raises Stale where the run is over.
+    """
+
+    def __init__(self, settings: Delivery, gates: Gates, guard: Callable[[], object], workers: int = 1) -> None:
         self._settings, self._gates, self._guard = settings, gates, guard
-        share = settings.bytes_per_s / settings.concurrency if settings.bytes_per_s else None
-        self._bytes_per_s = share
-        self._free_at = self._looked_at = time.monotonic()
+        self._bytes_per_s = settings.bytes_per_s / workers if settings.bytes_per_s else None
+        self._looked_at = time.monotonic()
 
     def sent(self, count: int) -> None:
         """Wait until so many bytes are within the bandwidth; raise Postponed or Stale where sending must stop."""
-        now = time.monotonic()
-        if self._bytes_per_s:
-            self._free_at = max(self._free_at, now) + count / self._bytes_per_s
-        self._look(now)
-        while (left := self._free_at - time.monotonic()) > 0:
+        until = _bandwidth.take(self._settings.name, count, self._bytes_per_s) if self._bytes_per_s else 0.0
+        self._look(time.monotonic())
+        while (left := until - time.monotonic()) > 0:
             time.sleep(min(left, LOOK_S))
             self._look(time.monotonic())
 

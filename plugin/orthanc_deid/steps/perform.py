@@ -97,7 +97,7 @@ def _refuse(job: Job, resources: Resources, reason: str) -> Outcome:
 def _postpone(job: Job, resources: Resources, error: Postponed) -> Outcome:
     """Look again later; no attempt is used up, since nothing was tried."""
     # Jitter: what waited for the same window must not begin in the same moment.
-    delay_s = error.after_s + random.uniform(0, 5)  # noqa: S311
+    delay_s = error.after_s + random.uniform(0, min(5, error.after_s))  # noqa: S311
     try:
         resources.deliveries.mark(
             job.study, job.run, job.destination, states.PENDING,

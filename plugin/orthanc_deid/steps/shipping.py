@@ -10,7 +10,7 @@ from ..database.deliveries import Delivery
 from ..database.ledger import Study
 from ..database.receipts import Receipts
 from ..destinations.base import Destination, Receipt, Shipment
-from ..errors import Rejected
+from ..errors import ConfigurationError, Rejected
 from ..pipeline import Job
 from ..results.study import StudyResults
 from . import Resources
@@ -58,10 +58,17 @@ def shipment(job: Job, resources: Resources, delivery: Delivery) -> Iterator[Shi
     study = resources.ledger.guard(job.study, job.run)
     if study.verified_version < study.version or not study.output:
         raise Rejected("an unverified version must not leave")
-    _demand_present(study.output, job, resources, delivery)
     configuration = resources.settings.configuration
-    instances = resources.ledger.instances(job.study, state=states.INSTANCE_DEIDENTIFIED)
-    settings = configuration.destination(job.destination)
+    try:
+        settings = configuration.destination(job.destination)
+    except ConfigurationError:
+        raise Rejected("the configuration no longer names this destination") from None
+    made = resources.ledger.instances(job.study, state=states.INSTANCE_DEIDENTIFIED)
+    new = [i.output for i in made if i.output and i.version > delivery.confirmed_version]
+    present = resources.orthanc.present(study.output)
+    if set(new) - present:
+        gone = len(set(new) - present)
+        raise Rejected(f"{gone} of {len(new)} instances that are to be sent are no longer in this Orthanc")
     resources.work.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(prefix=f"{job.study}-", dir=resources.work) as work:
         yield Shipment(
@@ -69,21 +76,23 @@ def shipment(job: Job, resources: Resources, delivery: Delivery) -> Iterator[Shi
             version=study.version,
             project=study.project,
             output=study.output,
-            new=[i.output for i in instances if i.output and i.version > delivery.confirmed_version],
-            all=[i.output for i in instances if i.output],
+            new=new,
+            # What retention has deleted here was confirmed before it went.
+            all=[i.output for i in made if i.output in present],
             orthanc=resources.orthanc,
             results=results(study, resources),
             journal=Journal(resources.deliveries.receipts(study.id, job.destination)),
-            pace=SteadyPace(settings, resources.gates, lambda: resources.ledger.guard(job.study, job.run)),
+            pace=SteadyPace(
+                settings,
+                resources.gates,
+                lambda: resources.ledger.guard(job.study, job.run),
+                resources.settings.workers,
+            ),
             work=Path(work),
             seconds=float(configuration.limits.step_s),
         )
 
 
-def _demand_present(output: str, job: Job, resources: Resources, delivery: Delivery) -> None:
-    """Refuse where somebody has deleted what is to be sent: a retry by a person makes it again."""
-    made = resources.ledger.instances(job.study, state=states.INSTANCE_DEIDENTIFIED)
-    new = {i.output for i in made if i.output and i.version > delivery.confirmed_version}
-    gone = new - resources.orthanc.present(output) if new else set()
-    if gone:
-        raise Rejected(f"{len(gone)} of {len(new)} instances that are to be sent are no longer in this Orthanc")
+def _guard(job: Job, resources: Resources) -> None:
+    """Raise Stale where the run is over."""
+    resources.ledger.guard(job.study, job.run)
