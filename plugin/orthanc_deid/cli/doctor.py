@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from .. import destinations, profiles, settings
 from ..database import address, demand_current, open_database
 from ..errors import DeidError
-from ..orthanc_rest import Address, Orthanc
+from ..orthanc_rest import Address, Orthanc, basic
 from ..settings import Settings
 from .server import Server, read_password
 
@@ -52,7 +52,12 @@ def diagnose(url: str, user: str, password_file: Path | None) -> list[Result]:
         ("disk", lambda: _disk(loaded)),
     ]
     for destination in loaded.configuration.destinations:
-        checks.append((f"to {destination.name}", lambda d=destination: _destination(d)))  # type: ignore[misc]  # default binds now
+        checks.append(
+            (
+                f"to {destination.name}",
+                lambda d=destination: _destination(d, _here(url, user, password_file)),  # type: ignore[misc]  # binds now
+            )
+        )
     return [_run(name, check) for name, check in checks]
 
 
@@ -63,6 +68,8 @@ def _run(name: str, check: Callable[[], str]) -> Result:
         return Result(name, ok=False, detail=error.message)
     except DeidError as error:
         return Result(name, ok=False, detail=str(error))
+    except ImportError as error:
+        return Result(name, ok=False, detail=f"the library {error.name} is not installed: ./run setup")
     except (OSError, SQLAlchemyError) as error:
         return Result(name, ok=False, detail=type(error).__name__)
 
@@ -141,12 +148,35 @@ def _database(loaded: Settings) -> str:
 def _disk(loaded: Settings) -> str:
     if not loaded.home.is_dir():
         raise click.ClickException("the folder ORTHANC_DEID_HOME is not there yet: the first start makes it")
-    free = shutil.disk_usage(loaded.home).free
+    told = [_free(loaded.home, "ORTHANC_DEID_HOME")]
+    if loaded.results.is_dir() and loaded.results.stat().st_dev != loaded.home.stat().st_dev:
+        told.append(_free(loaded.results, "the folder of results") + " for results")
+    return ", ".join(told)
+
+
+def _free(folder: Path, named: str) -> str:
+    free = shutil.disk_usage(folder).free
     if free < FREE_BYTES:
-        raise click.ClickException(f"{free // 2**20} MiB free in ORTHANC_DEID_HOME")
+        raise click.ClickException(f"{free // 2**20} MiB free in {named}")
     return f"{free / 2**30:.0f} GiB free"
 
 
-def _destination(destination: settings.Destination) -> str:
-    # The check speaks to the destination itself; our own Orthanc is not needed for it.
-    return destinations.connect(destination, Orthanc(Address("http://127.0.0.1", None))).check()
+def _here(url: str, user: str, password_file: Path | None) -> Orthanc:
+    """Return our Orthanc, which some kinds send through; what is wrong with it is told by the check of its own."""
+    try:
+        return Orthanc(Address(url.rstrip("/"), basic(user, read_password(password_file))))
+    except (click.ClickException, ValueError):
+        return Orthanc(Address("http://127.0.0.1", None))
+
+
+def _destination(destination: settings.Destination, here: Orthanc) -> str:
+    """Look for what its kind needs on this machine, then speak to it."""
+    if destination.kind == "dicomweb" and destination.sent_by == "orthanc" and "dicom-web" not in here.get("/plugins"):
+        raise click.ClickException(
+            "this Orthanc has no DICOMweb plugin: install the package orthanc-dicomweb, or set sent_by: worker"
+        )
+    if destination.kind == "karnak" and destination.dicom:
+        missing = [program for program in ("echoscu", "storescu") if not shutil.which(program)]
+        if missing:
+            raise click.ClickException(f"{missing[0]} is not there: install the package dcmtk")
+    return destinations.connect(destination, here).check()
