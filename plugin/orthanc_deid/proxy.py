@@ -23,7 +23,7 @@ ANSWER_BYTES = 100 * 2**20  # Orthanc keeps an answer in memory several times ov
 SENT_ON = ("accept", "content-type", "host", "if-none-match")  # so nobody can claim to be a user by a header
 SENT_BACK = (
     "allow", "cache-control", "content-disposition", "content-security-policy", "content-type", "etag", "link",
-    "location", "referrer-policy", "retry-after", "x-content-type-options", "x-frame-options",
+    "location", "referrer-policy", "retry-after", "x-content-type-options", "x-deid-size", "x-frame-options",
 )  # fmt: skip
 # Orthanc has no word for these: it closes the connection without an answer (measured on 1.10.1).
 NEAREST = {301: 302, 308: 307, 429: 503}

@@ -100,7 +100,9 @@ def volume(content: bytes) -> Any:  # noqa: ANN401  # nibabel has no types
 def test_the_volume_of_a_study_comes_with_its_side_car(rooms: Rooms, study: dict[str, Any]) -> None:
     answer = rooms.get(f"studies/{study['output']}/nifti")
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/zip")
-    assert answer.headers["Content-Disposition"] == 'attachment; filename="nifti.zip"'
+    pseudonym = rooms.site.clinical.get(f"/studies/{study['output']}").json()["PatientMainDicomTags"]["PatientID"]
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="{pseudonym}_nifti.zip"'
+    assert answer.headers["X-Deid-Size"] == str(len(answer.content))
     assert volume(answer.content).shape == (32, 32, SLICES)
     assert sorted(Path(name).suffix for name in entries(answer.content)) == [".gz", ".json"]
     one = rooms.get(f"series/{rooms.series(study)}/nifti")

@@ -110,13 +110,13 @@
 
   // How large all parts are is known with the last one only, and not where Orthanc compresses the answer.
   function tellProgress(file, request, event) {
-    var isLast = event.lengthComputable && (!file.inParts || event.total < deid.partBytes);
+    var whole = Number(request.getResponseHeader('X-Deid-Size'));
     if (request.status !== 200 || $.now() - file.told < 1000) {
       return; // more often than once a second nobody can listen to it
     }
     file.told = $.now();
     file.on.progress(megabytes(file.bytes + event.loaded) + ' of ' +
-      (isLast ? megabytes(file.bytes + event.total) : '?') + ' MB');
+      (whole ? megabytes(whole) : '?') + ' MB');
   }
 
   function megabytes(bytes) {

@@ -26,7 +26,8 @@ from .children import Series, ToNifti, ToPictures, ToSheet, fetch, to_nifti, to_
 if TYPE_CHECKING:
     from ..formats.pictures import PictureOptions
 
-STEM = "{SeriesNumber:03d}_{SeriesDescription}"
+NUMBER = "{SeriesNumber:03d}"
+STEM = NUMBER + "_{SeriesDescription}"
 # Of an instance: what is no main attribute of a study in Orthanc.
 TOLD = ("PatientAge", "PatientSex", "PerformedProcedureStepDescription", "RequestedProcedureDescription")
 MORE_S = 600.0  # for fetching a series, beside the converter's own time
@@ -60,7 +61,7 @@ class _Source:
     @property
     def stem(self) -> str:
         """The name of its conversions, from de-identified values."""
-        return names.fill(STEM, self.tags)
+        return names.fill(STEM if self.tags.get("SeriesDescription", "").strip() else NUMBER, self.tags)
 
     def of(self, files: Sequence[str]) -> tuple[str, ...]:
         """Return the instance of each picture, which is named by its place in the series; none of other files."""
@@ -154,9 +155,16 @@ class StudyResults:
         files = self._files(kind, series)
         made = self._cache.make(
             name(f"{kind}-zip", sorted((key, str(path.parent.name), path.name) for key, path in files.items())),
-            lambda folder: _zipped(files, folder / "archive.zip"),
+            lambda folder: _zipped(files, folder / f"{self._label(series)}_{kind}.zip"),
         )
         return made.paths[0]
+
+    def _label(self, series: str | None) -> str:
+        """Name an archive by the pseudonym, and by its series where it is of one."""
+        told = self._converters.orthanc.study(self._output)["PatientMainDicomTags"]
+        if series is None:
+            return names.fill("{PatientID}", told)
+        return names.fill("{PatientID}", told) + "_" + self._sources(series)[0].stem
 
     def _files(self, kind: str, series: str | None) -> dict[str, Path]:
         if kind == "bids":

@@ -18,7 +18,7 @@ TYPES = {"zip": "application/zip", "png": "image/png", "jpeg": "image/jpeg"}
 def _archive(runtime: Runtime, study: str, kind: str, offset: int, count: int | None) -> Response:
     verified = runtime.conversions.of_study(study)
     path = _made(runtime, verified, (study, kind), lambda: verified.results.archive(kind))
-    return _answer(path, kind, "zip", offset, count)
+    return _answer(path, "zip", offset, count)
 
 
 def study_nifti(runtime: Held, study: StudyId, offset: Offset = 0, count: Bytes = None) -> Response:
@@ -40,21 +40,21 @@ def series_nifti(runtime: Held, series: SeriesId, offset: Offset = 0, count: Byt
     """Return the NIfTI of a de-identified series as a ZIP: *.nii.gz, *.json, *.bval, *.bvec."""
     verified = runtime.conversions.of("series", series)
     path = _made(runtime, verified, (series, "nifti"), lambda: verified.results.archive("nifti", series))
-    return _answer(path, "nifti", "zip", offset, count)
+    return _answer(path, "zip", offset, count)
 
 
 def series_pictures(runtime: Held, series: SeriesId, offset: Offset = 0, count: Bytes = None) -> Response:
     """Return a ZIP with a PNG of each instance of a de-identified series."""
     verified = runtime.conversions.of("series", series)
     path = _made(runtime, verified, (series, "png"), lambda: verified.results.archive("png", series))
-    return _answer(path, "png", "zip", offset, count)
+    return _answer(path, "zip", offset, count)
 
 
 def series_sheet(runtime: Held, series: SeriesId, offset: Offset = 0, count: Bytes = None) -> Response:
     """Return a contact sheet of a de-identified series as PNG."""
     verified = runtime.conversions.of("series", series)
     path = _made(runtime, verified, (series, "sheet"), lambda: verified.results.sheet(series))
-    return _answer(path, "sheet", "png", offset, count)
+    return _answer(path, "png", offset, count)
 
 
 def instance_png(  # a query key of its own for each
@@ -76,7 +76,7 @@ def _picture(  # noqa: PLR0913  # a picture and which part of it
 ) -> Response:
     verified = runtime.conversions.of("instances", instance)
     path = _made(runtime, verified, (instance, kind), lambda: verified.results.picture(instance, kind))
-    answer = _answer(path, kind, kind, offset, count)
+    answer = _answer(path, kind, offset, count, name=f"image-{instance[:8]}.{kind}")
     if text and path:
         return Response(base64.b64encode(bytes(answer.body)), media_type="text/plain")
     return answer
@@ -88,20 +88,28 @@ def _made(runtime: Runtime, verified: Verified, key: tuple[str, str], make: Call
     return path if path and runtime.conversions.is_current(verified) else None
 
 
-def _answer(path: Path | None, name: str, kind: str, offset: int, count: int | None) -> Response:
-    """Return a file or a part of it; 202 where it is still being made."""
+def _answer(path: Path | None, kind: str, offset: int, count: int | None, *, name: str = "") -> Response:
+    """Return a file or a part of it; 202 where it is still being made.
+
+    Its name is that of the file, which is made of de-identified values alone, or the one that is given.
+    """
     if path is None:
         headers = {"Retry-After": "2"}
         return Response('{"status": "converting"}', 202, headers, "application/json")
     try:
-        content = _part(path, offset, count)
+        content, size = _part(path, offset, count)
     except FileNotFoundError:
         raise Retriable("the result was removed at this moment: it is made again when asked for") from None
-    headers = {"ETag": f'"{path.parent.name}"', "Content-Disposition": f'attachment; filename="{name}.{kind}"'}
+    headers = {
+        "ETag": f'"{path.parent.name}"',
+        "Content-Disposition": f'attachment; filename="{name or path.name}"',
+        "X-Deid-Size": str(size),
+    }
     return Response(content, 200, headers, TYPES[kind])
 
 
-def _part(path: Path, offset: int, count: int | None) -> bytes:
+def _part(path: Path, offset: int, count: int | None) -> tuple[bytes, int]:
+    """Return a part of a file, and the bytes of the whole."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         if count is None and size - offset > ANSWER_BYTES:
@@ -110,4 +118,4 @@ def _part(path: Path, offset: int, count: int | None) -> bytes:
                 " part is shorter; the commands do so"
             )
         file.seek(offset)
-        return file.read(min(count or ANSWER_BYTES, ANSWER_BYTES))
+        return file.read(min(count or ANSWER_BYTES, ANSWER_BYTES)), size
