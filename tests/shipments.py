@@ -72,7 +72,9 @@ class FixedResults:
     nifti_files: Sequence[Converted] = ()
     picture_files: Mapping[str, Sequence[Converted]] = field(default_factory=dict)
     bids_folder: Path | None = None
+    etl_folder: Path | None = None
     dicomdir_folder: Path | None = None
+    refused: Mapping[str, int] = field(default_factory=dict)
 
     def nifti(self) -> Sequence[Converted]:
         return self.nifti_files
@@ -83,6 +85,10 @@ class FixedResults:
     def bids(self) -> Path:
         assert self.bids_folder
         return self.bids_folder
+
+    def etl(self) -> Path:
+        assert self.etl_folder
+        return self.etl_folder
 
     def dicomdir(self) -> Path:
         assert self.dicomdir_folder

@@ -26,6 +26,7 @@ from cryptography.x509.oid import NameOID
 from object_servers import Azurite, GcsEmulator, Moto, Proxy, RcloneSftp, S3rver, Server, proxy, secret_file
 from objects import RESEARCH
 from orthanc_deid.destinations.base import Shipment
+from orthanc_deid.destinations.files.metadata import fill
 from orthanc_deid.destinations.files.object_store import ObjectStoreDestination
 from orthanc_deid.errors import ConfigurationError, DeidError, Postponed, Rejected, Retriable
 from orthanc_deid.orthanc_rest import Orthanc
@@ -299,16 +300,30 @@ def test_the_preset_starr_makes_the_archives_of_the_older_watcher(
     moto: Moto, orthanc: OrthancServer, tmp_path: Path
 ) -> None:
     shipment = make_shipment(tmp_path, orthanc, load(orthanc, person(), 1, 2))
-    store = destination(moto, content=["tar.gz"], names="starr", metadata="starr", archive_names="{SOPInstanceUID}.dcm")
+    store = destination(moto, content=["tar.gz"], names="starr", metadata="starr")
     store.send(shipment)
     assert store.confirm(shipment) == 2
     patient = str(shipment.facts()["PatientMainDicomTags"]["PatientID"])
     key = next(key for key in moto.held() if f"/Entity/{patient}/" in key)
-    assert key.startswith(f"a/prefix/Collection/default/Entity/{patient}/{patient}_")
+    assert key.startswith(f"a/prefix/Collection/DEFAULT/Entity/{patient}/{patient}_")
     with tarfile.open(fileobj=io.BytesIO(moto.held()[key])) as archive:
         names = [Path(name) for name in archive.getnames()]
     assert {name.parent.name for name in names} == {Path(key).name.removesuffix(".tar.gz")}
+    assert {name.suffix for name in names} == {".dcm"}
     assert len(names) == 2
+    with moto.client() as s3:
+        head = s3.head_object(Bucket="research", Key=key)
+    tags = shipment.orthanc.get(f"/instances/{shipment.all[0]}/simplified-tags")
+    assert head["ContentType"] == "application/gzip"
+    assert head["Metadata"] == {
+        "codedaccessionnumberid": fill("{AccessionNumber}", tags),
+        "codedpatientid": patient,
+        "contenttype": "application/gzip",
+        "modality": "CT",
+        "patientage": tags["PatientAge"],
+        "patientsex": tags["PatientSex"],
+        "studydescription": fill("{StudyDescription}", tags),
+    }
 
 
 def test_two_studies_of_one_name_do_not_overwrite_each_other(

@@ -1,7 +1,7 @@
 """The protocol of a destination, and what one is given to send."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,8 +30,15 @@ class Results(Protocol):
     def bids(self) -> Path:
         """Return a folder with the BIDS tree of this study alone: `sub-*/ses-*/...`, `participants.tsv`, ..."""
 
+    def etl(self) -> Path:
+        """Return a folder with the tree of image-deid-etl of this study alone: `{program}/{site}/NIfTIs/...`."""
+
     def dicomdir(self) -> Path:
         """Return a folder with DICOMDIR and its files."""
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """Why series were not converted, and how many, in the last call."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,7 @@ class Shipment:
     pace: Pace
     work: Path  # a private folder for temporary files, removed afterwards
     seconds: float  # that sending may take
+    remarks: list[str] = field(default_factory=list)  # what a person is to know of a send that succeeded; no values
 
     def facts(self) -> Mapping[str, Any]:
         """Return Orthanc's answer on the output study: MainDicomTags, PatientMainDicomTags, Series."""

@@ -6,9 +6,9 @@ from typing import Literal
 
 from ..formats import names
 
-Content = Literal["dicom", "zip", "tar.gz", "nifti", "bids", "dicomdir", "png", "jpeg"]
+Content = Literal["dicom", "zip", "tar.gz", "nifti", "bids", "etl", "dicomdir", "png", "jpeg"]
 
-# What a template of each content can name; of nifti, bids, dicomdir, png and jpeg it names a folder.
+# What a template of each content can name; of nifti, bids, etl, dicomdir, png and jpeg it names a folder.
 LEVELS: Mapping[Content, names.Level] = MappingProxyType(
     {
         "dicom": "instance",
@@ -16,11 +16,13 @@ LEVELS: Mapping[Content, names.Level] = MappingProxyType(
         "tar.gz": "study",
         "nifti": "series",
         "bids": "study",
+        "etl": "study",
         "dicomdir": "study",
         "png": "series",
         "jpeg": "series",
     }
 )
+ONE_DATASET = "bids/{project}"  # of all studies
 STUDY = "{PatientID}/{StudyInstanceUID}"
 TEMPLATES: Mapping[Content, str] = MappingProxyType(
     {
@@ -29,6 +31,7 @@ TEMPLATES: Mapping[Content, str] = MappingProxyType(
         "tar.gz": f"{STUDY}.tar.gz",
         "nifti": f"{STUDY}/nifti/{{SeriesInstanceUID}}",
         "bids": f"{STUDY}/bids",
+        "etl": "etl",  # the tree itself says project, subject and session
         "dicomdir": f"{STUDY}/dicomdir",
         "png": f"{STUDY}/png/{{SeriesInstanceUID}}",
         "jpeg": f"{STUDY}/jpeg/{{SeriesInstanceUID}}",
@@ -49,11 +52,15 @@ PRESETS: Mapping[str, Mapping[Content, str]] = MappingProxyType(
         "starr": {"tar.gz": "Collection/{project}/Entity/{PatientID}/{PatientID}_{StudyDate}_{AccessionNumber}.tar.gz"},
     }
 )
+# Inside of an archive, where a preset has its own way.
+ARCHIVE_NAMES: Mapping[str, str] = MappingProxyType({"starr": "{SOPInstanceUID}.dcm"})
 STARR_METADATA = MappingProxyType(
     {
         "CodedAccessionNumberID": "{AccessionNumber}",
         "CodedPatientID": "{PatientID}",
+        "ContentType": "{ContentType}",
         "PatientSex": "{PatientSex}",
+        "PatientAge": "{PatientAge}",
         "Modality": "{Modality}",
         "StudyDescription": "{StudyDescription}",
     }

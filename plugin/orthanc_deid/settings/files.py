@@ -9,10 +9,11 @@ from pydantic import Field, field_validator, model_validator
 
 from ..formats import names
 from .delivery import Delivery
-from .file_names import LEVELS, PRESETS, STARR_METADATA, STUDY, TEMPLATES, Content
+from .file_names import ARCHIVE_NAMES, LEVELS, ONE_DATASET, PRESETS, STARR_METADATA, STUDY, TEMPLATES, Content
 from .model import File, WebAddress, secret
 
-METADATA_FIELDS = (*names.FIELDS["instance"], "PatientSex")
+# Of a study that is one object, the last three are those of its first instance.
+METADATA_FIELDS = (*names.FIELDS["instance"], "ContentType", "PatientSex", "PatientAge")
 MetadataName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
 
 
@@ -25,9 +26,10 @@ class Files(Delivery):
         description="template of the names, or one for each content: {project}/{PatientID}/{StudyInstanceUID}.zip; "
         "a preset: pacsifier, starr; without: one for each content",
     )
-    archive_names: str = Field(
-        default="{SeriesInstanceUID}/{SOPInstanceUID}.dcm",
-        description="template of the names inside zip and tar.gz, in a folder named like the archive",
+    archive_names: str | None = Field(
+        default=None,
+        description="template of the names inside zip and tar.gz, in a folder named like the archive; without: "
+        "{SeriesInstanceUID}/{SOPInstanceUID}.dcm, with names: starr {SOPInstanceUID}.dcm",
     )
     late_archives: Literal["add", "replace"] = Field(
         default="add",
@@ -53,8 +55,9 @@ class Files(Delivery):
 
     @field_validator("archive_names")
     @classmethod
-    def _inside(cls, value: str) -> str:
-        names.check(value, "instance")
+    def _inside(cls, value: str | None) -> str | None:
+        if value is not None:
+            names.check(value, "instance")
         return value
 
     @field_validator("manifest")
@@ -97,6 +100,15 @@ class Files(Delivery):
             raise ValueError(f"names: {self.names} has no names for {content}")
         return PRESETS[self.names][content]
 
+    def archive_template(self) -> str:
+        """Return the template of the names inside an archive."""
+        preset = self.names if isinstance(self.names, str) else ""
+        return self.archive_names or ARCHIVE_NAMES.get(preset, "{SeriesInstanceUID}/{SOPInstanceUID}.dcm")
+
+    def project_name(self, project: str) -> str:
+        """Return a project as names have it: in capitals in those of starr."""
+        return project.upper() if self.names == "starr" else project
+
     def manifest_template(self) -> str:
         """Return the template of the manifest."""
         return self.manifest or self.in_project(f"{STUDY}/manifest.json")
@@ -123,6 +135,26 @@ class Folder(Files):
         default="750", description="mode of the folders that are made"
     )
     keep_free_bytes: int = Field(default=2**30, ge=0, description="bytes that stay free on its disk")
+    bids: Literal["merge", "each"] = Field(
+        default="merge", description="merge: one BIDS dataset for all studies; each: a tree for each study"
+    )
+
+    @model_validator(mode="after")
+    def _one_dataset(self) -> "Folder":
+        if self.merges_bids and "{" in self.template("bids").replace("{project}", ""):
+            raise ValueError(
+                "names: of bids: the dataset is one for all studies, so that {project} is the only field; or bids: each"
+            )
+        return self
+
+    @property
+    def merges_bids(self) -> bool:
+        """Whether studies are added to one BIDS dataset."""
+        return "bids" in self.content and self.bids == "merge"
+
+    def default_template(self, content: Content) -> str:
+        """Return the template where none is given."""
+        return ONE_DATASET if content == "bids" and self.bids == "merge" else super().default_template(content)
 
 
 # Fields that one scheme alone knows.

@@ -153,10 +153,44 @@ def test_trees_keep_their_own_names(orthanc: OrthancServer, tmp_path: Path) -> N
     shipment = make_shipment(tmp_path, orthanc, load(orthanc, somebody, (1, 1)), results=FixedResults(bids_folder=tree))
     uid = shipment.facts()["MainDicomTags"]["StudyInstanceUID"]
     prefix = f"{somebody.PatientID}/{uid}/bids/"
-    assert [key.removeprefix(prefix) for key in keys(shipment, content=["bids"])] == [
+    assert [key.removeprefix(prefix) for key in keys(shipment, content=["bids"], bids="each")] == [
         ".bidsignore",
         "dataset_description.json",
         "sub-1/anat/sub-1_T1w.nii.gz",
+    ]
+
+
+def test_the_tree_of_the_etl_stands_below_the_prefix_as_it_is(orthanc: OrthancServer, tmp_path: Path) -> None:
+    session = "CBTN/CHOP/NIfTIs/trial/C1/1234d_B_brain_09h15m"
+    (tmp_path / session / "03 - AX T1").mkdir(parents=True)
+    for name in (".study", "03 - AX T1/AX T1.nii.gz", "03 - AX T1/AX T1.json"):
+        (tmp_path / session / name).write_bytes(b"x")
+    results = FixedResults(etl_folder=tmp_path)
+    shipment = make_shipment(tmp_path / "own", orthanc, load(orthanc, person(), (1, 1)), results=results)
+    found = [key for key in keys(shipment, content=["etl"], names="shared/{project}") if "/own/" not in key]
+    names = (".study", "03 - AX T1/AX T1.json", "03 - AX T1/AX T1.nii.gz")
+    assert found == [f"shared/default/{session}/{name}" for name in names]
+
+
+def test_what_was_not_converted_or_only_with_a_remark_is_told(orthanc: OrthancServer, tmp_path: Path) -> None:
+    study = load(orthanc, person(), (1, 1), (2, 1))
+    shipment = make_shipment(tmp_path, orthanc, study)
+    made: list[Converted] = []
+    for series in shipment.orthanc.series(study):
+        path = tmp_path / f"{series['ID']}.nii.gz"
+        path.write_bytes(b"x")
+        made.append(
+            Converted(series["ID"], (path,), ("slices 3 mm apart and 6 mm", "12 of 13 volumes")[: 1 + len(made)])
+        )
+    results = FixedResults(made, refused={"a localizer": 2})
+    shipment = replace(shipment, results=results)
+    (tmp_path / "out").mkdir()
+    where = {"path": tmp_path / "out", "keep_free_bytes": 0, "content": ["dicom", "nifti"]}
+    FolderDestination(settings(**where), Orthanc.__new__(Orthanc)).send(shipment)
+    assert shipment.remarks == [
+        "2 series without nifti: a localizer",
+        "nifti of 2 series: slices 3 mm apart and 6 mm",
+        "nifti of 1 series: 12 of 13 volumes",
     ]
 
 
@@ -283,6 +317,6 @@ def test_settings_that_cannot_be_are_refused_with_the_mend(more: dict[str, objec
 
 
 def test_every_content_has_names_of_its_own_by_default() -> None:
-    contents = ("dicom", "zip", "tar.gz", "nifti", "bids", "dicomdir", "png", "jpeg")
+    contents = ("dicom", "zip", "tar.gz", "nifti", "bids", "etl", "dicomdir", "png", "jpeg")
     templates = [settings(content=[content]).template(content) for content in contents]  # type: ignore[arg-type]
     assert not [pair for pair in itertools.combinations(templates, 2) if pair[0] == pair[1]]

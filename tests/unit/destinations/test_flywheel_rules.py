@@ -139,7 +139,9 @@ def test_the_session_can_be_named_by_age_body_part_and_time() -> None:
     tags = {"0010,1010": {"Name": "PatientAge", "Type": "String", "Value": "010D"}}
     rules = {"parts": [{"words": ["brain"], "abbreviation": "B", "part": "brain"}]}
     given = settings(session="{session}", session_labels=rules)
-    assert labels.read(given, facts, "default", tags).values["session"] == "10d_B_brain_09h15m"
+    made = labels.read(given, facts, "default", tags)
+    assert made.values["session"] == "10d_B_brain_09h15m"
+    assert len(made.remarks) == 1  # the age is none in days, but made of PatientAge
     with pytest.raises(Rejected, match="no description names a part"):
         labels.read(given, {"MainDicomTags": {"StudyDate": "20200301"}}, "default", tags)
 

@@ -266,6 +266,7 @@ def test_an_instance_without_picture_is_neither_sent_nor_missed(
     there.send(shipment)
     assert len(far.received) == 2
     assert there.confirm(shipment) == 2
+    assert shipment.remarks == ["1 of 3 instances cannot be drawn: they are not sent"]
 
 
 def test_a_study_without_any_picture_is_refused(study: HeldStudy, far: HttpServer, tmp_path: Path) -> None:

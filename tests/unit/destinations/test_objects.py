@@ -13,8 +13,9 @@ from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from object_servers import RcloneSftp, make_key
-from orthanc_deid.destinations.files.object_store import ObjectStoreDestination, fill
-from orthanc_deid.destinations.files.store import digest
+from orthanc_deid.destinations.files.metadata import fill
+from orthanc_deid.destinations.files.object_store import ObjectStoreDestination
+from orthanc_deid.destinations.files.store import digest, media_type
 from orthanc_deid.destinations.files.stores import errors
 from orthanc_deid.errors import ConfigurationError, DeidError, Rejected, Retriable
 from orthanc_deid.orthanc_rest import Orthanc
@@ -69,6 +70,22 @@ def test_a_secret_that_is_missing_is_named_at_the_moment_of_use() -> None:
 def test_metadata_values_hold_nothing_that_a_header_could_not() -> None:
     assert fill("a-{StudyDescription}", {"StudyDescription": "Thorax\r\nX-Evil: 1 é"}) == "a-Thorax_X-Evil_1_"
     assert fill("{Modality}", {}) == "none"
+    assert fill("{ContentType}", {"ContentType": "application/gzip"}) == "application/gzip"
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        ("a/b.dcm", "application/dicom"),
+        ("a.tar.gz", "application/gzip"),
+        ("a/b.nii.gz", "application/gzip"),
+        ("a/manifest.json", "application/json"),
+        ("a/1.2.840.10008", "application/octet-stream"),
+        ("a.zip/IM000001", "application/octet-stream"),
+    ],
+)
+def test_a_name_tells_the_media_type(key: str, kind: str) -> None:
+    assert media_type(key) == kind
 
 
 @pytest.mark.parametrize("size", [0, 1, 4096, 10_000, 10_240, 3 * 10_240 + 7])

@@ -13,10 +13,11 @@ from types import MappingProxyType
 from typing import Any
 
 from ...errors import NotFound, Rejected
-from ...formats import names
+from ...formats import names, tables
 from ...settings.file_names import LEVELS, Content
 from ...settings.files import Files
 from ..base import Converted, Receipt, Shipment
+from ..remarks import of_conversions
 
 # Everything that can be in a name: of study and patient, of series, of instance.
 _FIELDS = frozenset(names.FIELDS["instance"])
@@ -47,7 +48,8 @@ class Contents:
         facts = shipment.facts()
         tags = {**facts.get("PatientMainDicomTags", {}), **facts["MainDicomTags"]}
         self.study = {k: str(v) for k, v in tags.items() if k in _FIELDS or k == "PatientSex"}
-        self.study["project"] = shipment.project
+        self.study["project"] = settings.project_name(shipment.project)
+        self.remarks: dict[str, None] = {}  # in order, each once: items are walked over several times
 
     def manifest(self) -> Item:
         """Return the item of the manifest itself; its kind means nothing."""
@@ -100,8 +102,10 @@ class Contents:
             yield from self._converted(content, results.nifti())
         elif content in {"png", "jpeg"}:
             yield from self._converted(content, results.pictures(content))
+        elif content == "bids":
+            yield from self._tree(content, self._noted(results.bids()))
         else:
-            yield from self._tree(content, results.bids() if content == "bids" else results.dicomdir())
+            yield from self._tree(content, results.etl() if content == "etl" else results.dicomdir())
 
     def _dicom(self) -> Iterator[Item]:
         template = self._settings.template("dicom")
@@ -113,6 +117,8 @@ class Contents:
     def _converted(self, content: Content, results: Any) -> Iterator[Item]:  # noqa: ANN401  # sequence of Converted
         template = self._settings.template(content)
         made: dict[str, Converted] = {each.series: each for each in results}
+        told = of_conversions(content, made.values(), self._shipment.results.refused)
+        self.remarks |= dict.fromkeys(told)
         for series, values, _ in self.series():
             if series not in made:
                 continue
@@ -125,6 +131,12 @@ class Contents:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             key = f"{prefix}/{path.relative_to(folder).as_posix()}"
             yield self._item(key, content, self.study, path=path)
+
+    def _noted(self, tree: Path) -> Path:
+        left = unplaced(tree)
+        if left:
+            self.remarks[f"images without a place in the BIDS tree: {left}"] = None
+        return tree
 
     def _archives(self, content: Content, archived: Mapping[int, frozenset[str]]) -> Iterator[Item]:
         key = names.fill(self._settings.template(content), self.study)
@@ -154,7 +166,7 @@ class Contents:
         for instance, values in self.instances():
             if instance not in wanted:
                 continue
-            name = f"{folder}/{names.fill(self._settings.archive_names, values)}"
+            name = f"{folder}/{names.fill(self._settings.archive_template(), values)}"
             free = next(n for n in (_numbered(name, i) for i in range(1, _LAST)) if n.casefold() not in folded)
             folded.add(free.casefold())
             members[free] = instance
@@ -191,6 +203,11 @@ class Contents:
         journal.put(f"name {content} {name}", Receipt(number, _digest(owner)))
         journal.put(claim, Receipt(number, "", _digest(base)[:16]))
         return name
+
+
+def unplaced(tree: Path) -> int:
+    """Return how many images of a study have no place in its BIDS tree."""
+    return len(tables.read(tree / "sourcedata" / "unmatched.tsv", ("series",)).rows)
 
 
 def _nth(template: str, values: Mapping[str, str], base: str, number: int) -> str:

@@ -1,17 +1,17 @@
 """A folder of this machine or a mounted share: a new study is staged beside its place and renamed into it."""
 
-import errno
 import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
-from ...errors import DeidError, Retriable
+from ...errors import Retriable
 from ...orthanc_rest import Orthanc
 from ...settings.files import Folder
 from ..base import Shipment
+from . import disk
+from .dataset import Dataset
 from .fetching import study_bytes
 from .sending import Sending
 from .store import Digests, Stat
@@ -24,6 +24,9 @@ class FolderDestination:
 
     def __init__(self, settings: Folder, orthanc: Orthanc) -> None:  # noqa: ARG002  # every kind is made alike
         self._settings = settings
+        # What is written file by file, and told by a manifest.
+        each = tuple(c for c in settings.content if c != "bids" or not settings.merges_bids)
+        self._by_file = settings.model_copy(update={"content": each})
 
     def check(self) -> str:
         """Write and delete a file."""
@@ -32,8 +35,11 @@ class FolderDestination:
     def send(self, shipment: Shipment) -> None:
         """Write what is not there, then the manifest; nothing where the disk has no room for all of it."""
         store = FolderStore(self._settings, shipment.output)
-        store.room_for(study_bytes(shipment) * len(shipment.new) // max(len(shipment.all), 1))
-        Sending(shipment, self._settings, store).send(lambda _: {})
+        if self._settings.merges_bids:
+            Dataset(shipment, self._settings).add(store.room_for)
+        if self._by_file.content:
+            store.room_for(study_bytes(shipment) * len(shipment.new) // max(len(shipment.all), 1))
+            Sending(shipment, self._by_file, store).send(lambda _: {})
 
     def confirm(self, shipment: Shipment) -> int:
         """Look at each file.
@@ -44,7 +50,9 @@ class FolderDestination:
             Something is missing or differs.
         """
         store = FolderStore(self._settings, shipment.output, sees_stages=False)
-        return Sending(shipment, self._settings, store).confirm()
+        if self._settings.merges_bids:
+            Dataset(shipment, self._settings).confirm()
+        return Sending(shipment, self._by_file, store).confirm() if self._by_file.content else len(shipment.all)
 
 
 class FolderStore:
@@ -62,7 +70,7 @@ class FolderStore:
 
     def describe(self) -> str:
         """Prove that it can be written to."""
-        with _speaking():
+        with disk.speaking():
             check = self._root / f".deid-check.tmp-{self._id}"
             check.write_bytes(b"")
             check.unlink()
@@ -70,14 +78,14 @@ class FolderStore:
 
     def room_for(self, count: int) -> None:
         """Raise Retriable where the disk has not so many bytes besides those that must stay free."""
-        with _speaking():
+        with disk.speaking():
             free = shutil.disk_usage(self._root).free - self._settings.keep_free_bytes
         if free < count:
             raise Retriable(f"the folder's disk has no room: {count - free} of {count} bytes are missing")
 
     def stat(self, key: str) -> Stat | None:
         """Return what is there, or staged."""
-        with _speaking():
+        with disk.speaking():
             for path in (self._root / key, self._staged_path(key)):
                 if path is not None and path.is_file():
                     return Stat(path.stat().st_size)
@@ -86,7 +94,7 @@ class FolderStore:
     def listing(self, folder: str) -> Mapping[str, Stat]:
         """Return what stands in a folder, by key; what is staged counts."""
         found: dict[str, Stat] = {}
-        with _speaking():
+        with disk.speaking():
             for path in (self._staged_path(f"{folder}/x"), self._root / folder / "x"):
                 if path is not None and path.parent.is_dir():
                     entries = [entry for entry in os.scandir(path.parent) if entry.is_file()]
@@ -95,24 +103,24 @@ class FolderStore:
 
     def put(self, path: Path, key: str, unit: str, digests: Digests, metadata: Mapping[str, str]) -> None:  # noqa: ARG002  # a file has none
         """Write a file whole or not at all; of a study that is not there yet, into its stage."""
-        with _speaking():
+        with disk.speaking():
             target = self._root / key
             if unit and not (self._root / unit).is_dir():
                 self._staged.pop(unit, None)
                 self._staged[unit] = None
                 target = self._stage_of(unit) / Path(key).relative_to(unit)
-            self._make(target.parent)
+            disk.make(target.parent, self._root, self._settings.folder_mode)
             part = target.with_name(f".{target.name[:200]}.tmp-{self._id}")
             try:
-                self._write(path, part)
+                disk.copy(path, part, self._settings.file_mode)
                 part.replace(target)
             finally:
                 part.unlink(missing_ok=True)
-            _sync(target.parent)
+            disk.sync(target.parent)
 
     def read(self, key: str) -> Iterator[bytes]:
         """Yield the content of a file, piece by piece."""
-        with _speaking():
+        with disk.speaking():
             path = self._root / key
             staged = None if path.is_file() else self._staged_path(key)
             with (staged or path).open("rb") as file:
@@ -121,7 +129,7 @@ class FolderStore:
 
     def remove(self, key: str) -> None:
         """Delete a file and the folders that it leaves empty."""
-        with _speaking():
+        with disk.speaking():
             path = self._root / key
             path.unlink(missing_ok=True)
             for folder in path.parents:
@@ -135,29 +143,29 @@ class FolderStore:
 
     def publish(self) -> None:
         """Rename each staged study folder into its place."""
-        with _speaking():
+        with disk.speaking():
             for unit in self._staged:
                 stage, target = self._stage_of(unit), self._root / unit
-                _sync_tree(stage)
+                disk.sync_tree(stage)
                 if target.is_dir():  # another study has made it meanwhile
                     self._merge(stage, target)
                 else:
                     stage.rename(target)
-                _sync(target.parent)
+                disk.sync(target.parent)
             self._staged.clear()
 
     def _merge(self, stage: Path, target: Path) -> None:
         files = sorted((path for path in stage.rglob("*") if path.is_file()), key=lambda path: path.stat().st_mtime_ns)
         for path in files:  # the manifest was written last
             place = target / path.relative_to(stage)
-            self._make(place.parent)
+            disk.make(place.parent, self._root, self._settings.folder_mode)
             path.replace(place)
-            _sync(place.parent)
+            disk.sync(place.parent)
         shutil.rmtree(stage)
 
     def _look(self) -> None:
         """Raise Retriable where the folder is not there."""
-        with _speaking():
+        with disk.speaking():
             if not self._root.is_dir():
                 raise Retriable("the folder is not there: is its share mounted?")
             if self._settings.must_be_mount and not self._root.is_mount():
@@ -175,55 +183,3 @@ class FolderStore:
                 self._staged.setdefault(unit, None)
                 return self._stage_of(unit) / Path(key).relative_to(folder)
         return None
-
-    def _make(self, folder: Path) -> None:
-        """Make folders below the root, with the mode of the settings whatever the umask."""
-        missing = [each for each in (folder, *folder.parents) if each.is_relative_to(self._root) and not each.is_dir()]
-        for each in reversed(missing):
-            each.mkdir(exist_ok=True)
-            each.chmod(int(self._settings.folder_mode, 8))
-            _sync(each.parent)
-
-    def _write(self, source: Path, target: Path) -> None:
-        with source.open("rb") as file, target.open("wb") as out:
-            os.fchmod(out.fileno(), int(self._settings.file_mode, 8))
-            shutil.copyfileobj(file, out, _PIECE_BYTES)
-            out.flush()
-            os.fsync(out.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _sync_tree(folder: Path) -> None:
-    for path, _, _ in os.walk(folder):
-        _sync(Path(path))
-
-
-@contextmanager
-def _speaking() -> Iterator[None]:
-    """Raise errors of ours in place of those that hold a path.
-
-    Raises
-    ------
-    Retriable
-        Not permitted, full, away: a person mends it, and it may succeed later.
-    """
-    try:
-        yield
-    except DeidError:
-        raise
-    except PermissionError:
-        raise Retriable("the folder may not be written or read: see the permissions of our account") from None
-    except FileNotFoundError:
-        raise Retriable("a file or folder went away while it was used") from None
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise Retriable("the folder's disk is full") from None
-        raise Retriable(f"the folder cannot be used ({type(error).__name__} {error.errno})") from None

@@ -1,14 +1,13 @@
 """S3, Google Cloud Storage, Azure Blob Storage, SFTP: each file an object, the manifest last."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from urllib.parse import urlsplit
 
-from ...formats import names
 from ...orthanc_rest import Orthanc
-from ...settings.files import METADATA_FIELDS, ObjectStore
+from ...settings.files import ObjectStore
 from ..base import Shipment
-from .contents import Item
+from .metadata import Fields
 from .sending import Sending
 from .store import Store
 from .stores.errors import silence
@@ -27,8 +26,9 @@ class ObjectStoreDestination:
 
     def send(self, shipment: Shipment) -> None:
         """Send what is not there, then the manifest."""
+        fields = Fields(self._settings.metadata_templates(), shipment)
         with _opened(self._settings) as store:
-            Sending(shipment, self._settings, store).send(self._metadata)
+            Sending(shipment, self._settings, store).send(fields.of)
 
     def confirm(self, shipment: Shipment) -> int:
         """Ask for each object.
@@ -40,17 +40,6 @@ class ObjectStoreDestination:
         """
         with _opened(self._settings) as store:
             return Sending(shipment, self._settings, store).confirm()
-
-    def _metadata(self, item: Item) -> dict[str, str]:
-        return {name: fill(template, item.values) for name, template in self._settings.metadata_templates().items()}
-
-
-def fill(template: str, values: Mapping[str, str]) -> str:
-    """Return a metadata value: of A-Z, a-z, 0-9, `.`, `_`, `-` alone, as headers and searches take nothing else."""
-    for field in METADATA_FIELDS:
-        if f"{{{field}}}" in template:
-            template = template.replace(f"{{{field}}}", names.part(values.get(field, "")))
-    return template
 
 
 @contextmanager

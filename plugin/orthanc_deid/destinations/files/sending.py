@@ -18,7 +18,7 @@ BEGUN = "begun"  # in place of a fingerprint: the name is ours, what stands ther
 _MANY = 16  # files in a folder from which on a listing costs less than asking for each
 _LONGEST = 160  # characters of a fingerprint that are noted
 _ARCHIVES = frozenset({"zip", "tar.gz"})
-_CONVERTED = frozenset({"nifti", "bids", "dicomdir", "png", "jpeg"})
+_CONVERTED = frozenset({"nifti", "bids", "etl", "dicomdir", "png", "jpeg"})
 
 
 class Sending:
@@ -48,6 +48,7 @@ class Sending:
         self._remove_stale(before, left)
         self._write_manifest(before)
         self._store.publish()
+        self._shipment.remarks.extend(self._contents.remarks)
 
     def _send(self, item: Item, metadata: Mapping[str, str]) -> None:
         if time.monotonic() > self._end:

@@ -3,10 +3,19 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 _PIECE_BYTES = 2**20
+_MEDIA = {
+    ".dcm": "application/dicom",
+    ".zip": "application/zip",
+    ".gz": "application/gzip",
+    ".json": "application/json",
+    ".tsv": "text/tab-separated-values",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+}
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,11 @@ class Store(Protocol):
 
     def publish(self) -> None:
         """Make visible what was put."""
+
+
+def media_type(key: str) -> str:
+    """Return the media type of a file by its name; of one that no table knows, that of any bytes."""
+    return _MEDIA.get(PurePosixPath(key).suffix.lower(), "application/octet-stream")
 
 
 def digest(path: Path, part_bytes: int) -> Digests:

@@ -10,6 +10,7 @@ from ...errors import NotFound, Rejected
 from ...formats import archives, names
 from ...settings import Flywheel
 from ..base import Shipment
+from ..remarks import of_conversions
 from . import classification, digests, labels
 from .sent import content_of
 
@@ -112,7 +113,10 @@ def items(settings: Flywheel, shipment: Shipment, series: Sequence[Series]) -> l
 
 
 def _conversions(settings: Flywheel, shipment: Shipment, series: Mapping[str, Series]) -> Iterator[Item]:
-    for converted in shipment.results.nifti():
+    made = shipment.results.nifti()
+    told = of_conversions("nifti", made, shipment.results.refused)
+    shipment.remarks.extend(each for each in told if each not in shipment.remarks)
+    for converted in made:
         owner = series.get(converted.series)
         if owner is None:
             continue

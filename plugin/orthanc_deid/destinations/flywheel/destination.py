@@ -51,6 +51,11 @@ class FlywheelDestination:
                 if uid not in acquisitions:
                     acquisitions[uid] = hierarchy.acquisition(uid, item.series.label)
                 delivery.deliver(acquisitions[uid], item)
+        kept = sum((known := memory.sent(item.key)) is not None and not known[0].is_ours() for item in wanted)
+        if kept:
+            told = "Flywheel had others of their names, which were kept (existing: skip)"
+            shipment.remarks.append(f"{kept} of {len(wanted)} files are not sent: {told}")
+        shipment.remarks.extend(study.remarks)
 
     def confirm(self, shipment: Shipment) -> int:
         """Look at each acquisition again and compare the files with what was sent: version, size, digest.

@@ -23,6 +23,7 @@ class Study:
     values: Mapping[str, str]  # fields of names.py
     age_days: float | None
     began: datetime | None
+    remarks: tuple[str, ...] = ()  # on the session's label: an age that was estimated
 
 
 def fields(settings: Flywheel) -> set[str]:
@@ -45,9 +46,11 @@ def read(settings: Flywheel, facts: Mapping[str, Any], project: str, tags: Mappi
     if not tags:
         return Study(values, None, None)
     found = {each["Name"]: each["Value"].strip() for each in tags.values() if isinstance(each["Value"], str)} | values
+    remarks: tuple[str, ...] = ()
     if settings.session_labels and "session" in fields(settings):
-        values["session"] = session_label(found, settings.session_labels.rules()).text
-    return Study(values, _age(found), _moment(found))
+        made = session_label(found, settings.session_labels.rules())
+        values["session"], remarks = made.text, made.remarks
+    return Study(values, _age(found), _moment(found), remarks)
 
 
 def label(settings: Flywheel, template: str, values: Mapping[str, str]) -> str:

@@ -61,8 +61,12 @@ class HttpDestination:
                     values = study.values(send.level, group.instances[0])
                     Sending(client, shipment, plan, values, end).group(group)
                     source.drop([thing for things in group.things for thing in things])
-        if not any(plan.requests(instance) for instance in shipment.all):
+        drawn = sum(bool(plan.requests(instance)) for instance in shipment.all)
+        if not drawn:
             raise Rejected(f"none of {len(shipment.all)} instances can be drawn: there is nothing to send")
+        if drawn < len(shipment.all):
+            left = len(shipment.all) - drawn
+            shipment.remarks.append(f"{left} of {len(shipment.all)} instances cannot be drawn: they are not sent")
 
     def confirm(self, shipment: Shipment) -> int:
         """Count the instances whose requests were taken; where the far side can be asked, that it is done with them.

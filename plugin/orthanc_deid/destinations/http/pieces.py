@@ -10,6 +10,7 @@ from ...errors import NotFound, Rejected
 from ...settings.http import Send
 from ...settings.http_fields import Level, lists_pictures
 from ..base import Journal, Receipt, Shipment
+from ..remarks import of_conversions
 from .template import Thing
 
 _AGAIN = "+"  # behind a digest: something of it was sent before with other content
@@ -84,7 +85,9 @@ def _by_instance(shipment: Shipment, study: Study, kind: str) -> dict[str, list[
     """Find whose picture each is: by what the conversion says, else by a SOPInstanceUID in front of its name."""
     uids = {(study.series_of(i), study.values("instance", i).get("SOPInstanceUID", "")): i for i in shipment.all}
     found: dict[str, list[Path]] = {}
-    for converted in shipment.results.pictures(kind):
+    made = shipment.results.pictures(kind)
+    shipment.remarks.extend(of_conversions(kind, made, shipment.results.refused))
+    for converted in made:
         told: Sequence[str] = getattr(converted, "instances", ())
         named = [uids.get((converted.series, re.split("[-_]", path.stem)[0]), "") for path in converted.files]
         for path, owner in zip(converted.files, told or named, strict=True):

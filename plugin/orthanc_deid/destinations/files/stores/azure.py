@@ -12,7 +12,7 @@ from fsspec.asyn import sync
 
 from ....errors import ConfigurationError
 from ....settings.files import ObjectStore
-from ..store import Digests
+from ..store import Digests, media_type
 from .errors import translated
 from .fsspec_store import CHECK, FsspecStore
 
@@ -61,7 +61,7 @@ class AzureStore(FsspecStore):
         # Not put_file: it has no room for metadata.
         from azure.storage.blob import ContentSettings
 
-        content = ContentSettings(content_type="application/octet-stream", content_md5=bytearray(digests.md5))
+        content = ContentSettings(content_type=media_type(name), content_md5=bytearray(digests.md5))
         with path.open("rb") as file:
             async with self._fs.service_client.get_blob_client(container, name) as blob:
                 await blob.upload_blob(

@@ -19,7 +19,7 @@ from gcsfs.retry import retry_request
 
 from ....errors import ConfigurationError
 from ....settings.files import ObjectStore
-from ..store import Digests
+from ..store import Digests, media_type
 from .errors import translated
 from .fsspec_store import CHECK, FsspecStore
 
@@ -49,7 +49,7 @@ class GcsStore(FsspecStore):
         with translated():
             self._fs.put_file(
                 str(path), self._path(key), chunksize=self.part_bytes // _GRAIN * _GRAIN,
-                metadata=dict(metadata) or None, consistency="size", content_type="application/octet-stream",
+                metadata=dict(metadata) or None, consistency="size", content_type=media_type(key),
             )  # fmt: skip
 
     def _fingerprint(self, info: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from s3fs import S3FileSystem
 
 from ....settings.files import ObjectStore
-from ..store import Digests
+from ..store import Digests, media_type
 from .errors import translated
 from .fsspec_store import CHECK, FsspecStore
 
@@ -47,7 +47,7 @@ class S3Store(FsspecStore):
         with translated():
             self._fs.put_file(
                 str(path), self._path(key), chunksize=self.part_bytes, max_concurrency=1,
-                ContentType="application/octet-stream", **options,
+                ContentType=media_type(key), **options,
             )  # fmt: skip
 
     def _fingerprint(self, info: Mapping[str, Any]) -> str:
