@@ -34,6 +34,7 @@ class WebManners:
     sleep_s: float = 0
     cut_after: int | None = None  # bytes of a body that it reads before it hangs up
     qido: bool = True
+    padding: int = 0  # bytes before each answer to QIDO-RS
     token_code: int = 0  # of every answer to a question for a token
     login: str = ""  # the only accepted Authorization
 
@@ -104,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
         first = int(query.get("offset", "0")) if self.stub.manners.paging else 0
         found = found[first : first + min(self.stub.manners.page, int(query.get("limit", "100000")))]
         if not found:
-            self._answer(self.stub.manners.nothing, b"[]")
+            self._answer(self.stub.manners.nothing, b" " * self.stub.manners.padding + b"[]")
             return
         self._answer(200, json.dumps([{"00080018": {"vr": "UI", "Value": [uid]}} for uid in found]).encode())
 

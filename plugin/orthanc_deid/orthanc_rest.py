@@ -6,6 +6,7 @@ import json
 import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,11 +146,19 @@ class Orthanc:
 
     def get(self, path: str) -> Any:  # noqa: ANN401  # JSON
         """GET a JSON answer."""
-        return json.loads(self.call("GET", path))
+        return self._json(self.call("GET", path))
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401  # JSON
         """POST a JSON body and return the JSON answer."""
-        return json.loads(self.call("POST", path, json.dumps(body).encode()) or b"null")
+        return self._json(self.call("POST", path, json.dumps(body).encode()) or b"null")
+
+    def _json(self, content: bytes) -> Any:  # noqa: ANN401  # JSON
+        try:
+            return json.loads(content)
+        except ValueError:  # of a reverse proxy, or of something else that listens there
+            raise Retriable(
+                f"{self._name} answers something else than JSON: is that the address of an Orthanc?"
+            ) from None
 
     # Studies.
 
@@ -290,18 +299,6 @@ class Orthanc:
         }
         return str(self.post("/transfers/send", body)["ID"])
 
-    def await_job(self, job: str, seconds: float) -> None:
-        """Wait for the end of a job.
-
-        Raises
-        ------
-        Retriable
-            It failed, or it did not end in time (it is cancelled then).
-        """
-        state = self.ended(job, seconds)
-        if state["State"] == "Failure":
-            raise Retriable(f"Orthanc's job failed with code {state['ErrorCode']}")
-
     def ended(self, job: str, seconds: float) -> dict[str, Any]:
         """Wait for the end of a job and return it: State, ErrorCode, ErrorDetails (not to be shown), Content.
 
@@ -318,7 +315,8 @@ class Orthanc:
                 return state
             time.sleep(pause)
             pause = min(pause * 1.5, 1.0)
-        self.call("POST", f"/jobs/{job}/cancel", b"{}")
+        with suppress(NotFound, Rejected):  # it has ended meanwhile
+            self.call("POST", f"/jobs/{job}/cancel", b"{}")
         raise Retriable(f"Orthanc's job did not end in {seconds:.0f} s")
 
 

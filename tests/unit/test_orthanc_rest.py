@@ -1,11 +1,13 @@
-"""Saving an instance to a file, from a real Orthanc and from a server that hangs up."""
+"""The client of Orthanc: a real one, one that hangs up, and what is none."""
 
+import base64
 import socket
 import threading
 from pathlib import Path
 
 import pytest
 
+from http_servers import HttpServer, answers
 from instances import instance as made
 from orthanc_deid.errors import NotFound, Retriable
 from orthanc_deid.orthanc_rest import Address, Orthanc, basic
@@ -45,3 +47,21 @@ def test_a_connection_cut_in_the_middle_of_a_file_is_tried_again_later(tmp_path:
     finally:
         thread.join(5)
         listener.close()
+
+
+def test_what_is_no_orthanc_is_told() -> None:
+    with HttpServer(answers(200, b"<html>in maintenance, Zyxwvut")) as server:
+        orthanc = Orthanc(Address(server.url, None, name="the peer Orthanc"))
+        for call in (orthanc.system, lambda: orthanc.post("/tools/find", {})):
+            with pytest.raises(Retriable, match="the peer Orthanc answers something else than JSON") as caught:
+                call()
+            assert "Zyxwvut" not in str(caught.value)
+
+
+def test_a_job_that_ends_while_it_is_given_up_is_given_up_all_the_same() -> None:
+    with HttpServer(answers(404)) as server, pytest.raises(Retriable, match="did not end in 0 s"):
+        Orthanc(Address(server.url, None)).ended("job", 0)
+
+
+def test_names_and_passwords_of_any_alphabet_log_in() -> None:
+    assert basic("jürgen", "Ω:ö") == "Basic " + base64.b64encode("jürgen:Ω:ö".encode()).decode()

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from certificates import Authority
 from dicomweb_server import DicomwebServerStub, WebManners
 from orthanc_deid.destinations.base import Shipment
+from orthanc_deid.destinations.dicom import dicomweb_client
 from orthanc_deid.destinations.dicom.dicomweb import DicomwebDestination
 from orthanc_deid.destinations.http import oauth
 from orthanc_deid.errors import ConfigurationError, Postponed, Rejected, Retriable
@@ -329,6 +330,15 @@ def test_a_token_end_point_that_redirects_gets_no_secret_elsewhere(
         with pytest.raises(ConfigurationError, match="refuses the client with code 302"):
             destination(server, stub.url, oauth=login, ca_file=authority.certificate).check()
         assert stub.requests == ["POST /token"]
+
+
+def test_an_answer_without_end_is_left(
+    server: OrthancServer, shipment: Shipment, stub: DicomwebServerStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dicomweb_client, "MOST_BYTES", 1 << 20)
+    stub.manners = WebManners(padding=2 << 20)
+    with pytest.raises(Rejected, match="answer is longer than 1 MiB"):
+        destination(server, stub.url).confirm(shipment)
 
 
 def test_a_user_of_any_alphabet_logs_in(

@@ -43,11 +43,11 @@ class DicomDestination:
         """Send what the node does not hold yet, in pieces."""
         self._node.register()
         self._node.echo()  # a node that is down is found at once, with a reason
+        end = time.monotonic() + shipment.seconds
         jobs.await_earlier(shipment, shipment.orthanc)
         here = expected(shipment.orthanc, shipment.output, shipment.new)
         there = self._there(shipment, here.values())
         waiting = [i for i in shipment.new if i not in there]
-        end = time.monotonic() + shipment.seconds
         refused: Counter[Refusal] = Counter()
         for piece in pieces(waiting, here, self._settings.bytes_per_s):
             refused += self._store(piece, shipment, end)

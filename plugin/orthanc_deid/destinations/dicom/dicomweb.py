@@ -9,6 +9,7 @@ from ...errors import ConfigurationError, NotFound, Retriable
 from ...orthanc_rest import Orthanc
 from ...settings.network import Dicomweb
 from ..base import Shipment
+from ..work import local_disk
 from . import dimse, jobs
 from .dicomweb_client import CannotBeAskedError, DicomwebClient
 from .dimse import Refusal
@@ -39,12 +40,12 @@ class DicomwebDestination:
 
     def send(self, shipment: Shipment) -> None:
         """Send what the server does not hold yet, in pieces."""
+        end = time.monotonic() + shipment.seconds
         jobs.await_earlier(shipment, self._orthanc)
         here = expected(shipment.orthanc, shipment.output, shipment.new)
         study = str(shipment.facts()["MainDicomTags"]["StudyInstanceUID"])
         there = self._there(study, list(here.values()))
         waiting = [i for i in shipment.new if here[i].SOPInstanceUID not in there]
-        end = time.monotonic() + shipment.seconds
         refused: Counter[Refusal] = Counter()
         for piece in pieces(waiting, here, self._settings.bytes_per_s):
             if self._settings.sent_by == "worker" or not self._sent_by_orthanc(shipment, piece, end):
@@ -110,8 +111,9 @@ class DicomwebDestination:
             _left(end)
             some = waiting[first : first + AT_ONCE]
             files = [(i.SOPInstanceUID, shipment.work / f"stow-{n}.dcm") for n, i in enumerate(some)]
-            for instance, (_, file) in zip(some, files, strict=True):
-                shipment.orthanc.save(instance.instance, file)
+            with local_disk():
+                for instance, (_, file) in zip(some, files, strict=True):
+                    shipment.orthanc.save(instance.instance, file)
             reasons = self._client.store(study, files)
             refused.update(reason for reason in reasons.values() if not reason.duplicate)
         return refused

@@ -3,8 +3,6 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +13,15 @@ from ...orthanc_rest import basic, reason
 from ...settings.http_auth import ClientCredentials
 from ...settings.network import DicomwebServer
 from ..http import oauth
-from ..http.session import Session, trust
+from ..http.answer import retry_after_s
+from ..http.session import Answer, Session, trust
 from .dimse import Refusal
 from .stow import Related, refusals
 
 PAGE = 500  # instances in one answer of QIDO-RS
 MOST_PAGES = 2000
+MOST_BYTES = 64 << 20  # of one answer
+PIECE_BYTES = 1 << 16
 MOST_NAMED = 20  # UIDs in one question: they stand in the URL
 SOP_INSTANCE = "00080018"
 NO_CONTENT, UNAUTHORIZED, NOT_FOUND, CONFLICT = 204, 401, 404, 409
@@ -88,9 +89,9 @@ class DicomwebClient:
         body = Related([file for _, file in files])
         headers = {"Content-Type": body.content_type, "Accept": "application/dicom+json"}
         answer = self._request("POST", f"/studies/{study}", headers=headers, data=body)
-        if answer.status_code not in STORED:
+        if answer.status not in STORED:
             raise self._refused(answer)
-        return refusals(answer.content, [uid for uid, _ in files], stored=answer.status_code not in (202, CONFLICT))
+        return refusals(answer.content, [uid for uid, _ in files], stored=answer.status not in (202, CONFLICT))
 
     def _all(self, study: str) -> set[str]:
         """Ask page by page until nothing new comes, so that a server without paging ends it as well."""
@@ -105,13 +106,13 @@ class DicomwebClient:
 
     def _qido(self, path: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
         answer = self._request("GET", path, headers={"Accept": "application/dicom+json"}, params=query)
-        if answer.status_code == NO_CONTENT:
+        if answer.status == NO_CONTENT:
             return []
-        if answer.status_code == NOT_FOUND and path != "/studies":
+        if answer.status == NOT_FOUND and path != "/studies":
             return []  # it does not know the study
-        if answer.status_code in NOT_OFFERED:
-            raise CannotBeAskedError(f"code {answer.status_code}")
-        if answer.status_code not in (200, 206):
+        if answer.status in NOT_OFFERED:
+            raise CannotBeAskedError(f"code {answer.status}")
+        if answer.status not in (200, 206):
             raise self._refused(answer)
         try:
             found = json.loads(answer.content)
@@ -119,16 +120,16 @@ class DicomwebClient:
             raise CannotBeAskedError("its answer is not JSON") from None
         return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
-    def _request(self, method: str, path: str, *, headers: Mapping[str, str], **more: Any) -> requests.Response:  # noqa: ANN401  # of requests
+    def _request(self, method: str, path: str, *, headers: Mapping[str, str], **more: Any) -> Answer:  # noqa: ANN401  # of requests
         answer = self._once(method, path, {**headers, **self.login()}, more)
-        if answer.status_code == UNAUTHORIZED and self._settings.oauth:
+        if answer.status == UNAUTHORIZED and self._settings.oauth:
             answer = self._once(method, path, {**headers, **self.login(renew=True)}, more)
         return answer
 
-    def _once(self, method: str, path: str, headers: Mapping[str, str], more: Mapping[str, Any]) -> requests.Response:
+    def _once(self, method: str, path: str, headers: Mapping[str, str], more: Mapping[str, Any]) -> Answer:
         verify, certificate = trust(self._settings)
         try:
-            return self._session.request(
+            response = self._session.request(
                 method,
                 self._root + path,
                 headers=headers,
@@ -136,17 +137,20 @@ class DicomwebClient:
                 allow_redirects=False,  # data go where the settings say
                 verify=verify,
                 cert=certificate,
+                stream=True,
                 **more,
             )
+            with closing(response):
+                return _read(response)
         except (requests.RequestException, OSError) as error:
             raise Retriable(f"the DICOMweb server cannot be reached: {_reason(error)}") from None
 
-    def _refused(self, answer: requests.Response) -> Exception:
-        code = answer.status_code
+    def _refused(self, answer: Answer) -> Exception:
+        code = answer.status
         if code in (401, 403):
             return Retriable(f"the DICOMweb server refuses the log-in ({code})")
         if code in BUSY:
-            return Retriable(f"the DICOMweb server is away or overloaded ({code})", after_s=_after(answer))
+            return Retriable(f"the DICOMweb server is away or overloaded ({code})", after_s=retry_after_s(answer))
         if code in range(300, 400):
             return Rejected(f"the DICOMweb server points elsewhere ({code}): put the right root into url")
         if code == NOT_FOUND:
@@ -158,19 +162,17 @@ class DicomwebClient:
             return oauth.token(credentials, session, self._settings.timeout_s, renew=renew)
 
 
+def _read(response: requests.Response) -> Answer:
+    content = bytearray()
+    for piece in response.iter_content(PIECE_BYTES):
+        content += piece
+        if len(content) > MOST_BYTES:
+            raise Rejected(f"the DICOMweb server's answer is longer than {MOST_BYTES >> 20} MiB")
+    return Answer(response.status_code, response.headers, bytes(content), whole=True)
+
+
 def _uids(page: Sequence[Mapping[str, Any]]) -> set[str]:
     return {str(value) for item in page for value in item.get(SOP_INSTANCE, {}).get("Value", [])}
-
-
-def _after(answer: requests.Response) -> float:
-    """Return the seconds of Retry-After, which may be a date."""
-    text = answer.headers.get("Retry-After", "").strip()
-    if text.isdecimal():
-        return float(text)
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return 0.0
 
 
 def _reason(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from ...errors import Retriable
 from ...orthanc_rest import Orthanc
 from ...settings.network import Karnak
 from ..base import Receipt, Shipment
+from ..work import local_disk
 from . import arrivals, dicomweb_client, dimse, inquiry, karnak_tags, modality, storescu
 from .dicomweb_client import DicomwebClient
 from .dimse import Refusal
@@ -91,9 +92,10 @@ class KarnakDestination:
 
     def _marked(self, instance: SopInstance, target: Path, shipment: Shipment) -> Receipt:
         source = shipment.work / "karnak-source.dcm"
-        shipment.orthanc.save(instance.instance, source)
         settings = self._settings
-        return karnak_tags.mark(source, target, settings.pseudonym, settings.album, settings.day_shift)
+        with local_disk():
+            shipment.orthanc.save(instance.instance, source)
+            return karnak_tags.mark(source, target, settings.pseudonym, settings.album, settings.day_shift)
 
     def _stored(self, files: Mapping[str, Path], seconds: float) -> dict[str, Refusal | None]:
         assert self._settings.dicom  # noqa: S101  # by the caller

@@ -33,11 +33,11 @@ class OrthancPeerDestination:
         peer.system()  # a peer that is down is found in milliseconds, not at the job's time-out
         address, settings = peer.address, self._settings
         self._orthanc.put_peer(self._name, address, settings.username, settings.password())
+        end = time.monotonic() + shipment.seconds
         jobs.await_earlier(shipment, self._orthanc)
         here = expected(self._orthanc, shipment.output, shipment.new)
         missing = set(shipment.new) - held(peer, shipment.output).keys()
         waiting = [i for i in shipment.new if i in missing]
-        end = time.monotonic() + shipment.seconds
         for piece in pieces(waiting, here, settings.bytes_per_s):
             self._send(peer, shipment, piece, end)
             shipment.pace.sent(sum(i.size for i in piece))

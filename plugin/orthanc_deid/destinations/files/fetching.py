@@ -2,12 +2,12 @@
 
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
-from ...errors import DeidError, NotFound, Retriable
+from ...errors import Retriable
 from ...formats import archives
 from ..base import Shipment
+from ..work import local_disk
 from .contents import Item
 
 _RESERVE_BYTES = 2**28
@@ -40,25 +40,6 @@ def fetched(shipment: Shipment, item: Item) -> Path:
 def study_bytes(shipment: Shipment) -> int:
     """Return the bytes of the whole study on Orthanc's disk."""
     return int(shipment.orthanc.get(f"/studies/{shipment.output}/statistics")["DicomDiskSize"])
-
-
-@contextmanager
-def local_disk() -> Iterator[None]:
-    """Say of our own disk that it is full, in place of an error that would hold a path.
-
-    Raises
-    ------
-    Retriable
-        It cannot be written, or what was to be fetched has left Orthanc.
-    """
-    try:
-        yield
-    except NotFound:
-        raise Retriable("an instance left Orthanc while it was sent") from None
-    except DeidError:
-        raise
-    except OSError as error:
-        raise Retriable(f"the temporary folder cannot be written ({type(error).__name__})") from None
 
 
 class _Fetched(Mapping[str, Path]):

@@ -8,9 +8,10 @@ from pathlib import Path
 from ...errors import NotFound, Rejected, Retriable
 from ...settings.files import Files
 from ..base import Receipt, Shipment
+from ..work import local_disk
 from . import manifest
 from .contents import Contents, Item
-from .fetching import fetched, local_disk
+from .fetching import fetched
 from .manifest import Entry
 from .store import Digests, Stat, Store, digest, hash_of
 

@@ -11,6 +11,7 @@ from ...formats import archives, names
 from ...settings import Flywheel
 from ..base import Shipment
 from ..remarks import of_conversions
+from ..work import local_disk
 from . import classification, digests, labels
 from .sent import content_of
 
@@ -145,16 +146,17 @@ def make_zip(shipment: Shipment, item: Item, folder: Path) -> Path:
     """
     uids = {each["ID"]: each["MainDicomTags"]["SOPInstanceUID"] for each in shipment.orthanc.instances(shipment.output)}
     files: dict[str, Path] = {}
-    try:
-        for instance in item.series.instances:
-            path = folder / instance
-            shipment.orthanc.save(instance, path)
-            files[f"{names.part(uids[instance])}.dcm"] = path
-    except (NotFound, KeyError):
-        raise Rejected("an instance is no longer in Orthanc") from None
-    packed = archives.zip_files(files, folder / "series.zip")
-    for path in files.values():
-        path.unlink()
+    with local_disk():
+        try:
+            for instance in item.series.instances:
+                path = folder / instance
+                shipment.orthanc.save(instance, path)
+                files[f"{names.part(uids[instance])}.dcm"] = path
+        except (NotFound, KeyError):
+            raise Rejected("an instance is no longer in Orthanc") from None
+        packed = archives.zip_files(files, folder / "series.zip")
+        for path in files.values():
+            path.unlink()
     return packed
 
 

@@ -11,6 +11,7 @@ from ...settings.http import Send
 from ...settings.http_fields import Level, lists_pictures
 from ..base import Journal, Receipt, Shipment
 from ..remarks import of_conversions
+from ..work import local_disk
 from .template import Thing
 
 _AGAIN = "+"  # behind a digest: something of it was sent before with other content
@@ -71,7 +72,8 @@ class Source:
             found = self._pictures.get(instance, [])
             return [Thing(path, values | {"picture_number": str(n)}) for n, path in enumerate(found, 1)]
         path = self._shipment.work / f"{hashlib.sha256(instance.encode()).hexdigest()[:32]}.dcm"
-        self._shipment.orthanc.save(instance, path)
+        with local_disk():
+            self._shipment.orthanc.save(instance, path)
         return [Thing(path, values)]
 
     def drop(self, things: Sequence[Thing]) -> None:

@@ -8,6 +8,7 @@ from ...errors import Rejected
 from ...formats import archives, names
 from ...settings.http import Http, Question, Send, uses
 from ..base import Receipt, Shipment
+from ..work import local_disk
 from . import auth, template
 from .answer import holds, refusal, remote_id
 from .pieces import Group, Plan
@@ -86,7 +87,8 @@ class Sending:
         seconds = until(self._end)
         out = self._shipment.work / f"{group.digest[:32]}.body"
         try:
-            body = _body(send, things, values, out)
+            with local_disk():
+                body = _body(send, things, values, out)
             key = f"{self._settings.name}\n{group.digest}\n{number}"
             more = {send.idempotency_header: hashlib.sha256(key.encode()).hexdigest()}
             answer = self._client.ask(send, values, body, more, seconds)
