@@ -39,3 +39,11 @@ def with_plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancSer
     with server:
         wait_for(lambda: server.get("/deid/x").ok, what="the stub answers")
         yield server
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancServer]:
+    """Answer one Orthanc without the plugin for all tests of a module."""
+    server = OrthancServer(tmp_path_factory.mktemp("plain"))
+    yield server.start()
+    server.kill()
