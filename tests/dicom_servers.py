@@ -1,6 +1,7 @@
 """Partners that speak DICOM: DCMTK's dcmqrscp and storescp as processes, and one in this process that misbehaves."""
 
 import os
+import socketserver
 import subprocess
 import threading
 import time
@@ -17,6 +18,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
     StudyRootQueryRetrieveInformationModelFind,
     Verification,
 )
+from pynetdicom.transport import ThreadedAssociationServer
 
 from servers import free_port, wait_for
 
@@ -85,12 +87,17 @@ class DicomPeer:
             (evt.EVT_C_FIND, self._find),
             (evt.EVT_N_ACTION, self._commit),
         ]
-        self._server = ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
+        # As start_server does it, but with ears for the end of it: that looks twice a second only.
+        self._server = ae.make_server(
+            ("127.0.0.1", self.port), evt_handlers=handlers, server_class=ThreadedAssociationServer
+        )
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def stop(self) -> None:
         """End the server and wait for what it began."""
         if self._server:
-            self._server.shutdown()
+            socketserver.BaseServer.shutdown(self._server)
+            self._server.server_close()
             self._server = None
         for thread in self._threads:
             thread.join(10)

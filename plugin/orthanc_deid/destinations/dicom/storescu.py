@@ -3,7 +3,8 @@
 import os
 import re
 import subprocess
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from ...errors import ConfigurationError, Retriable
@@ -34,9 +35,19 @@ def store(
     folder = files[0].parent
     profile = folder / "association.cfg"
     profile.write_text(_profile(combinations), encoding="ascii")
-    command = ["storescu", "-d", "-nh", "-xf", profile.name, PROFILE]
-    output, _ = _run(node, command, [file.name for file in files], folder, seconds)
-    return _answers(output, files)
+    command = ["storescu", "-d", "-xf", profile.name, PROFILE]
+    end = time.monotonic() + seconds
+    answers: dict[Path, Refusal | None] = {}
+    # It ends at the first file that is not taken: told to go on, it would wait for a silent node at every file.
+    while left := files[len(answers) :]:
+        try:
+            output, _ = _run(node, command, [file.name for file in left], folder, max(end - time.monotonic(), 1.0))
+            answers |= _answers(output, left)
+        except Interrupted as error:
+            raise Interrupted(str(error), {*_taken(answers), *error.taken}) from None
+        except Retriable as error:
+            raise Interrupted(str(error), _taken(answers)) from None
+    return answers
 
 
 class Interrupted(Retriable):
@@ -47,21 +58,26 @@ class Interrupted(Retriable):
         self.taken = taken
 
 
+def _taken(answers: Mapping[Path, Refusal | None]) -> set[Path]:
+    return {file for file, refusal in answers.items() if refusal is None}
+
+
 def _answers(output: str, files: Sequence[Path]) -> dict[Path, Refusal | None]:
-    """Read the program's words; its exit code is 0 also where every file was refused."""
+    """Read the program's words up to the file where it ended, of at least one; its exit code says nothing of a file."""
     sent = re.split(r"Sending file: (.+)", output)
     words = {name.strip(): text for name, text in zip(sent[1::2], sent[2::2], strict=True)}
     answers: dict[Path, Refusal | None] = {}
     for file in files:
-        text = words.get(file.name, sent[0] if len(sent) == 1 else "")
+        if answers and words and file.name not in words:
+            break
+        text = words.get(file.name, "" if words else output)
         status = re.search(r"DIMSE Status\s*: 0x([0-9a-fA-F]{4})", text)
         if status:
             answers[file] = _refusal(int(status[1], 16))
             continue
         refusal = dimse.of_details("\n".join(re.findall(r"(?m)^[EF]: (.*)", text)))
         if refusal.about != dimse.INSTANCE:
-            taken = [done for done, reason in answers.items() if reason is None]
-            raise Interrupted(f"the DICOM node did not take the instances: {refusal.words}", taken)
+            raise Interrupted(f"the DICOM node did not take the instances: {refusal.words}", _taken(answers))
         answers[file] = refusal
     return answers
 
