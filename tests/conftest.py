@@ -13,6 +13,12 @@ from sites import Site
 NewOrthanc = Callable[..., OrthancServer]
 
 
+@pytest.hookimpl(trylast=True)  # after the order was shuffled
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no process is left alone with one of them in the end."""
+    items.sort(key=lambda item: item.path.parent.name != "system")
+
+
 @pytest.fixture
 def new_orthanc(tmp_path: Path) -> Iterator[NewOrthanc]:
     """Answer a function that makes an OrthancServer (not started); all end with the test."""
