@@ -61,4 +61,7 @@ def opens_in(windows: Sequence[str], now: datetime) -> float:
         if begin <= at < end or at < end - _WEEK_MIN:
             return 0.0
         waits.append((begin - at) % _WEEK_MIN)
-    return min(waits) * 60.0
+    opens = now + timedelta(minutes=min(waits))  # by the clock on the wall
+    # Where a clock is put forward or back in between, the time that passes is another one.
+    passes_s = opens.timestamp() - now.timestamp()
+    return passes_s if passes_s > 0 else min(waits) * 60.0
