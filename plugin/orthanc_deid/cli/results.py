@@ -1,6 +1,7 @@
 """Commands that fetch conversions of results: nifti, bids, dicomdir, png, jpeg, contact-sheet."""
 
 import json
+import secrets
 import time
 from pathlib import Path
 
@@ -57,7 +58,7 @@ COMMANDS = (
 
 def _fetch(server: Server, path: str, out: Path | None, name: str) -> tuple[Path, int]:
     """Fetch a file part by part, waiting while it is made; answer where it is and its bytes."""
-    temporary = Path(out.parent if out else ".") / f".{name}.part"
+    temporary = Path(out.parent if out else ".") / f".{name}.{secrets.token_hex(4)}.part"
     done = 0
     tag = None
     try:
