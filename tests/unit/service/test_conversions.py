@@ -1,5 +1,6 @@
 """What routes wait for: once for all who ask, never for ever, and never the answer to an earlier question."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -7,13 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from fastapi import Request
 
+from orthanc_deid import states
 from orthanc_deid.database import migrate, open_database
 from orthanc_deid.database.ledger import Ledger
-from orthanc_deid.errors import Rejected, Retriable
+from orthanc_deid.errors import Forbidden, Rejected, Retriable
 from orthanc_deid.orthanc_rest import Address, Orthanc
 from orthanc_deid.processes import OnDemand
 from orthanc_deid.results.study import Converters
+from orthanc_deid.service import app
 from orthanc_deid.service import conversions as module
 from orthanc_deid.service.conversions import Conversions
 from orthanc_deid.settings.conversion import Conversion
@@ -38,21 +42,26 @@ class Work:
 
 
 @pytest.fixture
-def new_conversions(tmp_path: Path) -> Iterator[Callable[[], Conversions]]:
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
     database = open_database(f"sqlite:///{tmp_path / 'deid.sqlite'}")
     migrate(database)
+    yield Ledger(database)
+    database.dispose()
+
+
+@pytest.fixture
+def new_conversions(tmp_path: Path, ledger: Ledger) -> Iterator[Callable[[], Conversions]]:
     orthanc = Orthanc(Address("http://127.0.0.1:1", None))
     converters = Converters(tmp_path, Conversion(), (), orthanc, OnDemand(1).get)
     made: list[Conversions] = []
 
     def make() -> Conversions:
-        made.append(Conversions(orthanc, Ledger(database), converters))
+        made.append(Conversions(orthanc, ledger, converters))
         return made[-1]
 
     yield make
     for each in made:
         each.close()
-    database.dispose()
 
 
 @pytest.fixture
@@ -151,3 +160,41 @@ def test_no_more_wait_than_can_be_made_in_reasonable_time(
     wait_for(lambda: work.begun == 3)
     time.sleep(0.2)
     assert conversions.ask((*KEY, 3), work, 10) == MADE
+
+
+def test_only_what_is_verified_is_given_and_a_new_run_is_another_state(
+    conversions: Conversions, ledger: Ledger
+) -> None:
+    study = ledger.add("source", "default")
+    ledger.compare(study.id, ["i1", "i2"], "t1")
+    run = ledger.start(study.id, "default", []).run
+    ledger.move(study.id, states.DEIDENTIFYING, run=run)
+    ledger.set_output(study.id, run, "output")
+    made = [(i.id, states.INSTANCE_DEIDENTIFIED, f"o{i.id}", None) for i in ledger.instances(study.id)]
+    ledger.mark_instances(study.id, run, made)
+    with pytest.raises(Forbidden, match="not a de-identified and verified resource"):
+        conversions.of_study("output")
+    ledger.move(study.id, states.VERIFYING, run=run)
+    ledger.set_verified(study.id, run, 1)
+    verified = conversions.of_study("output")
+    assert (verified.results.allows("o1"), verified.results.allows("i1")) == (True, False)
+    assert conversions.is_current(verified)
+    ledger.move(study.id, states.DONE, run=run)
+    ledger.compare(study.id, ["i1", "i2", "late"], "t2")
+    assert conversions.is_current(verified)
+    ledger.start(study.id, "default", [])
+    assert not conversions.is_current(verified)
+    ledger.renew(study.id, run + 1, ledger.instances(study.id, version=1))
+    with pytest.raises(Forbidden):
+        conversions.of_study("output")
+
+
+def test_a_fault_of_ours_is_answered_without_its_text() -> None:
+    try:
+        raise KeyError("Zyxwvut")  # noqa: TRY301  # with a traceback
+    except KeyError as error:
+        answer = asyncio.run(app._answer(Request({"type": "http"}), error))  # noqa: SLF001  # what the framework calls
+    assert answer.status_code == 500
+    assert answer.media_type == "application/problem+json"
+    assert b"KeyError at test_conversions.py:" in bytes(answer.body)
+    assert b"Zyxwvut" not in bytes(answer.body)
