@@ -228,6 +228,24 @@ def test_what_was_refused_in_the_middle_is_finished_on_request(
     assert len(outbox.far.of("far", output)) == 2 + 1 + 3
 
 
+def test_what_was_refused_is_sent_again_while_another_destination_is_down(outbox: Outbox) -> None:
+    away = outbox.share.with_name("away")
+    outbox.share.rename(away)
+    outbox.far.answers("far", 1, answers(400))
+    source = outbox.send("CT", 3)
+    outbox.await_delivery(source, "far", state="failed")
+    del outbox.far.behaviours["far"]
+    assert outbox.post("destinations/far/resend", status=202) == {"started": 1, "refused": 0}
+    outbox.await_delivery(source, "far", state="confirmed")
+    away.rename(outbox.share)
+    study = outbox.site.await_status(source, "done", "failed")  # it may have been away for too many tries
+    if study["status"] == "failed":
+        outbox.post("destinations/share/resend", status=202)
+        study = outbox.site.await_status(source, "done")
+    assert len(outbox.far.of("far", outbox.uid(study))) == 4
+    assert len(outbox.far.held("far", outbox.uid(study))) == len(files(outbox, study)) - 1 == 3
+
+
 def test_the_far_side_says_when_to_come_again(outbox: Outbox) -> None:
     outbox.far.answers("far", 0, answers(503, Retry_After="4"), keeps)
     source = outbox.send("MR", 2)
