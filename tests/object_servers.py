@@ -76,8 +76,8 @@ class Server:
         """Answer what the destination's settings say of it."""
         raise NotImplementedError
 
-    def held(self) -> dict[str, bytes]:
-        """Answer all that it holds, asked without our code."""
+    def held(self, part: str = "") -> dict[str, bytes]:
+        """Answer all that it holds, or what has that part in its name, asked without our code."""
         raise NotImplementedError
 
     def remove(self, key: str) -> None:
@@ -153,10 +153,10 @@ class S3Server(Server):
         finally:
             client.close()
 
-    def held(self) -> dict[str, bytes]:
+    def held(self, part: str = "") -> dict[str, bytes]:
         with self.client() as client:
             pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
-            keys = [each["Key"] for page in pages for each in page.get("Contents", ())]
+            keys = [each["Key"] for page in pages for each in page.get("Contents", ()) if part in each["Key"]]
             return {key: client.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
 
     def remove(self, key: str) -> None:
@@ -213,9 +213,10 @@ class Azurite(Server):
         with BlobServiceClient.from_connection_string(self.connection_string()) as client:
             yield client.get_container_client(BUCKET)
 
-    def held(self) -> dict[str, bytes]:
+    def held(self, part: str = "") -> dict[str, bytes]:
         with self.client() as client:
-            return {blob.name: client.download_blob(blob.name).readall() for blob in client.list_blobs()}
+            names = [blob.name for blob in client.list_blobs() if part in blob.name]
+            return {name: client.download_blob(name).readall() for name in names}
 
     def remove(self, key: str) -> None:
         with self.client() as client:
@@ -237,9 +238,9 @@ class GcsEmulator(Server):
         program = [str(Path(sys.executable).with_name("gcp-storage-emulator")), "start", "--host", "127.0.0.1"]
         return [*program, "--port", str(self.port), "--default-bucket", BUCKET, "--in-memory", "--quiet"]
 
-    def held(self) -> dict[str, bytes]:
+    def held(self, part: str = "") -> dict[str, bytes]:
         found = requests.get(f"{self.url}/storage/v1/b/{BUCKET}/o", timeout=20).json().get("items", [])
-        names = [item["name"] for item in found]
+        names = [item["name"] for item in found if part in item["name"]]
         return {name: requests.get(self._address(name) + "?alt=media", timeout=20).content for name in names}
 
     def remove(self, key: str) -> None:
@@ -284,9 +285,10 @@ class RcloneSftp(Server):
     def environment(self) -> Mapping[str, str]:
         return {"RCLONE_CONFIG": str(self.folder / "rclone.conf")}
 
-    def held(self) -> dict[str, bytes]:
+    def held(self, part: str = "") -> dict[str, bytes]:
         root = self.folder / "served" / "incoming"
-        return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+        found = {str(path.relative_to(root)): path for path in root.rglob("*") if path.is_file()}
+        return {name: path.read_bytes() for name, path in found.items() if part in name}
 
     def remove(self, key: str) -> None:
         (self.folder / "served" / "incoming" / key).unlink()

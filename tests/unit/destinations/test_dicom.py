@@ -16,7 +16,7 @@ from orthanc_deid.destinations.dicom.dicom import DicomDestination
 from orthanc_deid.errors import Postponed, Rejected, Retriable
 from orthanc_deid.settings.network import Dicom
 from servers import OrthancServer, free_port
-from shipments import NoPace, client, make_shipment
+from shipments import NoPace, client, make_shipment, passing
 from studies import Person, ct_study
 
 PERSON = Person()
@@ -320,7 +320,7 @@ def test_dicom_tls_is_used_and_wants_a_good_certificate(tmp_path: Path) -> None:
         "DicomTlsTrustedCertificates": str(authority.certificate),
     }
     stranger = Authority(tmp_path / "stranger")
-    with OrthancServer(tmp_path / "sender", name="SENDER", configuration=configuration) as sender:
+    with passing(OrthancServer(tmp_path / "sender", name="SENDER", configuration=configuration)) as sender:
         for file in ct_study(PERSON, 2):
             sender.upload(file).raise_for_status()
         shipment = make_shipment(tmp_path, sender, sender.studies()[0])

@@ -19,7 +19,7 @@ from orthanc_deid.destinations.http import oauth
 from orthanc_deid.errors import ConfigurationError, Postponed, Rejected, Retriable
 from orthanc_deid.settings.network import Dicomweb
 from servers import OrthancServer, free_port
-from shipments import NoPace, client, make_shipment
+from shipments import NoPace, client, make_shipment, passing
 from studies import Person, ct_study
 
 PERSON = Person()
@@ -375,7 +375,10 @@ def test_a_server_of_the_site_is_left_alone_and_the_missing_plugin_is_named(
     server.request("PUT", "/dicom-web/servers/web", json={"Url": "http://10.0.0.1/"}).raise_for_status()
     destination(server, stub.url, sent_by="orthanc").check()
     assert server.get("/dicom-web/servers?expand").json()["web"]["Url"] == "http://10.0.0.1/"
-    with OrthancServer(tmp_path / "plain") as plain, pytest.raises(ConfigurationError, match="no DICOMweb plugin"):
+    with (
+        passing(OrthancServer(tmp_path / "plain")) as plain,
+        pytest.raises(ConfigurationError, match="no DICOMweb plugin"),
+    ):
         destination(plain, stub.url, sent_by="orthanc").check()
 
 

@@ -17,7 +17,7 @@ from orthanc_deid.destinations.base import Converted
 from orthanc_deid.destinations.flywheel import FlywheelDestination
 from orthanc_deid.errors import ConfigurationError, Postponed, Rejected, Retriable
 from servers import OrthancServer
-from shipments import FixedResults, NoPace, client, make_shipment
+from shipments import FixedResults, NoPace, client, make_shipment, passing
 from studies import Person, ct_study
 
 pytest.importorskip("flywheel")
@@ -25,7 +25,7 @@ pytest.importorskip("flywheel")
 
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancServer]:
-    with OrthancServer(tmp_path_factory.mktemp("orthanc")) as server:
+    with passing(OrthancServer(tmp_path_factory.mktemp("orthanc"))) as server:
         yield server
 
 

@@ -22,7 +22,7 @@ from flywheel_studies import KEY_VARIABLE, Study, settings
 from orthanc_deid.destinations.flywheel import FlywheelDestination
 from orthanc_deid.errors import ConfigurationError, DeidError, Rejected, Retriable
 from servers import CHECKOUT, OrthancServer, free_port, wait_for
-from shipments import client, make_shipment
+from shipments import client, make_shipment, passing
 
 pytest.importorskip("flywheel")
 LEVELS = ("subjects", "sessions", "acquisitions")
@@ -30,7 +30,7 @@ LEVELS = ("subjects", "sessions", "acquisitions")
 
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancServer]:
-    with OrthancServer(tmp_path_factory.mktemp("orthanc")) as server:
+    with passing(OrthancServer(tmp_path_factory.mktemp("orthanc"))) as server:
         yield server
 
 

@@ -17,7 +17,7 @@ from http_servers import HttpServer, Received, answers, keeps, takes_and_hangs_u
 from orthanc_deid.destinations.base import Converted
 from orthanc_deid.errors import Postponed, Rejected, Retriable
 from servers import OrthancServer
-from shipments import FileJournal, FixedResults, NoPace, make_shipment
+from shipments import FileJournal, FixedResults, NoPace, make_shipment, passing
 from studies import ROOT
 
 EACH = {"uid": "{SOPInstanceUID}", "data": "data:image/png;base64,{picture_base64}", "n": "{InstanceNumber:d}"}
@@ -34,7 +34,7 @@ LIST = {
 
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancServer]:
-    with OrthancServer(tmp_path_factory.mktemp("orthanc")) as server:
+    with passing(OrthancServer(tmp_path_factory.mktemp("orthanc"))) as server:
         yield server
 
 

@@ -33,13 +33,13 @@ from orthanc_deid.destinations.http.session import Session
 from orthanc_deid.destinations.http.template import FileBody, FormBody, Thing, json_body
 from orthanc_deid.errors import ConfigurationError, DeidError, Rejected, Retriable
 from servers import OrthancServer, free_port
-from shipments import make_shipment
+from shipments import make_shipment, passing
 from studies import ROOT
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HeldStudy]:
-    with OrthancServer(tmp_path_factory.mktemp("orthanc")) as server:
+    with passing(OrthancServer(tmp_path_factory.mktemp("orthanc"))) as server:
         yield HeldStudy(server, tmp_path_factory.mktemp("pictures"))
 
 

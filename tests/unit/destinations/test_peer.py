@@ -20,7 +20,7 @@ from orthanc_deid.errors import ConfigurationError, Postponed, Rejected, Retriab
 from orthanc_deid.orthanc_rest import Address, Orthanc, basic
 from orthanc_deid.settings import OrthancPeer
 from servers import OrthancServer, free_port
-from shipments import NoPace, client, make_shipment
+from shipments import NoPace, client, make_shipment, passing
 from studies import Person, ct_study
 
 PERSON = Person()
@@ -144,7 +144,7 @@ def test_a_peer_whose_filter_keeps_instances_out_is_found_out(
 ) -> None:
     script = tmp_path / "filter.lua"
     script.write_text("function ReceivedInstanceFilter(dicom, origin, info) return false end")
-    with OrthancServer(tmp_path / "picky", configuration={"LuaScripts": [str(script)]}) as picky:
+    with passing(OrthancServer(tmp_path / "picky", configuration={"LuaScripts": [str(script)]})) as picky:
         there = destination(server, picky)
         with pytest.raises((Rejected, Retriable), match=r"FilteredOut|0 of 6"):  # noqa: PT012  # either of them
             there.send(shipment)
@@ -152,7 +152,7 @@ def test_a_peer_whose_filter_keeps_instances_out_is_found_out(
 
 
 def test_a_peer_whose_disk_is_full_is_tried_again(server: OrthancServer, shipment: Shipment, tmp_path: Path) -> None:
-    with OrthancServer(tmp_path / "full", configuration={"MaximumStorageSize": 0}) as full:
+    with passing(OrthancServer(tmp_path / "full", configuration={"MaximumStorageSize": 0})) as full:
         there = destination(server, full)
         storage = full.folder / "storage"
         for n in range(256):  # a file where Orthanc wants a folder: it cannot write, as with a full disk
@@ -200,7 +200,7 @@ def test_https_wants_a_good_certificate_at_both_ends(archive: OrthancServer, tmp
     ours = authority.issue("ours")
     own = {"certificate_file": ours.certificate, "key_file": ours.key}
     trusts = {"HttpsCACertificates": str(authority.certificate)}
-    with OrthancServer(tmp_path / "sender", configuration=trusts) as sender:
+    with passing(OrthancServer(tmp_path / "sender", configuration=trusts)) as sender:
         for file in ct_study(PERSON, 2):
             sender.upload(file).raise_for_status()
         shipment = make_shipment(tmp_path, sender, sender.studies()[0])
