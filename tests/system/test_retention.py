@@ -37,7 +37,7 @@ destinations:
   - {{name: perhaps, kind: folder, path: {share}/not-there, required: false}}
 retention: {{free_bytes: {free}, most_bytes: 100, look_s: 3600}}
 limits: {{backoff_s: 0.2, backoff_most_s: 0.5, delivery_attempts: 2}}
-intake: {{reconcile_s: 1}}
+intake: {{reconcile_s: 0.5}}
 """
 FREE = 10**15  # more than any disk has
 
@@ -64,7 +64,9 @@ class Archive:
     def rests(self, source: str, status: str = "done", version: int = 1) -> dict[str, Any]:
         """Wait until a study is in a state and nothing of it is to be looked at again."""
         study = self.site.await_status(source, status, version=version)
-        time.sleep(1.5)
+        end = time.monotonic() + 2.5
+        while time.monotonic() < end and not self.of(study, self.asked()):
+            time.sleep(0.1)
         return study
 
     def asked(self, method: str = "GET") -> list[dict[str, Any]]:
