@@ -33,8 +33,8 @@ def test_a_pause_stays_until_it_is_taken_back_and_says_whose_it_is(gates: Gates)
 def test_of_many_that_want_to_begin_at_once_one_may(gates: Gates) -> None:
     with ThreadPoolExecutor(6) as pool:
         waits = list(pool.map(lambda _: gates.begin("research", 100.0), range(6)))
-    assert min(waits) == 0
-    assert all(90 < wait <= 100 for wait in sorted(waits)[1:])
+    assert waits.count(0) == 1
+    assert all(90 < wait < 105 for wait in sorted(waits)[1:])
     assert gates.begin("other", 100.0) == 0
 
 
