@@ -4,7 +4,7 @@ import pytest
 
 from orthanc_deid import settings
 from orthanc_deid.errors import ConfigurationError
-from orthanc_deid.settings import Settings
+from orthanc_deid.settings import OrthancPeer, Settings
 from orthanc_deid.yaml_file import parse_yaml
 from servers import CHECKOUT
 
@@ -141,6 +141,7 @@ def test_a_password_is_read_when_it_is_used(tmp_path: Path, monkeypatch: pytest.
     file = tmp_path / "password"
     text = PEER.format(more=f", username: deid, password_file: {file}")
     destination = load(tmp_path, text).configuration.destination("research")
+    assert isinstance(destination, OrthancPeer)
     with pytest.raises(ConfigurationError, match="secret file password: FileNotFoundError"):
         destination.password()
     for secret in ("first\n", "second\n"):
@@ -150,10 +151,12 @@ def test_a_password_is_read_when_it_is_used(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(ConfigurationError, match="secret file password is empty"):
         destination.password()
     by_name = load(tmp_path, PEER.format(more=", username: deid, password_env: SITE_SECRET"))
+    destination = by_name.configuration.destination("research")
+    assert isinstance(destination, OrthancPeer)
     with pytest.raises(ConfigurationError, match="variable SITE_SECRET is not set"):
-        by_name.configuration.destination("research").password()
+        destination.password()
     monkeypatch.setenv("SITE_SECRET", "third")
-    assert by_name.configuration.destination("research").password() == "third"
+    assert destination.password() == "third"
 
 
 @pytest.mark.parametrize(

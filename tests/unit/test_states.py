@@ -53,8 +53,10 @@ def test_nothing_is_exported_before_it_is_verified() -> None:
     assert into_export == {"queued", "verifying", "review", "converting", "exporting", "failed"}
 
 
-def test_done_is_reached_from_the_export_only() -> None:
-    assert {state for state in STATES if states.DONE in MOVES[state]} == {states.EXPORTING}
+def test_done_is_reached_from_work_on_what_is_verified_only() -> None:
+    # Without a destination a study is done after verify or convert; one that is sent once more begins at queued.
+    at_work = {states.QUEUED, states.VERIFYING, states.CONVERTING, states.EXPORTING}
+    assert {state for state in STATES if states.DONE in MOVES[state]} == at_work
 
 
 def test_a_study_at_rest_goes_on_only_by_a_new_run() -> None:

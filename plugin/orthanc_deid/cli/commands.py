@@ -1,5 +1,6 @@
 """The commands, each calling one route."""
 
+import contextlib
 import json
 import os
 import sys
@@ -53,6 +54,8 @@ def main(context: click.Context, url: str | None, user: str, password_file: Path
     orthanc-deid studies --status quarantined   what a person must look at
     orthanc-deid show STUDY                     one study with its history
     orthanc-deid retry STUDY                    start a quarantined or failed one again
+    orthanc-deid nifti RESULT                   fetch it converted; also bids, dicomdir, png
+    orthanc-deid destinations list              what waits where
     orthanc-deid --json show STUDY              the same for machines
     orthanc-deid doctor                         is everything set up as it should be?
 
@@ -116,7 +119,7 @@ def show(asked: Asked, study: str) -> None:
 @click.option("--wait", is_flag=True, help=WAIT)
 @click.pass_obj
 def process(asked: Asked, study: tuple[str, ...], *, wait: bool) -> None:
-    """De-identify studies now, without waiting until they are stable.
+    """De-identify studies now, stable or not.
 
     One that is done already changes only where instances have arrived since.
     """
@@ -182,7 +185,7 @@ main.add_command(deidentify)
 def _act(asked: Asked, studies: tuple[str, ...], verb: str, *, wait: bool) -> None:
     """Ask for every study first, so that they go through side by side, and then wait."""
     server = asked.server()
-    taken = [found for study in studies if (found := _ask(server, study, verb))]
+    taken = [found for study in studies if (found := _ask(server, study, verb, wait=wait))]
     well = len(taken) == len(studies)
     for found in taken:
         told = _await_end(server, found["source"]) if wait else found
@@ -192,11 +195,19 @@ def _act(asked: Asked, studies: tuple[str, ...], verb: str, *, wait: bool) -> No
     sys.exit(0 if well else 1)
 
 
-def _ask(server: Server, study: str, verb: str) -> dict[str, Any] | None:
-    """Ask for one study; where it is refused say why and go on with the next."""
+def _ask(server: Server, study: str, verb: str, *, wait: bool) -> dict[str, Any] | None:
+    """Ask for one study; where it is refused say why and go on with the next.
+
+    A study that is at work already is as good for who waits for its end.
+    """
     try:
         answer: dict[str, Any] = server.call("POST", f"/deid/studies/{study}/{verb}")
     except click.ClickException as error:
+        if wait and verb == "process":
+            with contextlib.suppress(click.ClickException):
+                answer = server.call("GET", f"/deid/studies/{study}")
+                if answer["status"] in states.ACTIVE:
+                    return answer
         click.echo(f"{study}: {error.message}", err=True)
         return None
     return answer

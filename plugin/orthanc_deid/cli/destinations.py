@@ -18,7 +18,7 @@ class _Group(click.Group):
 
 @click.group(cls=_Group)
 def destinations() -> None:
-    """See, check, pause and resume destinations, and send again what has failed.
+    """See, check, pause, resume and resend destinations.
 
     \b
     orthanc-deid destinations list              what waits where

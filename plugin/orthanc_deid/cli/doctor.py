@@ -15,12 +15,11 @@ from .. import destinations, profiles, settings
 from ..database import address, demand_current, open_database
 from ..errors import DeidError
 from ..orthanc_rest import Address, Orthanc, basic
-from ..settings import Settings
+from ..settings import FREE_BYTES, Settings
 from .server import Server, read_password
 
 SLOW_LOOKUP_S = 0.5
 CLOCK_S = 5.0
-FREE_BYTES = 2**30
 DATABASE_HINT = "is it running, is ORTHANC_DEID_DATABASE_URL right, is its password in PGPASSWORD?"
 
 

@@ -25,14 +25,14 @@ WELL = ("written", "same")
 def add_metadata(  # noqa: PLR0913  # click's options
     asked: Asked, sidecar: tuple[Path, ...], destination: str, project: str, subject: str, session: str
 ) -> None:
-    """Write NIfTI sidecars into the info of files that are on Flywheel already.
+    """Write sidecars to files that are on Flywheel already.
 
     \b
     orthanc-deid add-metadata --destination fw --project Brain --subject S1 --session visit1 *.json
 
-    Each sidecar goes to the acquisition whose label is like `{SeriesNumber} - {SeriesDescription}`, and to the NIfTI
-    file in it. A second time nothing changes. What new deliveries bring has its info from the start. It needs no
-    running server. Exit 3 unless every sidecar found its file.
+    Each becomes the info of a NIfTI file: it goes to the acquisition whose label is like
+    `{SeriesNumber} - {SeriesDescription}`, and to the file in it. A second time nothing changes. What new deliveries
+    bring has its info from the start. It needs no running server. Exit 3 unless every sidecar found its file.
     """  # noqa: D301  # \b is click's own mark
     from ..destinations.flywheel import add_metadata as add
 

@@ -44,15 +44,21 @@ COMMANDS = (
         (`orthanc-deid show STUDY` names it as output). What is no volume, a localizer say, is left out.
         """,
     ),
-    _command("bids", ("studies",), "Fetch the BIDS tree of a result as a ZIP; conversion.bids has the rules."),
+    _command(
+        "bids", ("studies",), "Fetch the BIDS tree of a result as a ZIP.\n\nThe rules are those of conversion.bids."
+    ),
     _command(
         "dicomdir",
         ("studies",),
-        "Fetch a result as media: a ZIP with DICOMDIR and its files, to be unpacked onto a disc or stick.",
+        "Fetch a result as a ZIP with DICOMDIR.\n\nUnpacked onto a disc or stick it is what viewers look for.",
     ),
-    _command("png", ("instances", "series"), "Fetch a PNG of an instance of a result; of a series a ZIP of all."),
+    _command(
+        "png",
+        ("instances", "series"),
+        "Fetch a PNG of an instance of a result.\n\nOf a series: a ZIP with one of each instance.",
+    ),
     _command("jpeg", ("instances",), "Fetch a JPEG of an instance of a result."),
-    _command("contact-sheet", ("series",), "Fetch a picture that shows a series of a result at a glance."),
+    _command("contact-sheet", ("series",), "Fetch a picture of a whole series of a result."),
 )
 
 

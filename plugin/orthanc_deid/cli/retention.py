@@ -12,10 +12,11 @@ from .server import Asked
 @click.option("--apply", "really", is_flag=True, help="Delete it; without, nothing is deleted.")
 @click.pass_obj
 def retention(asked: Asked, *, really: bool) -> None:
-    """Show what the retention rules would delete now, or delete it.
+    """Show or delete what the retention rules name now.
 
     Sources, outputs and conversions go by the rules of `retention` in the configuration, never before every required
-    destination has confirmed. The service does so by itself every ten minutes; each deletion is an event of its study.
+    destination has confirmed. The service does so by itself every `retention.look_s` seconds; each deletion is an
+    event of its study.
     """
     told = asked.server().call("POST" if really else "GET", "/deid/retention")
     if asked.as_json:

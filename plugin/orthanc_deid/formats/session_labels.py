@@ -7,6 +7,7 @@ from datetime import date
 from ..errors import Rejected
 
 _DAYS = {"D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25}  # of the units of AS, PS3.5 6.2
+_OLD_DAYS = 32850  # 90 years
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,17 @@ def session_label(values: Mapping[str, str], rules: LabelRules) -> Label:
 
 
 def age_days(values: Mapping[str, str], rules: LabelRules) -> tuple[int, tuple[str, ...]]:
-    """Return the age at the study in days; from PatientAge where there is no birth date, which is said."""
+    """Return the age at the study in days; from PatientAge where there is no birth date, which is said.
+
+    An age above 89 years is told as 90 years, HIPAA 164.514(b)(2)(i)(C): the days of so old a person tell who it is.
+    """
+    days, remarks = _age_days(values, rules)
+    if days >= _OLD_DAYS:
+        return _OLD_DAYS, (*remarks, "an age above 89 years is told as 90 years")
+    return days, remarks
+
+
+def _age_days(values: Mapping[str, str], rules: LabelRules) -> tuple[int, tuple[str, ...]]:
     birth = values.get("PatientBirthDate", "").strip()
     born = None if birth in rules.missing_birth_dates else _date(birth)
     studied = _date(values.get("StudyDate", "").strip())

@@ -11,10 +11,10 @@ from .. import __version__
 from ..database import workers
 from ..errors import DeidError
 from ..intake.heal import DEAD_S
+from ..settings import FREE_BYTES
 from .runtime import Runtime
 
 OK = "ok"
-FREE_BYTES = 2**30
 
 
 def examine_health(runtime: Runtime) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Every setting: the environment, and one YAML file whose mistakes are named by file, line and field."""
 
 from .configuration import Configuration, Destination, Intake, Limits, Match, Project, Refusal
-from .environment import CHECKOUT, Settings, load, load_file
+from .environment import CHECKOUT, FREE_BYTES, Settings, load, load_file
 from .files import Folder, ObjectStore
 from .flywheel import Flywheel
 from .http import Http
@@ -11,6 +11,7 @@ from .peer import OrthancPeer
 
 __all__ = [
     "CHECKOUT",
+    "FREE_BYTES",
     "Configuration",
     "Destination",
     "Dicom",

@@ -33,7 +33,7 @@ class Project(Model):
     destinations: tuple[Name, ...] = Field(
         default=(), description="where its results go; none: they stay in this Orthanc"
     )
-    convert: tuple[Literal["nifti", "bids", "png", "jpeg", "dicomdir"], ...] = Field(
+    convert: tuple[Literal["nifti", "bids", "etl", "png", "jpeg", "dicomdir"], ...] = Field(
         default=(), description="conversions that are made of each study, whether a destination wants them or not"
     )
     retention: Keeping | None = Field(

@@ -13,6 +13,7 @@ from .configuration import Configuration
 from .model import File, Model
 
 CHECKOUT = Path(__file__).resolve().parents[3]
+FREE_BYTES = 2**30  # less on the disk of ORTHANC_DEID_HOME is a fault
 
 
 class Settings(Model):

@@ -10,7 +10,7 @@ from ..pipeline import Job
 from ..settings import Configuration
 from . import Resources, shipping
 
-CONVERSIONS = frozenset({"nifti", "bids", "png", "jpeg", "dicomdir"})
+CONVERSIONS = frozenset({"nifti", "bids", "etl", "png", "jpeg", "dicomdir"})
 
 
 def run(job: Job, resources: Resources) -> None:
@@ -25,7 +25,7 @@ def run(job: Job, resources: Resources) -> None:
     for kind in sorted(kinds):
         try:
             makers: dict[str, Callable[[], object]] = {
-                "nifti": results.nifti, "bids": results.bids, "dicomdir": results.dicomdir,
+                "nifti": results.nifti, "bids": results.bids, "etl": results.etl, "dicomdir": results.dicomdir,
                 "png": partial(results.pictures, "png"), "jpeg": partial(results.pictures, "jpeg"),
             }  # fmt: skip
             makers[kind]()

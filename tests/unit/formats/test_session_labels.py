@@ -58,3 +58,11 @@ def test_what_cannot_be_labelled_is_refused_without_a_value(values: dict[str, st
         session_label({**BORN, **values}, CBTN)
     assert "toe" not in str(error.value)
     assert "2013" not in str(error.value)
+
+
+def test_an_age_above_89_years_is_told_as_90() -> None:
+    values = {"StudyDescription": "MR BRAIN", "StudyDate": "20200102", "PatientBirthDate": "19201231"}
+    assert session_label(values, CBTN).text == "32850d_B_brain"
+    assert "above 89" in " ".join(session_label(values, CBTN).remarks)
+    young = values | {"PatientBirthDate": "19320101"}
+    assert not session_label(young, CBTN).remarks
