@@ -46,8 +46,8 @@ class Gates:
         """Claim the right to begin a study; answer 0, or the seconds to wait because another was begun just now."""
         self._open_row(destination)
         with self.engine.begin() as connection:
-            now = time.time()
             free_at = _next_begin(connection, destination)
+            now = time.time()  # after the lock: another may have held it for a while
             if free_at > now:
                 return free_at - now
             connection.execute(

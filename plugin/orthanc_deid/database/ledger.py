@@ -343,20 +343,20 @@ class Ledger:
                 .values(state=states.INSTANCE_RECEIVED, output=None, reason=None, version=found.version)
             )
 
-    def note_removed(self, study_id: int, what: str, reason: str) -> None:
-        """Note with an event what the retention rules have deleted of a study.
+    def note_removed(self, study_id: int, what: str, reason: str, actor: str = "retention") -> None:
+        """Note with an event what the retention rules have deleted of a study; conversions can be made again.
 
         Raises
         ------
         Conflict
-            It is not done any more.
+            It is not done any more; for conversions: it is at work.
         """
         with self._writing(study_id) as (connection, found):
-            if found.status != states.DONE:
+            if found.status in states.ACTIVE if what == "results" else found.status != states.DONE:
                 raise Conflict(f"study {study_id} is {found.status}: nothing of it may be deleted")
             values = {"removed": found.removed | REMOVED.get(what, 0)}
             connection.execute(update(study).where(study.c.id == study_id).values(**values))
-            note(connection, study_id, found.version, states.DONE, f"{what} deleted: {reason}", "retention")
+            note(connection, study_id, found.version, found.status, f"{what} deleted: {reason}", actor)
 
     def mark_recheck(self, study_id: int, *, needed: bool = True) -> None:
         """Remember that something arrived while the study was at work, or that it was dealt with."""

@@ -11,6 +11,8 @@ from ..errors import Retriable
 
 NOT_OF_ITS_KIND = 3  # exit code of the script below
 SECOND = Path(__file__).with_name("nifti_second.py")
+# util-linux, which every Debian has: also where we are ended by kill -9 nobody would take the result.
+ENDS_WITH_US = ["/usr/bin/setpriv", "--pdeathsig", "KILL", "--"]
 _TEXT = 1 << 20  # bytes of a converter's text that are looked at
 
 
@@ -68,7 +70,7 @@ def _run(command: list[str], target: Path, timeout_s: float) -> Said:
     environment = kept | {"HOME": str(home), "TMPDIR": str(home), "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1"}
     with log.open("wb") as output:
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            [*ENDS_WITH_US, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             cwd=home, env=environment, start_new_session=True,
         )  # fmt: skip
         try:

@@ -6,9 +6,11 @@ from dataclasses import replace
 from .. import log, states
 from ..database import workers
 from ..database.deliveries import Deliveries
+from ..database.gates import Gates
 from ..database.ledger import Study
 from ..errors import Conflict, Stale
 from ..pipeline import DEIDENTIFY, EXPORT, FINISH, Job
+from ..steps.pace import PAUSED
 from .examine import Intake, first_job, priority
 
 QUIET_S = 20.0  # a change of state and its job are this close together unless a process died between them
@@ -23,6 +25,22 @@ def heal(intake: Intake) -> None:
             log.event("jobs of a dead worker taken over", count=intake.queue.take_over(executor))
     for study in intake.ledger.in_states(states.ACTIVE, updated_before=time.time() - QUIET_S):
         _heal_one(intake, study)
+    _hasten_resumed(intake)
+
+
+def _hasten_resumed(intake: Intake) -> None:
+    """Start what still waits for a destination that a person has let go on: it postponed itself in that moment."""
+    gates = Gates(intake.ledger.engine)
+    paused: dict[str, bool] = {}
+    for delivery in Deliveries(intake.ledger.engine).open_at(state=states.PENDING):
+        if delivery.reason != PAUSED:
+            continue
+        if delivery.destination not in paused:
+            paused[delivery.destination] = bool(gates.get(delivery.destination).paused)
+        if not paused[delivery.destination]:
+            study = intake.ledger.get(delivery.study_id)
+            run = Job(DEIDENTIFY, study.id, study.version, study.run)
+            intake.queue.hasten(f"{run.prefix}{EXPORT}:{delivery.destination}:")
 
 
 def _heal_one(intake: Intake, study: Study) -> None:

@@ -4,7 +4,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,16 +47,36 @@ class Retainer:
             for study in self._intake.ledger.in_states([states.DONE])
             if is_short or _is_due(study, own.get(study.project, retention), now)
         ]
-        return decide(kept, retention, now, free, held, own)
+        removals = decide(kept, retention, now, free, held, own)
+        return [*removals, *self._of_others(removals, sizes)]
 
-    def run(self, wait_s: float = WAIT_S) -> list[Removal]:
+    def _of_others(self, removals: Sequence[Removal], sizes: dict[int, int]) -> Iterator[Removal]:
+        """Yield conversions of studies that ended otherwise, the last used ones last, while there are too many."""
+        most = self._intake.configuration.retention.most_bytes
+        left = {study: size for study, size in sizes.items() if size}
+        for removal in removals:
+            if removal.what == "results":
+                left.pop(removal.study, None)
+        held = sum(left.values())
+        used: dict[int, float] = {}
+        for entry in cache.entries(self._results) if most is not None and held > most else ():
+            used[entry.study] = max(used.get(entry.study, 0.0), entry.used_at)
+        for number in sorted(used.keys() & left.keys(), key=lambda study: used[study]):
+            status = self._intake.ledger.get(number).status
+            if held <= (most or 0):
+                return
+            if status != states.DONE and status not in states.ACTIVE:
+                yield Removal(number, "results", "conversions take more than most_bytes", left[number])
+                held -= left[number]
+
+    def run(self, wait_s: float = WAIT_S, actor: str = "retention") -> list[Removal]:
         """Delete what the rules name, each with an event of its study; answer what was deleted in that time.
 
         What takes longer goes on: the caller has studies to find, or a person who waits.
         """
         with self._lock:
             if self._running is None or self._running.ended.is_set():
-                self._running = _Run()
+                self._running = _Run(actor)
                 threading.Thread(target=self._carry_out, args=(self._running,), name="retention", daemon=True).start()
             run = self._running
         run.ended.wait(wait_s)
@@ -68,7 +88,7 @@ class Retainer:
         try:
             cache.sweep(self._results)
             for removal in self.plan():
-                if self._remove(removal):
+                if self._remove(removal, run.actor):
                     run.removed.append(removal)
         except Exception as error:  # noqa: BLE001  # raised where somebody waits for it; the next run tries again
             log.event("retention failed", level=logging.ERROR, error=f"{type(error).__name__} at {faults.place(error)}")
@@ -80,17 +100,17 @@ class Retainer:
                 )
             run.ended.set()
 
-    def _remove(self, removal: Removal) -> bool:
+    def _remove(self, removal: Removal, actor: str) -> bool:
         """Delete one thing; False where something came meanwhile."""
         effects: dict[str, Callable[[Study], None]] = {
             "results": self._remove_results, "source": self._remove_source, "output": self._remove_output,
         }  # fmt: skip
         study = self._intake.ledger.get(removal.study)
-        if not _rests(study):
+        if not _rests(study) and (removal.what != "results" or study.status in states.ACTIVE):
             return False
         try:
             effects[removal.what](study)
-            self._intake.ledger.note_removed(study.id, removal.what, removal.reason)
+            self._intake.ledger.note_removed(study.id, removal.what, removal.reason, actor)
         except Conflict as error:
             log.event("not deleted", level=logging.WARNING, study=study.id, error=str(error))
             return False
@@ -176,6 +196,7 @@ class Retainer:
 class _Run:
     """What is being deleted; more than one run at a time would delete twice."""
 
+    actor: str
     removed: list[Removal] = field(default_factory=list)
     error: Exception | None = None
     ended: threading.Event = field(default_factory=threading.Event)

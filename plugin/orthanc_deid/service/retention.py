@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..retention import Removal
-from .parameters import Held
+from .parameters import Held, User
 from .runtime import Runtime
 
 WAIT_S = 30.0  # below the time-out of the plugin's route
@@ -15,9 +15,9 @@ def preview_retention(runtime: Held) -> Any:
     return _told(runtime, runtime.retainer.plan())
 
 
-def run_retention(runtime: Held) -> Any:
+def run_retention(runtime: Held, user: User) -> Any:
     """Delete what the retention rules name now, and tell what was deleted within half a minute; the rest goes on."""
-    return _told(runtime, runtime.retainer.run(WAIT_S))
+    return _told(runtime, runtime.retainer.run(WAIT_S, user))
 
 
 def _told(runtime: Runtime, removals: Iterable[Removal]) -> dict[str, Any]:

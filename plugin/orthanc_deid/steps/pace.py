@@ -12,6 +12,7 @@ from ..settings.delivery import Delivery
 from ..settings.windows import opens_in
 
 RATIONED = "waits: the destination takes a bounded number of studies an hour"
+PAUSED = "waits: the destination is paused"
 PAUSED_S = 3600.0  # letting it go on hastens what waits
 LOOK_S = 2.0  # seconds between two looks at gate, windows and ledger while something is being sent
 
@@ -36,7 +37,7 @@ def admit(settings: Delivery, gates: Gates, ahead: Callable[[], int]) -> None:
 def demand_open(settings: Delivery, gates: Gates) -> None:
     """Raise Postponed while the destination is paused or its windows are closed."""
     if gates.get(settings.name).paused:
-        raise Postponed("waits: the destination is paused", PAUSED_S)
+        raise Postponed(PAUSED, PAUSED_S)
     now = datetime.now(ZoneInfo(settings.timezone)) if settings.timezone else datetime.now().astimezone()
     wait_s = opens_in(settings.windows, now)
     if wait_s > 0:

@@ -1,13 +1,17 @@
+from dataclasses import replace
+
 import pytest
 
 from fake_archive import FakeArchive, FakeStudy
 from orthanc_deid import states
 from orthanc_deid.database.deliveries import Deliveries
+from orthanc_deid.database.gates import Gates
 from orthanc_deid.database.ledger import Study
 from orthanc_deid.intake import heal as healing
 from orthanc_deid.intake.examine import Intake, examine
 from orthanc_deid.intake.heal import heal
 from orthanc_deid.pipeline import DEIDENTIFY, EXPORT, FINISH, Job
+from orthanc_deid.steps.pace import PAUSED
 
 
 @pytest.fixture
@@ -102,3 +106,21 @@ def test_a_study_at_rest_is_left_alone(intake: Intake, at_work: Study) -> None:
     heal(intake)
     assert intake.ledger.get(at_work.id).status == states.QUARANTINED
     assert live(intake, at_work) == []
+
+
+def test_what_waits_for_a_destination_that_was_let_go_on_starts_at_once(intake: Intake, at_work: Study) -> None:
+    deliveries = export(intake, at_work)
+    job = Job(EXPORT, at_work.id, 1, 1, 1, "research", waits=1)
+    intake.queue.enqueue(job, delay_s=3600)
+    deliveries.mark(at_work.id, 1, "research", states.PENDING, reason=PAUSED)
+    gates = Gates(intake.ledger.engine)
+    gates.set_paused("research", paused=True, actor="ann")
+    heal(intake)
+    assert intake.queue.hasten(job.prefix) == 1, "paused: it is still delayed, and only this call starts it"
+    intake.queue.cancel(job.prefix)
+    later = replace(job, waits=2)
+    intake.queue.enqueue(later, delay_s=3600)
+    gates.set_paused("research", paused=False, actor="ann")
+    heal(intake)
+    assert intake.queue.hasten(later.prefix) == 0, "it was hastened already"
+    assert later.id in live(intake, at_work)

@@ -69,8 +69,8 @@ class Held:
         self.results = home / "results"
         self.retainer = Retainer(intake, home, self.results)
 
-    def study(self, person: Person, number: int = 3, *, confirmed: bool = True) -> Study:
-        """Note a study as done; its output is another person's study."""
+    def study(self, person: Person, number: int = 3, *, confirmed: bool = True, done: bool = True) -> Study:
+        """Note a study as done, or at work; its output is another person's study."""
         sources = [self.orthanc.store(file) for file in ct_study(person, number)]
         outputs = [self.orthanc.store(file) for file in ct_study(Person(person.number + 500), number)]
         source, output = (self.orthanc.get(f"/instances/{ids[0]}/study")["ID"] for ids in (sources, outputs))
@@ -85,7 +85,8 @@ class Held:
         self.ledger.set_verified(study.id, run, 1)
         if confirmed:
             Deliveries(self.database).mark(study.id, run, "research", states.CONFIRMED, confirmed=number)
-        self.ledger.move(study.id, states.DONE, run=run)
+        if done:
+            self.ledger.move(study.id, states.DONE, run=run)
         return self.ledger.get(study.id)
 
     def close(self) -> None:
@@ -214,3 +215,23 @@ def test_results_go_by_study_and_half_made_ones_of_the_dead_in_any_case(
     assert held.retainer.run(20) == []
     assert whole.exists()
     assert not half.exists()
+
+
+def test_conversions_of_studies_that_ended_otherwise_are_bounded_too(
+    new_held: Callable[..., Held], person: Person
+) -> None:
+    held = new_held(most_bytes=1000)
+    study = held.study(person, done=False)
+    held.ledger.move(study.id, states.FAILED, run=study.run, reason="refused")
+    folder = held.results / str(study.id) / "nifti-1"
+    folder.mkdir(parents=True)
+    (folder / "a.nii").write_bytes(b"x" * 900)
+    assert held.retainer.run(20) == []
+    (folder / "b.nii").write_bytes(b"x" * 200)
+    planned = held.retainer.plan()
+    assert [(removal.study, removal.what, removal.bytes) for removal in planned] == [(study.id, "results", 1100)]
+    assert held.retainer.run(20) == planned
+    assert not folder.exists()
+    assert len(held.orthanc.present(study.source)) == 3
+    last = views.one(held.database, study.source)["events"][-1]
+    assert (last["actor"], last["status"]) == ("retention", states.FAILED)
