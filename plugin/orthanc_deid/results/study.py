@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -130,9 +130,11 @@ class StudyResults:
         """Tell whether an instance is verified."""
         return instance in self._allowed
 
-    def picture(self, instance: str, kind: str) -> Path:
-        """Draw one instance; raise Rejected where it has no picture."""
+    def picture(self, instance: str, kind: str, frame: int | None = None) -> Path:
+        """Draw one instance, or one frame of it from 1; raise Rejected where it has no picture."""
         options = self._picture_options(kind)
+        if frame is not None:
+            options = replace(options, frames=(frame,))
         expanded = self._converters.orthanc.get(f"/instances/{instance}")
         key = name(f"one-{kind}", instance, expanded.get("FileUuid", ""), asdict(options))
         return self._one(key, lambda folder: ToPictures(self._series((instance,), folder, "picture"), options))

@@ -76,6 +76,69 @@ class Export(BaseModel):
     anew: bool = Field(default=False, description="send what has arrived there already once more")
 
 
+class Picture(BaseModel):
+    """Which picture of an instance is wanted, and which part of the answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    base64: bool = Field(default=False, description="true: base64 text instead of the picture")
+    frame: int | None = Field(
+        default=None, ge=1, description="frame of a multi-frame image, from 1; without: as conversion.pictures says"
+    )
+    offset: int = Field(default=0, ge=0, description="first byte, from 0, of the part that is wanted")
+    count: int | None = Field(default=None, ge=1, description="bytes of the part that is wanted; without: all")
+
+
+class ProfileSummary(BaseModel):
+    """One profile."""
+
+    name: str = Field(description="profiles/<name>.yaml")
+    version: str = Field(description="written into every output")
+    digest: str = Field(description="of all that it says; written into every output")
+    title: str = Field(description="what it is for")
+    options: list[str] = Field(description="options of PS3.15 Annex E, by the standard's names")
+    fault: str | None = Field(default=None, description="why it cannot be used")
+
+
+class ProfileList(BaseModel):
+    """The profiles that can be named."""
+
+    items: list[ProfileSummary] = Field(description="by name")
+
+
+class AttributeAction(BaseModel):
+    """What happens to one attribute."""
+
+    attribute: str = Field(description="gggg,eeee, or a pattern")
+    keyword: str = Field(description="PS3.6 keyword; empty where it has none")
+    action: str = Field(description="what is done")
+    by: str = Field(description="native (Orthanc's own /anonymize), pass, or both")
+    why: str = Field(description="which option, rule or table says so")
+
+
+class ProfileAnswer(ProfileSummary):
+    """One profile with what it does; an attribute that is in no line is removed."""
+
+    attributes: list[AttributeAction] = Field(description="in the order of their tags")
+
+
+class ProjectAnswer(BaseModel):
+    """One project."""
+
+    name: str = Field(description="name in the configuration")
+    modality: list[str] = Field(description="of the studies that are its own; none: all")
+    profile: str = Field(description="name of its profile")
+    destinations: list[str] = Field(description="where its results go")
+    convert: list[str] = Field(description="conversions that are made of each study")
+    priority: int = Field(description="1: before all others, 9: after them")
+
+
+class ProjectList(BaseModel):
+    """The projects, in the order in which they are tried."""
+
+    items: list[ProjectAnswer] = Field(description="the first that matches takes the study")
+
+
 class DestinationAnswer(BaseModel):
     """One destination, and what waits for it."""
 

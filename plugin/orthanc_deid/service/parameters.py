@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query, Request
 
+from .models import Picture
 from .runtime import Runtime
 
 ORTHANC_ID = "^[0-9a-f]{8}(-[0-9a-f]{8}){4}$"
@@ -23,7 +24,8 @@ InstanceId = Annotated[str, Path(pattern=ORTHANC_ID, description="Orthanc id of 
 DestinationName = Annotated[str, Path(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="its name")]
 Offset = Annotated[int, Query(ge=0, description="first byte, from 0, of the part that is wanted")]
 Bytes = Annotated[int | None, Query(ge=1, description="bytes of the part that is wanted; without: all")]
-AsText = Annotated[bool, Query(alias="base64", description="true: base64 text instead of the picture")]
+ProfileName = Annotated[str, Path(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="its name")]
+Wanted = Annotated[Picture, Query()]
 
 
 def _user(sent: Annotated[str, Header(alias="X-Deid-User", include_in_schema=False)] = "") -> str:

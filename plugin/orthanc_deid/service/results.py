@@ -8,7 +8,8 @@ from fastapi import Response
 
 from ..errors import Rejected, Retriable
 from .conversions import Verified
-from .parameters import AsText, Bytes, Held, InstanceId, Offset, SeriesId, StudyId
+from .models import Picture
+from .parameters import Bytes, Held, InstanceId, Offset, SeriesId, StudyId, Wanted
 from .runtime import Runtime
 
 ANSWER_BYTES = 64 * 2**20  # Orthanc keeps an answer in memory several times over
@@ -57,27 +58,22 @@ def series_sheet(runtime: Held, series: SeriesId, offset: Offset = 0, count: Byt
     return _answer(path, "png", offset, count)
 
 
-def instance_png(  # a query key of its own for each
-    runtime: Held, instance: InstanceId, text: AsText = False, offset: Offset = 0, count: Bytes = None  # noqa: FBT002
-) -> Response:  # fmt: skip
+def instance_png(runtime: Held, instance: InstanceId, wanted: Wanted) -> Response:
     """Return a PNG of a de-identified instance, as a picture or as base64 text."""
-    return _picture(runtime, instance, "png", offset, count, text=text)
+    return _picture(runtime, instance, "png", wanted)
 
 
-def instance_jpeg(
-    runtime: Held, instance: InstanceId, text: AsText = False, offset: Offset = 0, count: Bytes = None  # noqa: FBT002
-) -> Response:  # fmt: skip
+def instance_jpeg(runtime: Held, instance: InstanceId, wanted: Wanted) -> Response:
     """Return a JPEG of a de-identified instance, as a picture or as base64 text."""
-    return _picture(runtime, instance, "jpeg", offset, count, text=text)
+    return _picture(runtime, instance, "jpeg", wanted)
 
 
-def _picture(  # noqa: PLR0913  # a picture and which part of it
-    runtime: Runtime, instance: str, kind: str, offset: int, count: int | None, *, text: bool
-) -> Response:
+def _picture(runtime: Runtime, instance: str, kind: str, wanted: Picture) -> Response:
     verified = runtime.conversions.of("instances", instance)
-    path = _made(runtime, verified, (instance, kind), lambda: verified.results.picture(instance, kind))
-    answer = _answer(path, kind, offset, count, name=f"image-{instance[:8]}.{kind}")
-    if text and path:
+    key = (instance, f"{kind}-{wanted.frame}")
+    path = _made(runtime, verified, key, lambda: verified.results.picture(instance, kind, wanted.frame))
+    answer = _answer(path, kind, wanted.offset, wanted.count, name=f"image-{instance[:8]}.{kind}")
+    if wanted.base64 and path:
         return Response(base64.b64encode(bytes(answer.body)), media_type="text/plain")
     return answer
 

@@ -15,8 +15,21 @@ from .destinations import (
     resume_destination,
 )
 from .health import examine_health
-from .models import Checked, DestinationAnswer, DestinationList, Health, RemovalList, Resent, StudyAnswer, StudyPage
+from .models import (
+    Checked,
+    DestinationAnswer,
+    DestinationList,
+    Health,
+    ProfileAnswer,
+    ProfileList,
+    ProjectList,
+    RemovalList,
+    Resent,
+    StudyAnswer,
+    StudyPage,
+)
 from .parameters import Held
+from .profiles import list_profiles, list_projects, show_profile
 from .results import (
     instance_jpeg,
     instance_png,
@@ -76,7 +89,10 @@ ROUTES = (
     Route("POST", "/deid/destinations/{name}/pause", pause_destination, DestinationAnswer, errors=(404, 422)),
     Route("POST", "/deid/destinations/{name}/resume", resume_destination, DestinationAnswer, errors=(404, 422)),
     Route("POST", "/deid/destinations/{name}/resend", resend_failed, Resent, 202, (404, 422)),
+    Route("GET", "/deid/profiles", list_profiles, ProfileList),
+    Route("GET", "/deid/profiles/{name}", show_profile, ProfileAnswer, errors=(404, 422)),
+    Route("GET", "/deid/projects", list_projects, ProjectList),
     Route("GET", "/deid/retention", preview_retention, RemovalList),
-    Route("POST", "/deid/retention", run_retention, RemovalList),
+    Route("POST", "/deid/retention", run_retention, RemovalList, errors=(422,)),
     Route("POST", "/internal/hint", take_hint, None, 204),
 )

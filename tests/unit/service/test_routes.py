@@ -146,3 +146,31 @@ def test_health_tells_what_is_wrong_and_still_answers(service: Service) -> None:
     assert answer.body["checks"]["orthanc"].startswith("Orthanc cannot be reached")
     assert answer.body["checks"]["workers"] == "no worker is alive"
     assert answer.body["studies"] == {"received": 1}
+
+
+def test_the_profiles_are_listed_and_one_with_faults_says_which(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "broken.yaml").write_text('name: broken\nversion: "1"\ntitle: T\nopttions: []\n')
+    items = {each["name"]: each for each in service.ask("GET", "/deid/profiles").body["items"]}
+    assert items["broken"]["fault"] == "broken.yaml:4: opttions: unknown key (did you mean options?)"
+    assert (items["research"]["fault"], items["research"]["version"]) == (None, "2")
+    assert "Clean Descriptors" in " ".join(items["research"]["options"])
+
+
+def test_a_profile_says_what_it_does_with_every_attribute(service: Service) -> None:
+    shown = service.ask("GET", "/deid/profiles/basic").body
+    actions = {each["keyword"]: each["action"] for each in shown["attributes"]}
+    assert (actions["PatientName"], actions["InstitutionName"]) != ("keep", "keep")
+    assert len(shown["attributes"]) > 4000
+    assert service.ask("GET", "/deid/profiles/none").status == 404
+
+
+def test_the_projects_are_listed_in_their_order(service: Service) -> None:
+    assert service.ask("GET", "/deid/projects").body == {
+        "items": [
+            {
+                "name": "default", "modality": [], "profile": "research", "destinations": [], "convert": [],
+                "priority": 5,
+            }
+        ]
+    }  # fmt: skip
