@@ -318,3 +318,13 @@ def test_no_marker_is_in_any_conversion_header_file_or_log(rooms: Rooms) -> None
     assert len(found) > 40
     markers = {where: left(content, person.markers) for where, content in found.items()}
     assert {where: words for where, words in markers.items() if words} == {}
+
+
+def test_a_frame_is_named_from_1_and_one_that_is_not_there_is_refused(rooms: Rooms, study: dict[str, Any]) -> None:
+    instance = rooms.instance(study)
+    whole = rooms.get(f"instances/{instance}/png")
+    assert rooms.get(f"instances/{instance}/png", frame=1).content == whole.content
+    refused = rooms.get(f"instances/{instance}/png", frame=2)
+    assert refused.status_code == 422
+    assert "frame" in refused.json()["detail"]
+    assert rooms.get(f"instances/{instance}/png", frame=0).json()["field"] == "query.frame"
