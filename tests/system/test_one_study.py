@@ -193,3 +193,18 @@ def test_a_worker_that_is_killed_in_its_first_look_leaves_nothing_that_was_clean
     files = arrived(site, site.await_status(source, "done"))
     assert len(files) == 80
     assert [file for file in files if b"anthippe" in file] == []
+
+
+def test_what_a_first_look_left_in_a_text_stands_in_no_index_of_orthanc(site: Site) -> None:
+    """Orthanc keeps the main attributes of study and series as the first instance that it stored had them."""
+    person = Person(151)
+    text = {"SeriesDescription": "lung of Xanthippe Quuxworth", "StudyDescription": "lung of Xanthippe Quuxworth"}
+    sent = [
+        image(person, number, "MG", OperatorsName="Quuxworth^Xanthippe" if number == 2 else "", **text)
+        for number in (1, 2, 3)
+    ]
+    study = site.await_status(site.send(sent), "done")
+    assert [read(file).SeriesDescription for file in arrived(site, study) if b"Quuxworth" in file] == []
+    told = site.clinical.get(f"/studies/{study['output']}").text
+    told += site.clinical.get(f"/studies/{study['output']}/series").text
+    assert "Quuxworth" not in told

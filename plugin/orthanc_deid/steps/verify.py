@@ -44,6 +44,9 @@ def run(job: Job, resources: Resources) -> None:
         raise Rejected(f"identity left in {count} of {len(outputs)} instances: {what}")
     earlier = [i for i in instances if i.version <= study.verified_version and i.source in present]
     _search_earlier(job, study, earlier, known, resources)
+    searched = {*outputs}
+    kept = [i.output for i in instances if i.output and (i.version <= study.verified_version or i.output in searched)]
+    _index_anew(study.output or "", kept, resources)
     resources.ledger.set_verified(job.study, job.run, study.version)
 
 
@@ -76,6 +79,19 @@ def _search_earlier(job: Job, study: Study, earlier: list[Instance], known: Iden
         f"late instances tell what is left in {len(found)} that were verified before: where a destination holds the"
         " study delete it there, then retry"
     )
+
+
+def _index_anew(output: str, clean: list[str], resources: Resources) -> None:
+    """Have Orthanc read the main attributes of patient, study and series anew, from the instances that came first.
+
+    It keeps those of the first file that it stored, also where that was made again with more to be cleaned away; names
+    of files and labels are made from them, and other systems query them.
+    """
+    place = {instance: at for at, instance in enumerate(clean)}
+    series = [[i for i in each["Instances"] if i in place] for each in resources.orthanc.series(output)]
+    firsts = [min(held, key=place.__getitem__) for held in series if held]
+    for instance in sorted(firsts, key=place.__getitem__, reverse=True):  # the last one decides for the study
+        resources.orthanc.call("POST", f"/instances/{instance}/reconstruct", b"{}")
 
 
 def _withdraw(job: Job, resources: Resources, outputs: list[tuple[int, str | None]]) -> None:
