@@ -23,11 +23,11 @@ NOT_OURS = "not a de-identified and verified resource: ask for the result of its
 
 @dataclass(frozen=True)
 class Verified:
-    """The conversions of a study, and what tells its state from an earlier one: its run, its verified version."""
+    """The conversions of a study, and what tells its state from an earlier one: its run and what is verified."""
 
     results: StudyResults
     study: str  # Orthanc id of the result
-    state: tuple[int, int]
+    state: tuple[int, int, frozenset[str]]
 
 
 @dataclass
@@ -113,7 +113,7 @@ class Conversions:
         if not verified:
             raise Forbidden(NOT_OURS)
         results = StudyResults(self._converters, found.id, study, found.project, sorted(verified))
-        return Verified(results, study, (found.run, found.verified_version))
+        return Verified(results, study, (found.run, found.verified_version, frozenset(verified)))
 
     def of(self, level: Literal["series", "instances"], resource: str) -> Verified:
         """Return the conversions of the study of a series or instance."""

@@ -189,6 +189,28 @@ def test_only_what_is_verified_is_given_and_a_new_run_is_another_state(
         conversions.of_study("output")
 
 
+def test_what_is_taken_back_of_a_study_is_another_state_in_the_same_run(
+    conversions: Conversions, ledger: Ledger
+) -> None:
+    study = ledger.add("source", "default")
+    ledger.compare(study.id, ["i1", "i2"], "t1")
+    run = ledger.start(study.id, "default", []).run
+    ledger.move(study.id, states.DEIDENTIFYING, run=run)
+    ledger.set_output(study.id, run, "output")
+    made = [(i.id, states.INSTANCE_DEIDENTIFIED, f"o{i.id}", None) for i in ledger.instances(study.id)]
+    ledger.mark_instances(study.id, run, made)
+    ledger.move(study.id, states.VERIFYING, run=run)
+    ledger.set_verified(study.id, run, 1)
+    ledger.move(study.id, states.DONE, run=run)
+    ledger.compare(study.id, ["i1", "i2", "late"], "t2")
+    run = ledger.start(study.id, "default", []).run
+    verified = conversions.of_study("output")
+    # The source of the second is gone: only the first can be searched for what the late one tells.
+    ledger.supersede(study.id, run, ledger.instances(study.id)[:1])
+    assert not conversions.of_study("output").results.allows("o1")
+    assert not conversions.is_current(verified)
+
+
 def test_a_fault_of_ours_is_answered_without_its_text() -> None:
     try:
         raise KeyError("Zyxwvut")  # noqa: TRY301  # with a traceback
