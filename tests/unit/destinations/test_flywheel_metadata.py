@@ -64,6 +64,19 @@ def test_each_sidecar_becomes_the_info_of_its_file(site: FakeFlywheel, tmp_path:
     assert (t1["version"], ct["version"]) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [{"StudyInstanceUID": "1.2.Zyxwvut"}, {"StudyID": "Zyxwvut"}, {"global": {"const": {"PatientName": "Zyxwvut"}}},
+     {"items": [{"OtherPatientNames": "Zyxwvut"}]}],
+)  # fmt: skip
+def test_a_sidecar_is_not_written_that_tells_at_any_depth_who_the_patient_is(
+    site: FakeFlywheel, tmp_path: Path, said: dict[str, object]
+) -> None:
+    path = sidecar(tmp_path, "t1.json", SeriesNumber=3, SeriesDescription="Ax T1 POST", **said)
+    assert add_metadata(settings(), PLACE, [path]) == [Added("t1.json", "identity")]
+    assert "Zyxwvut" not in site.everything()
+
+
 def test_a_session_that_is_not_there_is_told(site: FakeFlywheel) -> None:
     for place, level in ((("other", "a", "b"), "project"), (("default", "a", "b"), "subject")):
         with pytest.raises(NotFound, match=level):

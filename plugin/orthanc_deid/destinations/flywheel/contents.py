@@ -16,10 +16,14 @@ from . import classification, digests, labels
 from .sent import content_of
 
 # Never of a de-identified study; a sidecar that holds one was not made by us.
-_IDENTITY = (
-    "PatientName", "PatientID", "PatientBirthDate", "PatientAddress", "OtherPatientIDs", "AccessionNumber",
-    "InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName", "ReferringPhysicianName",
-    "PerformingPhysicianName", "OperatorsName", "StationName", "DeviceSerialNumber", "ImageComments",
+_IDENTITY = frozenset(
+    {
+        "PatientName", "PatientID", "PatientBirthDate", "PatientAddress", "OtherPatientIDs", "OtherPatientNames",
+        "AccessionNumber", "StudyID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "StudyDescription",
+        "ProcedureStepDescription", "InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName",
+        "ReferringPhysicianName", "PerformingPhysicianName", "OperatorsName", "StationName", "DeviceSerialNumber",
+        "ImageComments",
+    }
 )  # fmt: skip
 
 
@@ -174,9 +178,17 @@ def sidecar_info(path: Path) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict):
         raise Rejected("a sidecar is no JSON object")
-    if any(key in found for key in _IDENTITY):
+    if not _IDENTITY.isdisjoint(_keys(found)):
         raise Rejected("a sidecar holds a field that tells who the patient is: it is not written to Flywheel")
     return found
+
+
+def _keys(value: Any) -> Iterator[str]:  # noqa: ANN401  # JSON
+    """Yield the keys at every depth: some converters put the header into an object of its own."""
+    if isinstance(value, dict):
+        yield from value
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _keys(each)
 
 
 def classes(settings: Flywheel, item: Item) -> tuple[str | None, classification.Classes]:
