@@ -102,10 +102,15 @@ def test_what_a_late_instance_tells_of_earlier_ones_needs_a_person_and_is_mended
     source = site.send([image(person, 1, "MG", ImageComments="Xanthippe, lung"), image(person, 2, "MG")])
     first = site.await_status(source, "done")
     assert comments(arrived(site, first)) == ["Xanthippe, lung"]
+    made = site.clinical.home / "results" / str(first["id"])
+    output = site.clinical.get(f"/studies/{first['output']}/instances").json()[0]["ID"]
+    assert site.clinical.get(f"/deid/instances/{output}/png", timeout=60).status_code == 200
+    assert list(made.iterdir())
     site.send([image(person, 3, "MG", OperatorsName="Quuxworth^Xanthippe")])
     held = site.await_status(source, "quarantined", version=2)
     assert held["reason"].startswith("late instances tell what is left in 1 that were verified before")
     assert len(arrived(site, held)) == 2
+    assert not made.exists()
     site.research.request("DELETE", f"/studies/{held['output']}")
     assert site.clinical.post(f"/deid/studies/{source}/retry").status_code == 202
     last = site.await_status(source, "done", version=2)

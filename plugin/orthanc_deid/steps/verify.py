@@ -8,6 +8,7 @@ from ..confidentiality.plan import plan
 from ..database.ledger import Instance, Study
 from ..errors import Rejected
 from ..pipeline import Job
+from ..results import cache
 from . import Resources, subject
 from . import known as identifiers
 from .instances import Search, search
@@ -74,6 +75,9 @@ def _search_earlier(job: Job, study: Study, earlier: list[Instance], known: Iden
         return
     for output in found:
         resources.orthanc.delete("instances", output)
+    for entry in cache.entries(resources.converters.folder):
+        if entry.study == job.study:  # made of them
+            cache.remove(entry)
     resources.ledger.supersede(job.study, job.run, earlier)  # all, for a person deletes a study as a whole
     raise Rejected(
         f"late instances tell what is left in {len(found)} that were verified before: where a destination holds the"
