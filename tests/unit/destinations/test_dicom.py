@@ -87,6 +87,28 @@ def test_late_instances_travel_alone(server: OrthancServer, peer: DicomPeer, tmp
     assert there.confirm(late) == 6
 
 
+def test_what_was_de_identified_anew_is_sent_again_where_nobody_can_be_asked(peer: DicomPeer, tmp_path: Path) -> None:
+    sender = OrthancServer(tmp_path / "anew", name="ANEW").start()
+    try:
+        files = ct_study(PERSON, 2)
+        made = [sender.upload(file).json()["ID"] for file in files]
+        there = destination(sender, peer.ae, peer.port, confirm="status", ask_first=False)
+        first = make_shipment(tmp_path, sender, sender.studies()[0])
+        there.send(first)
+        assert there.confirm(first) == 2
+        peer.came.clear()
+        sender.request("DELETE", f"/instances/{made[0]}").raise_for_status()
+        sender.upload(files[0].replace(b"Hospital Xanadu", b"Hospital Xanado")).raise_for_status()
+        again = make_shipment(tmp_path, sender, sender.studies()[0], version=2)
+        with pytest.raises(Retriable, match="1 of 2 instances"):
+            there.confirm(again)
+        there.send(again)
+        assert peer.came == uids(sender, made[:1])
+        assert there.confirm(again) == 2
+    finally:
+        sender.kill()
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "words"),
     [

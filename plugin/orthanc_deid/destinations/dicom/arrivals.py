@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 
 from ...errors import Retriable
 from ..base import Receipt, Shipment
-from .sop_instances import SopInstance
+from .sop_instances import SopInstance, held
 
 FORGOTTEN = "forgotten"
 
@@ -13,13 +13,15 @@ FORGOTTEN = "forgotten"
 def note(shipment: Shipment, instances: Iterable[SopInstance]) -> None:
     """Remember that instances were accepted as our Orthanc holds them."""
     for instance in instances:
-        shipment.journal.put(instance.instance, Receipt(instance.size, ""))
+        shipment.journal.put(instance.instance, Receipt(instance.size, "", instance.file))
 
 
 def known(shipment: Shipment, ids: Sequence[str]) -> set[str]:
-    """Return what was accepted."""
+    """Return what was accepted as our Orthanc holds it now: what was de-identified anew has to go once more."""
     receipts = {i: shipment.journal.get(i) for i in ids}
-    return {i for i, receipt in receipts.items() if receipt and receipt.remote != FORGOTTEN}
+    files = {i: receipt.remote for i, receipt in receipts.items() if receipt and receipt.remote != FORGOTTEN}
+    here = held(shipment.orthanc, shipment.output) if files else {}
+    return {i for i, file in files.items() if not file or i not in here or here[i].file == file}
 
 
 def forget(shipment: Shipment, ids: Iterable[str]) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ...errors import Retriable
@@ -95,7 +96,8 @@ class KarnakDestination:
         settings = self._settings
         with local_disk():
             shipment.orthanc.save(instance.instance, source)
-            return karnak_tags.mark(source, target, settings.pseudonym, settings.album, settings.day_shift)
+            made = karnak_tags.mark(source, target, settings.pseudonym, settings.album, settings.day_shift)
+        return replace(made, remote=instance.file)
 
     def _stored(self, files: Mapping[str, Path], seconds: float) -> dict[str, Refusal | None]:
         assert self._settings.dicom  # noqa: S101  # by the caller

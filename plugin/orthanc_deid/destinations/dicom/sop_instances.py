@@ -19,6 +19,7 @@ class SopInstance:
     SOPInstanceUID: str
     SeriesInstanceUID: str
     size: int  # bytes of its file
+    file: str = ""  # Orthanc's id of the file: another one once the instance was made anew
 
 
 def held(orthanc: Orthanc, study: str) -> dict[str, SopInstance]:
@@ -29,10 +30,13 @@ def held(orthanc: Orthanc, study: str) -> dict[str, SopInstance]:
     except NotFound:
         return {}
     return {
-        i["ID"]: SopInstance(i["ID"], i["MainDicomTags"]["SOPInstanceUID"], series[i["ParentSeries"]], i["FileSize"])
+        i["ID"]: SopInstance(
+            i["ID"], i["MainDicomTags"]["SOPInstanceUID"], series[i["ParentSeries"]], i["FileSize"],
+            i.get("FileUuid", ""),
+        )
         for i in instances
         if i["ParentSeries"] in series  # one that has come between the two answers is not ours
-    }
+    }  # fmt: skip
 
 
 def expected(orthanc: Orthanc, study: str, ids: Sequence[str]) -> dict[str, SopInstance]:
