@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from .. import states
 from ..errors import Conflict, NotFound, Rejected, Stale
+from .receipts import SUPERSEDED, hashed
 from .tables import REMOVED, delivery, event, instance, receipt, study
 
 REASON_LENGTH = 500
@@ -342,6 +343,7 @@ class Ledger:
                 .where(instance.c.id.in_([one.id for one in instances]))
                 .values(state=states.INSTANCE_RECEIVED, output=None, reason=None, version=found.version)
             )
+            _mark_superseded(connection, study_id)
 
     def note_removed(self, study_id: int, what: str, reason: str, actor: str = "retention") -> None:
         """Note with an event what the retention rules have deleted of a study; conversions can be made again.
@@ -458,6 +460,16 @@ def _try_refused_again(connection: Connection, found: Study) -> Study:
     return found
 
 
+def _mark_superseded(connection: Connection, study_id: int) -> None:
+    """Tell the destinations of a study that what they have of it is to go before anything is sent again."""
+    mine = connection.scalars(select(delivery.c.id).where(delivery.c.study_id == study_id)).all()
+    item = hashed(SUPERSEDED)
+    connection.execute(delete(receipt).where(receipt.c.delivery_id.in_(mine), receipt.c.item == item))
+    row = {"item": item, "size": 1, "sha256": "", "remote": "", "at": time.time()}
+    if mine:
+        connection.execute(insert(receipt), [row | {"delivery_id": number} for number in mine])
+
+
 def _demand_not_under_way(connection: Connection, study_id: int, destinations: Sequence[str]) -> None:
     query = select(delivery.c.destination).where(
         delivery.c.study_id == study_id,
@@ -488,7 +500,8 @@ def _expect_delivery(  # noqa: PLR0913  # the columns of a delivery
         values: dict[str, object] = {"version": version, "state": states.PENDING, "attempt": 0, "updated_at": now}
         if anew:
             values |= {"confirmed_version": 0, "confirmed": 0}
-            connection.execute(delete(receipt).where(receipt.c.delivery_id == known.id))
+            mine = (receipt.c.delivery_id == known.id, receipt.c.item != hashed(SUPERSEDED))
+            connection.execute(delete(receipt).where(*mine))
         connection.execute(
             update(delivery).where(delivery.c.id == known.id).values(**values, next_attempt_at=None, reason=None)
         )

@@ -7,6 +7,8 @@ from sqlalchemy import ColumnElement, Engine, delete, func, insert, select, upda
 
 from .tables import receipt
 
+SUPERSEDED = "superseded"  # what has arrived is no longer good: it has to be deleted there
+
 
 class Receipts:
     """The receipts of one delivery, by the names of things; only their hashes are stored."""
@@ -27,7 +29,7 @@ class Receipts:
         values = {"size": size, "sha256": sha256, "remote": remote[:200], "at": time.time()}
         with self.engine.begin() as connection:
             if not connection.execute(update(receipt).where(*self._where(key)).values(**values)).rowcount:
-                connection.execute(insert(receipt).values(delivery_id=self._delivery_id, item=_hash(key), **values))
+                connection.execute(insert(receipt).values(delivery_id=self._delivery_id, item=hashed(key), **values))
 
     def count(self) -> int:
         """Return how many things have arrived."""
@@ -41,8 +43,9 @@ class Receipts:
             connection.execute(delete(receipt).where(receipt.c.delivery_id == self._delivery_id))
 
     def _where(self, key: str) -> tuple[ColumnElement[bool], ...]:
-        return (receipt.c.delivery_id == self._delivery_id, receipt.c.item == _hash(key))
+        return (receipt.c.delivery_id == self._delivery_id, receipt.c.item == hashed(key))
 
 
-def _hash(key: str) -> str:
+def hashed(key: str) -> str:
+    """Return what is stored of a name."""
     return hashlib.sha256(key.encode()).hexdigest()

@@ -134,6 +134,20 @@ def test_a_superseded_instance_belongs_to_the_version_that_found_it_out(ledger: 
     ]
 
 
+def test_destinations_are_told_that_what_they_have_is_superseded_until_it_is_gone(ledger: Ledger) -> None:
+    study = ledger.add("source", "default")
+    ledger.compare(study.id, ["i1"], "t1")
+    run = ledger.start(study.id, "default", ["research", "backup"]).run
+    deliveries = Deliveries(ledger.engine)
+    receipts = deliveries.receipts(study.id, "research")
+    receipts.put("i1", 5, "", "")
+    for _ in range(2):
+        ledger.supersede(study.id, run, ledger.instances(study.id))
+        assert receipts.get("superseded") == (1, "", "")
+        assert receipts.count() == 2
+    assert deliveries.receipts(study.id, "backup").get("superseded") == (1, "", "")
+
+
 def test_a_study_at_work_cannot_be_started_twice(ledger: Ledger) -> None:
     study = ledger.add("a", "default")
     ledger.start(study.id, "default", [])

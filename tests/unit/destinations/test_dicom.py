@@ -105,6 +105,11 @@ def test_what_was_de_identified_anew_is_sent_again_where_nobody_can_be_asked(pee
         there.send(again)
         assert peer.came == uids(sender, made[:1])
         assert there.confirm(again) == 2
+        peer.came.clear()
+        again.journal.put("superseded", Receipt(1, ""))  # a person has deleted the study there
+        there.send(again)
+        there.send(again)
+        assert sorted(peer.came) == sorted(uids(sender, made))
     finally:
         sender.kill()
 

@@ -14,7 +14,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from certificates import Authority, Pair
-from orthanc_deid.destinations.base import Shipment
+from orthanc_deid.destinations.base import Receipt, Shipment
 from orthanc_deid.destinations.dicom.orthanc_peer import OrthancPeerDestination
 from orthanc_deid.errors import ConfigurationError, Postponed, Rejected, Retriable
 from orthanc_deid.orthanc_rest import Address, Orthanc, basic
@@ -90,6 +90,20 @@ def test_a_study_arrives_byte_for_byte_and_once(
         assert archive.get(f"/instances/{instance}/file").content == server.get(f"/instances/{instance}/file").content
     assert sorted(new_instances(archive)) == sorted(shipment.all)
     assert shipment.pace.bytes_sent > 6 * 2048  # type: ignore[attr-defined]  # of NoPace
+
+
+def test_what_was_found_out_is_deleted_there_before_anything_is_sent_again(
+    server: OrthancServer, archive: OrthancServer, shipment: Shipment
+) -> None:
+    there = destination(server, archive)
+    there.send(shipment)
+    shipment.journal.put("superseded", Receipt(1, ""))
+    with pytest.raises(Rejected, match="6 instances at the destination are not those that were verified"):
+        there.send(shipment)
+    archive.request("DELETE", f"/studies/{archive.studies()[0]}").raise_for_status()
+    there.send(shipment)
+    there.send(shipment)
+    assert there.confirm(shipment) == 6
 
 
 def test_late_instances_travel_alone(server: OrthancServer, archive: OrthancServer, tmp_path: Path) -> None:

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
-from ...errors import Retriable
+from ...errors import Rejected, Retriable
 from ..base import Receipt, Shipment
 from .sop_instances import SopInstance, held
 
 FORGOTTEN = "forgotten"
+SUPERSEDED = "superseded"  # of the ledger: what has arrived before is no longer good
 
 
 def note(shipment: Shipment, instances: Iterable[SopInstance]) -> None:
@@ -37,3 +38,28 @@ def require(shipment: Shipment, there: AbstractSet[str]) -> None:
         forget(shipment, missing)
         total = len(shipment.all)
         raise Retriable(f"{total - len(missing)} of {total} instances are at the destination")
+
+
+def demand_deleted(shipment: Shipment, there: AbstractSet[str]) -> None:
+    """Raise Rejected while instances are there that have been de-identified anew because something was left in them.
+
+    What a DICOM node has it keeps: sent once more it would pass for what was verified.
+    """
+    if not _is_superseded(shipment):
+        return
+    left = there & set(shipment.new)
+    if left:
+        raise Rejected(f"{len(left)} instances at the destination are not those that were verified: delete the study")
+    shipment.journal.put(SUPERSEDED, Receipt(0, ""))
+
+
+def forget_superseded(shipment: Shipment) -> None:
+    """Have all sent again where nobody can be asked whether what was not good is deleted: a person was told to."""
+    if _is_superseded(shipment):
+        forget(shipment, shipment.new)
+        shipment.journal.put(SUPERSEDED, Receipt(0, ""))
+
+
+def _is_superseded(shipment: Shipment) -> bool:
+    mark = shipment.journal.get(SUPERSEDED)
+    return mark is not None and mark.size > 0

@@ -47,6 +47,7 @@ class DicomDestination:
         jobs.await_earlier(shipment, shipment.orthanc)
         here = expected(shipment.orthanc, shipment.output, shipment.new)
         there = self._there(shipment, here.values())
+        arrivals.demand_deleted(shipment, there)
         waiting = [i for i in shipment.new if i not in there]
         refused: Counter[Refusal] = Counter()
         for piece in pieces(waiting, here, self._settings.bytes_per_s):
@@ -78,6 +79,7 @@ class DicomDestination:
                 return {i.instance for i in here if i.SOPInstanceUID in uids}
             except CannotBeAskedError:
                 pass
+        arrivals.forget_superseded(shipment)
         return arrivals.known(shipment, shipment.new)  # a read-back that misses one takes its receipt away
 
     def _store(self, piece: Sequence[SopInstance], shipment: Shipment, end: float) -> Counter[Refusal]:

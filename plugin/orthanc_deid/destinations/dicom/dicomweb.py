@@ -10,7 +10,7 @@ from ...orthanc_rest import Orthanc
 from ...settings.network import Dicomweb
 from ..base import Shipment
 from ..work import local_disk
-from . import dimse, jobs
+from . import arrivals, dimse, jobs
 from .dicomweb_client import CannotBeAskedError, DicomwebClient
 from .dimse import Refusal
 from .sop_instances import SopInstance, expected, pieces
@@ -45,6 +45,7 @@ class DicomwebDestination:
         here = expected(shipment.orthanc, shipment.output, shipment.new)
         study = str(shipment.facts()["MainDicomTags"]["StudyInstanceUID"])
         there = self._there(study, list(here.values()))
+        arrivals.demand_deleted(shipment, {i for i in here if here[i].SOPInstanceUID in there})
         waiting = [i for i in shipment.new if here[i].SOPInstanceUID not in there]
         refused: Counter[Refusal] = Counter()
         for piece in pieces(waiting, here, self._settings.bytes_per_s):

@@ -45,6 +45,7 @@ class KarnakDestination:
     def send(self, shipment: Shipment) -> None:
         """Send what it has not accepted yet, each instance with its receipt."""
         here = expected(shipment.orthanc, shipment.output, shipment.new)
+        arrivals.forget_superseded(shipment)
         there = arrivals.known(shipment, shipment.new)
         waiting = [i for i in shipment.new if i not in there]
         study = str(shipment.facts()["MainDicomTags"]["StudyInstanceUID"])

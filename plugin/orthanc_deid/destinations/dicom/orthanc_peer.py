@@ -7,7 +7,7 @@ from ...errors import NotFound, Rejected, Retriable
 from ...orthanc_rest import Orthanc, peer_address
 from ...settings import OrthancPeer
 from ..base import Shipment
-from . import jobs
+from . import arrivals, jobs
 from .sop_instances import SopInstance, expected, held, pieces
 
 ACCELERATOR = "transfers"
@@ -36,7 +36,9 @@ class OrthancPeerDestination:
         end = time.monotonic() + shipment.seconds
         jobs.await_earlier(shipment, self._orthanc)
         here = expected(self._orthanc, shipment.output, shipment.new)
-        missing = set(shipment.new) - held(peer, shipment.output).keys()
+        there = held(peer, shipment.output).keys()
+        arrivals.demand_deleted(shipment, there)
+        missing = set(shipment.new) - there
         waiting = [i for i in shipment.new if i in missing]
         for piece in pieces(waiting, here, settings.bytes_per_s):
             self._send(peer, shipment, piece, end)
