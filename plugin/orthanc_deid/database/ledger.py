@@ -269,6 +269,9 @@ class Ledger:
                 for name in destinations:
                     note(connection, study_id, found.version, states.PENDING, reason, actor, name)
             else:
+                # The run exports these too: one that still says `failed` would end the study while it is sent.
+                for name in _open_deliveries(connection, study_id):
+                    _expect_delivery(connection, study_id, name, found.version, time.time())
                 connection.execute(
                     update(study).where(study.c.id == study_id).values(run=found.run + 1, attempt=1, recheck=0)
                 )
@@ -468,6 +471,13 @@ def _mark_superseded(connection: Connection, study_id: int) -> None:
     row = {"item": item, "size": 1, "sha256": "", "remote": "", "at": time.time()}
     if mine:
         connection.execute(insert(receipt), [row | {"delivery_id": number} for number in mine])
+
+
+def _open_deliveries(connection: Connection, study_id: int) -> Sequence[str]:
+    query = select(delivery.c.destination).where(
+        delivery.c.study_id == study_id, delivery.c.confirmed_version < delivery.c.version
+    )
+    return connection.scalars(query).all()
 
 
 def _demand_not_under_way(connection: Connection, study_id: int, destinations: Sequence[str]) -> None:

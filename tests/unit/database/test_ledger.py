@@ -6,7 +6,7 @@ import pytest
 from orthanc_deid import states
 from orthanc_deid.database import migrate, open_database, views, workers
 from orthanc_deid.database.deliveries import Deliveries
-from orthanc_deid.database.ledger import Ledger
+from orthanc_deid.database.ledger import Ledger, Study
 from orthanc_deid.errors import Conflict, NotFound, Stale
 
 
@@ -240,3 +240,33 @@ def test_a_destination_that_the_project_no_longer_names_is_given_up_at_the_next_
     assert found == {"kept": (states.PENDING, 2, 0), "left": (states.CONFIRMED, 1, 1)}
     told = [e["destination"] for e in views.one(ledger.engine, "a")["events"] if "no longer" in (e["reason"] or "")]
     assert sorted(told) == ["left", "never"]
+
+
+def verified(ledger: Ledger, *destinations: str) -> Study:
+    """Answer a study whose only version is clean and being exported."""
+    study = ledger.add("a", "default")
+    ledger.compare(study.id, ["i1"], "t1")
+    ledger.start(study.id, "default", destinations)
+    ledger.move(study.id, states.DEIDENTIFYING, run=1)
+    ledger.set_output(study.id, 1, "o")
+    ledger.mark_instances(study.id, 1, [(i.id, "deidentified", "o1", None) for i in ledger.instances(study.id)])
+    ledger.move(study.id, states.VERIFYING, run=1)
+    ledger.set_verified(study.id, 1, 1)
+    ledger.move(study.id, states.EXPORTING, run=1)
+    return ledger.get(study.id)
+
+
+@pytest.mark.parametrize("asked", [(), ("left",)])
+def test_every_failed_delivery_of_a_new_run_is_under_way_from_its_begin(
+    ledger: Ledger, asked: tuple[str, ...]
+) -> None:
+    study = verified(ledger, "left", "right", "there")
+    deliveries = Deliveries(ledger.engine)
+    deliveries.mark(study.id, 1, "there", states.CONFIRMED, confirmed=1)
+    for name in ("left", "right"):
+        deliveries.mark(study.id, 1, name, states.UNDELIVERED, attempt=9)
+    ledger.move(study.id, states.FAILED, run=1)
+    ledger.deliver(study.id, asked, anew=False, reason="again", actor="ann")
+    found = {d.destination: (d.state, d.attempt) for d in deliveries.of(study.id)}
+    assert (found["left"], found["right"]) == ((states.PENDING, 0), (states.PENDING, 0))
+    assert found["there"][0] == states.CONFIRMED
