@@ -125,6 +125,12 @@ class Ledger:
         with self.engine.connect() as connection:
             return [Study(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001  # SQLAlchemy's API
 
+    def is_begun(self, study_id: int) -> bool:
+        """Tell whether a run was started for the newest version, so that its deliveries are expected."""
+        found = self.get(study_id)
+        with self.engine.connect() as connection:
+            return _is_begun(connection, found)
+
     def to_recheck(self) -> list[Study]:
         """Return the studies to which something was added while they were at work, now at rest."""
         query = select(study).where(study.c.recheck == 1, study.c.status.not_in(list(states.ACTIVE)))
@@ -261,6 +267,8 @@ class Ledger:
                 raise Conflict(f"study {study_id} is {found.status}: it is at work already")
             if found.version < 1 or found.verified_version < found.version or not found.output:
                 raise Conflict(f"study {study_id} is {found.status}: its newest version is not verified")
+            if not _is_begun(connection, found):
+                raise Conflict(f"study {study_id} is {found.status}: what has arrived since is to be processed first")
             if joins:
                 _demand_not_under_way(connection, study_id, destinations)
             for name in destinations:
@@ -471,6 +479,14 @@ def _mark_superseded(connection: Connection, study_id: int) -> None:
     row = {"item": item, "size": 1, "sha256": "", "remote": "", "at": time.time()}
     if mine:
         connection.execute(insert(receipt), [row | {"delivery_id": number} for number in mine])
+
+
+def _is_begun(connection: Connection, found: Study) -> bool:
+    """Tell whether the newest version was started; what was de-identified on arrival is verified before that."""
+    if not found.arrived or found.status == states.DONE:
+        return True
+    mine = (delivery.c.study_id == found.id, delivery.c.version >= found.version)
+    return connection.scalar(select(delivery.c.id).where(*mine).limit(1)) is not None
 
 
 def _open_deliveries(connection: Connection, study_id: int) -> Sequence[str]:

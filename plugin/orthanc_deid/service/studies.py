@@ -68,7 +68,7 @@ def retry_study(runtime: Held, study: StudyId, user: User) -> Any:
 
 def _start_again(runtime: Runtime, found: Study, actor: str) -> None:
     """Deliver what is verified; make it again where somebody has deleted what is still to be sent."""
-    if found.version < 1 or found.verified_version < found.version:
+    if found.version < 1 or found.verified_version < found.version or not runtime.ledger.is_begun(found.id):
         start_by_hand(runtime.intake, found.source, actor)
         return
     lost = _lost(runtime, found)

@@ -270,3 +270,24 @@ def test_every_failed_delivery_of_a_new_run_is_under_way_from_its_begin(
     found = {d.destination: (d.state, d.attempt) for d in deliveries.of(study.id)}
     assert (found["left"], found["right"]) == ((states.PENDING, 0), (states.PENDING, 0))
     assert found["there"][0] == states.CONFIRMED
+
+
+def test_what_arrived_deidentified_is_delivered_only_as_far_as_a_run_was_started(ledger: Ledger) -> None:
+    study = ledger.add("a", "default", arrived=True)
+    ledger.compare(study.id, ["i1"], "t1")
+    ledger.cancel(study.id, "ann")
+    assert not ledger.is_begun(study.id)
+    with pytest.raises(Conflict, match="processed first"):  # it would be done without any delivery
+        ledger.deliver(study.id, [], anew=False, reason="retry", actor="ann")
+    run = ledger.start(study.id, "default", ["there", "refused"]).run
+    assert ledger.is_begun(study.id)
+    ledger.move(study.id, states.EXPORTING, run=run)
+    deliveries = Deliveries(ledger.engine)
+    deliveries.mark(study.id, run, "there", states.CONFIRMED, confirmed=1)
+    deliveries.mark(study.id, run, "refused", states.UNDELIVERED)
+    ledger.move(study.id, states.FAILED, run=run)
+    ledger.compare(study.id, ["i1", "i2"], "t2")
+    with pytest.raises(Conflict, match="processed first"):  # the second instance would not go there
+        ledger.deliver(study.id, [], anew=False, reason="retry", actor="ann")
+    ledger.start(study.id, "default", ["there", "refused"])
+    assert {(d.version, d.state) for d in deliveries.of(study.id)} == {(2, states.PENDING)}
