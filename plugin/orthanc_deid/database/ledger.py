@@ -197,6 +197,23 @@ class Ledger:
                 return
             _change(connection, found, to, reason, actor)
 
+    def end(self, study_id: int, to: str, *, run: int, reason: str | None) -> None:
+        """Enter the state in which all deliveries of a run have ended.
+
+        Raises
+        ------
+        Stale
+            One is under way: a person has asked for it meanwhile; or `run` is no longer the current one.
+        """
+        under_way = select(delivery.c.id).where(
+            delivery.c.study_id == study_id, delivery.c.state.in_([states.PENDING, states.SENT])
+        )
+        with self._writing(study_id, run) as (connection, found):
+            if connection.scalar(under_way.limit(1)) is not None:
+                raise Stale(f"study {study_id}: a person has asked for one more destination meanwhile")
+            if found.status != to:
+                _change(connection, found, to, reason, "system")
+
     def compare(self, study_id: int, sources: Sequence[str], last_update: str) -> int:
         """Note which instances Orthanc holds now; answer how many were not known. They make the next version.
 

@@ -20,7 +20,7 @@ def run(job: Job, resources: Resources) -> None:
     if needed:
         raise Rejected(f"not confirmed: {', '.join(d.destination for d in needed)}")
     left = f"not delivered to {', '.join(d.destination for d in open_)}, which is not required" if open_ else None
-    resources.ledger.move(job.study, states.DONE, run=job.run, reason=left)
+    resources.ledger.end(job.study, states.DONE, run=job.run, reason=left)
 
 
 def missing(resources: Resources, deliveries: Sequence[Delivery]) -> list[Delivery]:

@@ -80,7 +80,7 @@ def settle(job: Job, resources: Resources) -> Outcome:
     failed = cleanup.missing(resources, [d for d in deliveries if d.state == states.UNDELIVERED])
     if failed:
         reason = f"destination {failed[0].destination}: {failed[0].reason}"
-        resources.ledger.move(job.study, states.FAILED, run=job.run, reason=reason)
+        resources.ledger.end(job.study, states.FAILED, run=job.run, reason=reason)
         return END
     return engine.follow([job.next(FINISH)])
 

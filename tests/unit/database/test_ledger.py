@@ -291,3 +291,17 @@ def test_what_arrived_deidentified_is_delivered_only_as_far_as_a_run_was_started
         ledger.deliver(study.id, [], anew=False, reason="retry", actor="ann")
     ledger.start(study.id, "default", ["there", "refused"])
     assert {(d.version, d.state) for d in deliveries.of(study.id)} == {(2, states.PENDING)}
+
+
+@pytest.mark.parametrize("last", [states.CONFIRMED, states.UNDELIVERED])
+def test_a_study_that_is_to_go_elsewhere_too_does_not_end_at_that_moment(ledger: Ledger, last: str) -> None:
+    study = verified(ledger, "first")
+    deliveries = Deliveries(ledger.engine)
+    deliveries.mark(study.id, 1, "first", last)
+    ledger.deliver(study.id, ["second"], anew=False, reason="asked", actor="ann")
+    for state in (states.DONE, states.FAILED):
+        with pytest.raises(Stale, match="one more destination"):
+            ledger.end(study.id, state, run=1, reason=None)
+    deliveries.mark(study.id, 1, "second", states.CONFIRMED, confirmed=1)
+    ledger.end(study.id, states.DONE, run=1, reason=None)
+    assert ledger.get(study.id).status == states.DONE
