@@ -291,6 +291,8 @@ class Ledger:
             for name in destinations:
                 _expect_delivery(connection, study_id, name, found.version, time.time(), anew=anew)
             if joins:
+                # Changed just now: its job is about to be enqueued.
+                connection.execute(update(study).where(study.c.id == study_id).values(updated_at=time.time()))
                 for name in destinations:
                     note(connection, study_id, found.version, states.PENDING, reason, actor, name)
             else:

@@ -1,11 +1,12 @@
 """Mend what a crash left between ledger and engine: every study at work has a job, every job a living worker."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from .. import log, states
 from ..database import workers
-from ..database.deliveries import Deliveries
+from ..database.deliveries import Deliveries, Delivery
 from ..database.gates import Gates
 from ..database.ledger import Study
 from ..errors import Conflict, Stale
@@ -45,7 +46,10 @@ def _hasten_resumed(intake: Intake) -> None:
 
 def _heal_one(intake: Intake, study: Study) -> None:
     run = Job(DEIDENTIFY, study.id, study.version, study.run)
-    if intake.queue.live(run.prefix):
+    live = intake.queue.live(run.prefix)
+    if live:
+        if study.status == states.EXPORTING:
+            _heal_beside(intake, study, live)
         return
     log.event("study without a job", study=study.id, state=study.status)
     try:
@@ -60,18 +64,36 @@ def _heal_one(intake: Intake, study: Study) -> None:
         return
 
 
+def _heal_beside(intake: Intake, study: Study, live: Sequence[str]) -> None:
+    """Give a job to deliveries that have none while others wait, which may take days."""
+    exports = Job(EXPORT, study.id, study.version, study.run).prefix + f"{EXPORT}:"
+    if not all(job.startswith(exports) for job in live):
+        return  # one that enqueues exports is at work
+    for delivery in _open(intake, study):
+        is_quiet = delivery.updated_at < time.time() - QUIET_S
+        if is_quiet and not any(job.startswith(f"{exports}{delivery.destination}:") for job in live):
+            log.event("delivery without a job", study=study.id)
+            _export_again(intake, study, delivery)
+
+
+def _open(intake: Intake, study: Study) -> list[Delivery]:
+    found = Deliveries(intake.ledger.engine).of(study.id)
+    return [d for d in found if d.state in (states.PENDING, states.SENT)]
+
+
+def _export_again(intake: Intake, study: Study, delivery: Delivery) -> None:
+    Deliveries(intake.ledger.engine).mark(
+        study.id, study.run, delivery.destination, delivery.state, attempt=delivery.attempt + 1,
+        reason=delivery.reason,
+    )  # fmt: skip
+    job = Job(EXPORT, study.id, study.version, study.run, delivery.attempt + 1, delivery.destination)
+    intake.queue.enqueue(replace(job, priority=priority(intake, study.project)))
+
+
 def _heal_export(intake: Intake, study: Study) -> None:
-    deliveries = Deliveries(intake.ledger.engine)
-    found = deliveries.of(study.id)
-    open_ = [d for d in found if d.state in (states.PENDING, states.SENT)]
+    open_ = _open(intake, study)
     for delivery in open_:
-        deliveries.mark(
-            study.id, study.run, delivery.destination, delivery.state, attempt=delivery.attempt + 1,
-            reason=delivery.reason,
-        )  # fmt: skip
-        job = Job(EXPORT, study.id, study.version, study.run, delivery.attempt + 1, delivery.destination)
-        job = replace(job, priority=priority(intake, study.project))
-        intake.queue.enqueue(job)
+        _export_again(intake, study, delivery)
     if not open_:
         # `finish` refuses what is not confirmed, so nothing can slip through here.
         intake.queue.enqueue(Job(FINISH, study.id, study.version, study.run, int(time.time())))

@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 
 import pytest
@@ -85,12 +86,49 @@ def export(intake: Intake, study: Study) -> Deliveries:
     return Deliveries(intake.ledger.engine)
 
 
+def set_verified(intake: Intake, study: Study) -> None:
+    intake.ledger.set_output(study.id, 1, "o")
+    intake.ledger.set_verified(study.id, 1, 1)
+
+
 def test_a_lost_export_is_enqueued_again_for_its_destination(intake: Intake, at_work: Study) -> None:
     deliveries = export(intake, at_work)
     deliveries.mark(at_work.id, 1, "research", states.SENT, attempt=3)
     heal(intake)
     assert live(intake, at_work) == [Job(EXPORT, at_work.id, 1, 1, 4, "research").id]
     assert deliveries.get(at_work.id, "research").attempt == 4
+
+
+def test_a_lost_export_does_not_wait_for_another_destination(intake: Intake, at_work: Study) -> None:
+    deliveries = export(intake, at_work)
+    waiting = Job(EXPORT, at_work.id, 1, 1, destination="research")
+    intake.queue.enqueue(waiting, 3600)
+    set_verified(intake, at_work)
+    intake.ledger.deliver(at_work.id, ["share"], anew=False, reason="asked", actor="ann")  # and then a crash
+    heal(intake)
+    heal(intake)
+    assert set(live(intake, at_work)) == {waiting.id, Job(EXPORT, at_work.id, 1, 1, 1, "share").id}
+    assert deliveries.get(at_work.id, "research").attempt == 0
+
+
+def test_exports_that_are_being_enqueued_are_not_taken_for_lost(intake: Intake, at_work: Study) -> None:
+    export(intake, at_work)
+    follows = Job(DEIDENTIFY, at_work.id, 1, 1, 2)
+    intake.queue.enqueue(follows)
+    heal(intake)
+    assert live(intake, at_work) == [follows.id]
+
+
+def test_a_destination_that_was_asked_for_just_now_is_not_taken_for_lost(
+    intake: Intake, at_work: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(intake, at_work)
+    set_verified(intake, at_work)
+    monkeypatch.setattr(healing, "QUIET_S", 0.2)
+    time.sleep(0.3)
+    intake.ledger.deliver(at_work.id, ["share"], anew=False, reason="asked", actor="ann")
+    heal(intake)
+    assert live(intake, at_work) == []
 
 
 def test_when_all_has_arrived_only_the_finish_was_lost(intake: Intake, at_work: Study) -> None:
