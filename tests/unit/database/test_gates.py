@@ -1,3 +1,4 @@
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -42,3 +43,11 @@ def test_a_pause_does_not_take_the_turn_away(gates: Gates) -> None:
     gates.begin("research", 100.0)
     gates.set_paused("research", paused=True, actor="ann")
     assert gates.begin("research", 100.0) > 90
+
+
+def test_a_turn_that_a_wrong_clock_has_taken_holds_nobody_up(gates: Gates, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda now=time.time: now() + 365 * 86400.0)
+        assert gates.begin("research", 100.0) == 0
+    assert gates.begin("research", 100.0) == 0
+    assert 90 < gates.begin("research", 100.0) <= 100
