@@ -82,7 +82,8 @@ class Deliveries:
         Raises
         ------
         Stale
-            `run` is no longer the study's current one.
+            `run` is no longer the study's current one, or the version has arrived: a worker that was taken for dead
+            does not take that back.
         """
         with self.engine.begin() as connection:
             current = connection.execute(
@@ -91,7 +92,9 @@ class Deliveries:
             if current.run != run:
                 raise Stale(f"study {study_id}: run {run} was superseded by run {current.run}")
             which = (delivery.c.study_id == study_id, delivery.c.destination == destination)
-            before = connection.execute(select(delivery.c.state, delivery.c.reason).where(*which)).one()
+            before = connection.execute(select(delivery).where(*which)).one()
+            if before.confirmed_version >= before.version and state != states.CONFIRMED:
+                raise Stale(f"study {study_id}: delivered by another job of run {run}")
             values: dict[str, object] = {
                 "state": state, "reason": short(reason), "next_attempt_at": next_attempt_at, "updated_at": time.time(),
             }  # fmt: skip

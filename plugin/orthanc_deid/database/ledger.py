@@ -306,8 +306,10 @@ class Ledger:
         return self.get(study_id)
 
     def again(self, study_id: int, run: int, attempt: int, at: float | None, reason: str | None) -> None:
-        """Note the next try of a run and when it comes."""
+        """Note the next try of a run and when it comes; raise Stale where the run has ended."""
         with self._writing(study_id, run) as (connection, found):
+            if found.status not in states.ACTIVE:
+                raise Stale(f"study {study_id}: run {run} is over")
             connection.execute(update(study).where(study.c.id == study_id).values(attempt=attempt))
             _change(connection, found, states.QUEUED, reason, "system", next_attempt_at=at)
 

@@ -305,3 +305,17 @@ def test_a_study_that_is_to_go_elsewhere_too_does_not_end_at_that_moment(ledger:
     deliveries.mark(study.id, 1, "second", states.CONFIRMED, confirmed=1)
     ledger.end(study.id, states.DONE, run=1, reason=None)
     assert ledger.get(study.id).status == states.DONE
+
+
+def test_a_worker_that_was_taken_for_dead_takes_nothing_back(ledger: Ledger) -> None:
+    study = verified(ledger, "first")
+    deliveries = Deliveries(ledger.engine)
+    deliveries.mark(study.id, 1, "first", states.CONFIRMED, attempt=1, confirmed=1)
+    for state in (states.PENDING, states.SENT, states.UNDELIVERED):
+        with pytest.raises(Stale):
+            deliveries.mark(study.id, 1, "first", state, attempt=1, reason="time-out")
+    deliveries.mark(study.id, 1, "first", states.CONFIRMED, attempt=1, confirmed=1)
+    ledger.end(study.id, states.DONE, run=1, reason=None)
+    with pytest.raises(Stale):
+        ledger.again(study.id, 1, 2, None, "time-out")
+    assert ledger.get(study.id).status == states.DONE
