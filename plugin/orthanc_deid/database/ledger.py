@@ -300,7 +300,7 @@ class Ledger:
                 for name in _open_deliveries(connection, study_id):
                     _expect_delivery(connection, study_id, name, found.version, time.time())
                 connection.execute(
-                    update(study).where(study.c.id == study_id).values(run=found.run + 1, attempt=1, recheck=0)
+                    update(study).where(study.c.id == study_id).values(run=found.run + 1, attempt=1)
                 )
                 _change(connection, found, states.QUEUED, reason, actor)
         return self.get(study_id)

@@ -319,3 +319,11 @@ def test_a_worker_that_was_taken_for_dead_takes_nothing_back(ledger: Ledger) -> 
     with pytest.raises(Stale):
         ledger.again(study.id, 1, 2, None, "time-out")
     assert ledger.get(study.id).status == states.DONE
+
+
+def test_what_came_during_a_run_is_still_to_be_looked_at_after_the_next(ledger: Ledger) -> None:
+    study = verified(ledger, "first")
+    ledger.mark_recheck(study.id)
+    ledger.move(study.id, states.FAILED, run=1)
+    ledger.deliver(study.id, [], anew=False, reason="retry", actor="ann")
+    assert ledger.get(study.id).recheck == 1
