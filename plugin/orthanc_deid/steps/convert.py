@@ -1,11 +1,12 @@
 """convert: make what the study's destinations want beside DICOM, so that what cannot be converted is told once."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
 from .. import states
-from ..errors import Rejected, Retriable
+from ..errors import ConfigurationError, Rejected, Retriable
 from ..pipeline import Job
 from ..settings import Configuration
 from . import Resources, shipping
@@ -47,5 +48,6 @@ def wanted(job: Job, resources: Resources) -> set[str]:
     found: set[str] = set(configuration.project(resources.ledger.get(job.study).project).convert)
     for delivery in resources.deliveries.of(job.study):
         if delivery.confirmed_version < delivery.version:
-            found |= set(configuration.destination(delivery.destination).conversions)
+            with contextlib.suppress(ConfigurationError):  # its own export says that it is gone
+                found |= set(configuration.destination(delivery.destination).conversions)
     return found & CONVERSIONS
