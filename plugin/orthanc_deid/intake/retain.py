@@ -87,8 +87,9 @@ class Retainer:
     def _carry_out(self, run: "_Run") -> None:
         try:
             cache.sweep(self._results)
+            runs = {study.id: study.run for study in self._intake.ledger.in_states([states.DONE])}
             for removal in self.plan():
-                if self._remove(removal, run.actor):
+                if self._remove(removal, runs.get(removal.study), run.actor):
                     run.removed.append(removal)
         except Exception as error:  # noqa: BLE001  # raised where somebody waits for it; the next run tries again
             log.event("retention failed", level=logging.ERROR, error=f"{type(error).__name__} at {faults.place(error)}")
@@ -100,13 +101,15 @@ class Retainer:
                 )
             run.ended.set()
 
-    def _remove(self, removal: Removal, actor: str) -> bool:
-        """Delete one thing; False where something came meanwhile."""
+    def _remove(self, removal: Removal, run: int | None, actor: str) -> bool:
+        """Delete one thing; False where something came since the plan, which was made of that run."""
         effects: dict[str, Callable[[Study], None]] = {
             "results": self._remove_results, "source": self._remove_source, "output": self._remove_output,
         }  # fmt: skip
         study = self._intake.ledger.get(removal.study)
-        if not _rests(study) and (removal.what != "results" or study.status in states.ACTIVE):
+        if study.status in states.ACTIVE:
+            return False
+        if removal.what != "results" and (not _rests(study) or study.run != run):
             return False
         try:
             effects[removal.what](study)

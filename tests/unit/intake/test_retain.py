@@ -146,6 +146,24 @@ def test_a_study_that_begins_anew_keeps_the_rest(
     assert held.ledger.get(study.id).removed == 0
 
 
+def test_a_study_that_was_sent_anew_since_the_plan_is_planned_anew(
+    new_held: Callable[..., Held], person: Person
+) -> None:
+    held = new_held(outputs=RULE)
+    held.study(person)
+    second = held.study(Person(person.number + 1000))
+
+    def lose_the_copy() -> None:
+        if held.ledger.get(second.id).run == second.run:
+            held.ledger.deliver(second.id, ["research"], anew=True, reason="asked", actor="ann")
+            Deliveries(held.database).mark(second.id, second.run + 1, "research", states.UNDELIVERED)
+            held.ledger.end(second.id, states.DONE, run=second.run + 1, reason=None)
+
+    held.orthanc.before = lose_the_copy
+    held.retainer.run(20)
+    assert len(held.orthanc.present(second.output or "")) == 3
+
+
 def test_a_run_that_takes_long_goes_on_while_its_caller_does_other_things(
     new_held: Callable[..., Held], person: Person
 ) -> None:
