@@ -25,7 +25,7 @@ class Kept:
     status: str
     done_at: float | None  # seconds since the epoch: every required destination had confirmed
     confirmed: bool  # every required destination has the current version
-    copies: int  # destinations that have confirmed the current version, required or not
+    copies: int  # destinations that have all DICOM instances of the current version, required or not
     held: bool  # a review or quarantine has something of it
     has_source: bool
     has_output: bool

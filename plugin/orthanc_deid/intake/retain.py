@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import faults, log, states
-from ..database.deliveries import Deliveries
+from ..database.deliveries import Deliveries, Delivery
 from ..database.ledger import Instance, Study
 from ..database.tables import REMOVED
 from ..errors import Conflict, NotFound
@@ -131,7 +131,7 @@ class Retainer:
             status=study.status,
             done_at=study.done_at,
             confirmed=not any(d.confirmed_version < study.version for d in deliveries if self._required(d.destination)),
-            copies=sum(d.confirmed_version >= study.version for d in deliveries),
+            copies=sum(self._is_copy(d, study) for d in deliveries),
             held=bool(study.recheck) or any(i.state != states.INSTANCE_DEIDENTIFIED for i in instances),
             has_source=has_source,
             has_output=has_output,
@@ -142,6 +142,10 @@ class Retainer:
 
     def _required(self, name: str) -> bool:
         return next((d.required for d in self._intake.configuration.destinations if d.name == name), True)
+
+    def _is_copy(self, delivery: Delivery, study: Study) -> bool:
+        there = (d for d in self._intake.configuration.destinations if d.name == delivery.destination)
+        return delivery.confirmed_version >= study.version and all(d.holds_dicom for d in there)
 
     def _size(self, study: str, version: int) -> int:
         """Return the bytes on disk of a study in Orthanc; 0 where it is gone."""
@@ -167,7 +171,7 @@ class Retainer:
     def _remove_source(self, study: Study) -> None:
         deliveries = Deliveries(self._intake.ledger.engine).of(study.id)
         verified = self._verified(study)
-        if not any(d.confirmed_version >= study.version for d in deliveries):
+        if not any(self._is_copy(d, study) for d in deliveries):
             gone = {i.output for i in verified} - self._intake.orthanc.present(study.output or "")
             if gone:
                 raise Conflict(f"{len(gone)} instances of the result are nowhere: the source stays")

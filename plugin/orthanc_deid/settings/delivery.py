@@ -7,6 +7,8 @@ from pydantic import Field, field_validator
 from .model import Model, Name
 from .windows import Window
 
+DICOM = frozenset({"dicom", "zip", "tar.gz", "dicomdir"})  # contents that are made of all instances
+
 
 class Delivery(Model):
     """How much may go to a destination at once, how fast and when."""
@@ -29,6 +31,12 @@ class Delivery(Model):
     def conversions(self) -> tuple[str, ...]:
         """What is sent beside DICOM instances: of nifti, bids, png, jpeg, dicomdir."""
         return tuple(getattr(self, "content", ()))
+
+    @property
+    def holds_dicom(self) -> bool:
+        """Whether every instance is there in the end; pictures and volumes are no copy of a study."""
+        content = getattr(self, "content", ())
+        return not content or not DICOM.isdisjoint(content)
 
     @field_validator("timezone")
     @classmethod

@@ -175,6 +175,11 @@ class Http(Delivery):
         """What is sent beside DICOM instances: png, jpeg."""
         return (self.send.content,) if self.send.content in ("png", "jpeg") else ()
 
+    @property
+    def holds_dicom(self) -> bool:
+        """Whether every instance is there in the end; pictures are no copy of a study."""
+        return not self.conversions
+
     @model_validator(mode="before")
     @classmethod
     def _preset(cls, values: Any) -> Any:  # noqa: ANN401  # whatever the file holds

@@ -220,6 +220,23 @@ def test_a_plan_names_what_goes_and_deletes_nothing(
     assert bool(held.orthanc.present(study.source)) is not confirmed
 
 
+@pytest.mark.parametrize(
+    "peer",
+    [
+        {"kind": "folder", "name": "research", "path": "/tmp", "content": ("nifti", "png")},  # noqa: S108  # not used
+        {"kind": "http", "name": "research", "url": "http://127.0.0.1:1/", "send": {"content": "png", "body": "raw"}},
+    ],
+)
+def test_volumes_and_pictures_are_no_copy_of_a_study(
+    new_held: Callable[..., Held], person: Person, peer: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "PEER", peer)
+    held = new_held()
+    study = held.study(person)
+    assert [removal.what for removal in held.retainer.run(20)] == ["source"]
+    assert len(held.orthanc.present(study.output or "")) == 3
+
+
 def test_results_go_by_study_and_half_made_ones_of_the_dead_in_any_case(
     new_held: Callable[..., Held], person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
