@@ -299,9 +299,7 @@ class Ledger:
                 # The run exports these too: one that still says `failed` would end the study while it is sent.
                 for name in _open_deliveries(connection, study_id):
                     _expect_delivery(connection, study_id, name, found.version, time.time())
-                connection.execute(
-                    update(study).where(study.c.id == study_id).values(run=found.run + 1, attempt=1)
-                )
+                connection.execute(update(study).where(study.c.id == study_id).values(run=found.run + 1, attempt=1))
                 _change(connection, found, states.QUEUED, reason, actor)
         return self.get(study_id)
 

@@ -82,7 +82,12 @@ def _open(intake: Intake, study: Study) -> list[Delivery]:
 
 
 def _export_again(intake: Intake, study: Study, delivery: Delivery) -> None:
-    Deliveries(intake.ledger.engine).mark(
+    deliveries = Deliveries(intake.ledger.engine)
+    if delivery.attempt > 2 * intake.configuration.limits.delivery_attempts:
+        reason = "its jobs end without a result"
+        deliveries.mark(study.id, study.run, delivery.destination, states.UNDELIVERED, reason=reason)
+        return
+    deliveries.mark(
         study.id, study.run, delivery.destination, delivery.state, attempt=delivery.attempt + 1,
         reason=delivery.reason,
     )  # fmt: skip

@@ -257,9 +257,7 @@ def verified(ledger: Ledger, *destinations: str) -> Study:
 
 
 @pytest.mark.parametrize("asked", [(), ("left",)])
-def test_every_failed_delivery_of_a_new_run_is_under_way_from_its_begin(
-    ledger: Ledger, asked: tuple[str, ...]
-) -> None:
+def test_every_failed_delivery_of_a_new_run_is_under_way_from_its_begin(ledger: Ledger, asked: tuple[str, ...]) -> None:
     study = verified(ledger, "left", "right", "there")
     deliveries = Deliveries(ledger.engine)
     deliveries.mark(study.id, 1, "there", states.CONFIRMED, confirmed=1)

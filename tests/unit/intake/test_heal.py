@@ -99,6 +99,18 @@ def test_a_lost_export_is_enqueued_again_for_its_destination(intake: Intake, at_
     assert deliveries.get(at_work.id, "research").attempt == 4
 
 
+def test_a_delivery_whose_jobs_end_without_a_result_fails(intake: Intake, at_work: Study) -> None:
+    deliveries = export(intake, at_work)
+    attempts = 2 * intake.configuration.limits.delivery_attempts + 1
+    deliveries.mark(at_work.id, 1, "research", states.SENT, attempt=attempts)
+    heal(intake)
+    failed = deliveries.get(at_work.id, "research")
+    assert (failed.state, failed.reason) == (states.UNDELIVERED, "its jobs end without a result")
+    assert live(intake, at_work) == []
+    heal(intake)
+    assert [":finish:" in job for job in live(intake, at_work)] == [True]
+
+
 def test_a_lost_export_does_not_wait_for_another_destination(intake: Intake, at_work: Study) -> None:
     deliveries = export(intake, at_work)
     waiting = Job(EXPORT, at_work.id, 1, 1, destination="research")
