@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from .. import log
 from ..database import workers
+from ..database.ledger import Study
 from ..errors import ConfigurationError, Conflict, NotFound, Rejected
 from .examine import Intake, examine
 from .heal import QUIET_S, heal
@@ -81,7 +82,7 @@ class Reconcile:
             self._swept = now
         self._examine_candidates()
         for study in self._intake.ledger.to_recheck():
-            self._examine(study.source, stable=self._is_stable(study.source))
+            self._recheck(study)
         if now - self._healed >= HEAL_S:
             heal(self._intake)
             self._withdrawals.look(self._intake, time.time() - QUIET_S)
@@ -136,11 +137,14 @@ class Reconcile:
             del self._candidates[source]
             self._examine(source, stable=bool(study["IsStable"]))
 
-    def _is_stable(self, source: str) -> bool:
+    def _recheck(self, study: Study) -> None:
         try:
-            return bool(self._intake.orthanc.study(source)["IsStable"])
+            stable = bool(self._intake.orthanc.study(study.source)["IsStable"])
         except NotFound:
-            return False
+            # What may have been added has gone with it; else retention would wait for ever.
+            self._intake.ledger.mark_recheck(study.id, needed=False)
+            return
+        self._examine(study.source, stable=stable)
 
     def _examine(self, source: str, *, stable: bool) -> None:
         try:

@@ -148,6 +148,22 @@ def test_what_arrived_during_the_work_is_taken_up_afterwards(
     assert (again.status, again.version) == (states.QUEUED, 2)
 
 
+def test_a_study_that_has_left_orthanc_is_not_waited_for(
+    intake: Intake, archive: FakeArchive, reconcile: Reconcile
+) -> None:
+    hold(archive, "a")
+    reconcile.look()
+    study = intake.ledger.find("a")
+    assert study
+    intake.ledger.mark_recheck(study.id)
+    for state in (states.DEIDENTIFYING, states.VERIFYING, states.EXPORTING, states.DONE):
+        intake.ledger.move(study.id, state, run=1)
+    del archive.held["a"]
+    reconcile.look()
+    again = intake.ledger.get(study.id)
+    assert (again.status, again.recheck) == (states.DONE, 0)
+
+
 def test_changes_that_could_not_be_read_are_read_when_orthanc_is_back(
     intake: Intake, archive: FakeArchive, reconcile: Reconcile
 ) -> None:
