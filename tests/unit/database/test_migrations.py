@@ -1,10 +1,13 @@
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
 
-from orthanc_deid.database import demand_current, migrate, open_database
+from orthanc_deid.database import _alembic, demand_current, migrate, open_database
+from orthanc_deid.database.ledger import Ledger
 from orthanc_deid.database.tables import metadata
 from orthanc_deid.errors import ConfigurationError, Retriable
 
@@ -51,3 +54,25 @@ def test_every_column_that_is_not_an_id_says_what_it_holds() -> None:
         if not column.comment and column.name not in ("id", "study_id", "version", "reason")
     ]
     assert silent == []
+
+
+def test_studies_of_the_first_version_are_kept_and_their_end_is_known(database_url: str) -> None:
+    engine = open_database(database_url)
+    with engine.connect() as connection:
+        config = _alembic(engine)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for number, status in enumerate(("done", "exporting")):
+            connection.execute(
+                text(
+                    "INSERT INTO study (source, project, status, version, verified_version, run, attempt, recheck,"
+                    " created_at, updated_at) VALUES (:source, 'default', :status, 1, 1, 1, 1, 0, 10, 20)"
+                ),
+                {"source": f"s{number}", "status": status},
+            )
+        connection.commit()
+    migrate(engine)
+    found = Ledger(engine)
+    studies = [found.find(source) for source in ("s0", "s1")]
+    assert [(s.status, s.done_at, s.removed) for s in studies if s] == [("done", 20, 0), ("exporting", None, 0)]
+    engine.dispose()

@@ -55,3 +55,5 @@ def upgrade() -> None:
             comment="sum of REMOVED: what retention has deleted",
         ),
     )
+    # It is the youngest that its end can be, so that no retention rule comes too early.
+    op.execute("UPDATE study SET done_at = updated_at WHERE status = 'done'")
