@@ -7,7 +7,7 @@ from sqlalchemy import Engine, func, select, update
 
 from .. import states
 from ..errors import NotFound, Stale
-from .ledger import note, short
+from .events import note, short
 from .receipts import Receipts
 from .tables import delivery, study
 

@@ -1,153 +1,36 @@
-"""The ledger of studies: every change of state is one transaction with its event."""
+"""The ledger of studies, written: every change of state is one transaction with its event."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from sqlalchemy import Connection, Engine, Row, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from .. import states
 from ..errors import Conflict, NotFound, Rejected, Stale
-from .receipts import SUPERSEDED, hashed
-from .tables import REMOVED, delivery, event, instance, receipt, study
+from .events import note, short
+from .expected import demand_not_under_way, expect, give_up, mark_superseded, open_deliveries
+from .studies import Instance, Studies, Study, is_begun_version, study_of
+from .tables import REMOVED, delivery, instance, study
 
-REASON_LENGTH = 500
-
-
-@dataclass(frozen=True)
-class Study:
-    """One row of the ledger."""
-
-    id: int
-    source: str
-    output: str | None
-    project: str
-    status: str
-    reason: str | None
-    version: int
-    verified_version: int
-    run: int
-    attempt: int
-    next_attempt_at: float | None
-    last_update: str | None
-    recheck: int
-    created_at: float
-    updated_at: float
-    done_at: float | None
-    removed: int
-
-    @property
-    def arrived(self) -> bool:
-        """Tell whether its instances were de-identified and searched before Orthanc stored them."""
-        return self.output == self.source
+__all__ = ["Instance", "Ledger", "Study"]
 
 
-@dataclass(frozen=True)
-class Instance:
-    """One instance of a study."""
-
-    id: int
-    source: str
-    output: str | None
-    version: int
-    state: str
-    reason: str | None
-
-
-class Ledger:
+class Ledger(Studies):
     """Studies and their instances; every method is one transaction."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
 
     @contextmanager
     def _writing(self, study_id: int, run: int | None = None) -> Iterator[tuple[Connection, Study]]:
         """Lock one study's row; raise Stale where another run has taken over."""
         with self.engine.begin() as connection:
-            found = _study(connection, select(study).where(study.c.id == study_id).with_for_update())
+            found = study_of(connection, select(study).where(study.c.id == study_id).with_for_update())
             if found is None:
                 raise NotFound(f"study {study_id} is not in the ledger")
             if run is not None and found.run != run:
                 raise Stale(f"study {study_id}: run {run} was superseded by run {found.run}")
             yield connection, found
-
-    # Reading.
-
-    def get(self, study_id: int) -> Study:
-        """Return one study by our number, or raise NotFound."""
-        with self.engine.connect() as connection:
-            found = _study(connection, select(study).where(study.c.id == study_id))
-        if found is None:
-            raise NotFound(f"study {study_id} is not in the ledger")
-        return found
-
-    def find(self, source: str) -> Study | None:
-        """Return the study with that Orthanc id, if it is known."""
-        with self.engine.connect() as connection:
-            return _study(connection, select(study).where(study.c.source == source))
-
-    def is_output(self, orthanc_id: str) -> bool:
-        """Tell whether a study in Orthanc is one that the pipeline made of another."""
-        query = select(study.c.id).where(study.c.output == orthanc_id, study.c.source != orthanc_id).limit(1)
-        with self.engine.connect() as connection:
-            return connection.scalar(query) is not None
-
-    def of_output(self, output: str) -> Study | None:
-        """Return the study that was de-identified into that study of Orthanc."""
-        with self.engine.connect() as connection:
-            return _study(connection, select(study).where(study.c.output == output).limit(1))
-
-    def guard(self, study_id: int, run: int) -> Study:
-        """Return the study while this run is the current one and at work; raise Stale otherwise."""
-        found = self.get(study_id)
-        if found.run != run or found.status not in states.ACTIVE:
-            raise Stale(f"study {study_id}: run {run} is over")
-        return found
-
-    def instances(self, study_id: int, *, state: str | None = None, version: int | None = None) -> list[Instance]:
-        """Return instances in the order of their arrival."""
-        query = select(instance).where(instance.c.study_id == study_id).order_by(instance.c.id)
-        if state is not None:
-            query = query.where(instance.c.state == state)
-        if version is not None:
-            query = query.where(instance.c.version == version)
-        with self.engine.connect() as connection:
-            rows = connection.execute(query).all()
-        return [Instance(r.id, r.source, r.output, r.version, r.state, r.reason) for r in rows]
-
-    def in_states(self, wanted: Iterable[str], *, updated_before: float | None = None) -> list[Study]:
-        """Return the studies in any of the states, oldest change first."""
-        query = select(study).where(study.c.status.in_(list(wanted))).order_by(study.c.updated_at)
-        if updated_before is not None:
-            query = query.where(study.c.updated_at < updated_before)
-        with self.engine.connect() as connection:
-            return [Study(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001  # SQLAlchemy's API
-
-    def is_begun(self, study_id: int) -> bool:
-        """Tell whether a run was started for the newest version, so that its deliveries are expected."""
-        found = self.get(study_id)
-        with self.engine.connect() as connection:
-            return _is_begun(connection, found)
-
-    def to_recheck(self) -> list[Study]:
-        """Return the studies to which something was added while they were at work, now at rest."""
-        query = select(study).where(study.c.recheck == 1, study.c.status.not_in(list(states.ACTIVE)))
-        with self.engine.connect() as connection:
-            return [Study(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001  # SQLAlchemy's API
-
-    def last_updates(self, sources: Sequence[str]) -> dict[str, str | None]:
-        """Map those of the Orthanc ids that are known to the LastUpdate that was seen; outputs included, as ''."""
-        with self.engine.connect() as connection:
-            known = connection.execute(
-                select(study.c.source, study.c.last_update).where(study.c.source.in_(sources))
-            ).all()
-            made = select(study.c.output).where(study.c.output.in_(sources), study.c.output != study.c.source)
-            ours = connection.scalars(made).all()
-        return {row.source: row.last_update for row in known} | {output: "" for output in ours if output}
-
-    # Changing.
 
     def add(
         self, source: str, project: str, *, status: str = states.RECEIVED, reason: str | None = None,
@@ -169,10 +52,10 @@ class Ledger:
         query = select(study).where(study.c.source == source)
         try:
             with self.engine.begin() as connection:
-                found = _study(connection, query)
+                found = study_of(connection, query)
                 if found is None:
                     connection.execute(insert(study).values(**row))
-                    found = _study(connection, query)
+                    found = study_of(connection, query)
                     assert found  # noqa: S101  # inserted by this transaction
                     note(connection, found.id, 0, status, reason, "system")
         except IntegrityError:
@@ -255,10 +138,10 @@ class Ledger:
                 raise Conflict(f"study {study_id} is {before.status}: it is at work already")
             now = time.time()
             destinations = list(destinations)
-            _give_up_deliveries(connection, before, destinations)
+            give_up(connection, before, destinations)
             found = _try_refused_again(connection, before)
             for name in destinations:
-                _expect_delivery(connection, study_id, name, found.version, now)
+                expect(connection, study_id, name, found.version, now)
             connection.execute(
                 update(study)
                 .where(study.c.id == study_id)
@@ -284,12 +167,12 @@ class Ledger:
                 raise Conflict(f"study {study_id} is {found.status}: it is at work already")
             if found.version < 1 or found.verified_version < found.version or not found.output:
                 raise Conflict(f"study {study_id} is {found.status}: its newest version is not verified")
-            if not _is_begun(connection, found):
+            if not is_begun_version(connection, found):
                 raise Conflict(f"study {study_id} is {found.status}: what has arrived since is to be processed first")
             if joins:
-                _demand_not_under_way(connection, study_id, destinations)
+                demand_not_under_way(connection, study_id, destinations)
             for name in destinations:
-                _expect_delivery(connection, study_id, name, found.version, time.time(), anew=anew)
+                expect(connection, study_id, name, found.version, time.time(), anew=anew)
             if joins:
                 # Changed just now: its job is about to be enqueued.
                 connection.execute(update(study).where(study.c.id == study_id).values(updated_at=time.time()))
@@ -297,8 +180,8 @@ class Ledger:
                     note(connection, study_id, found.version, states.PENDING, reason, actor, name)
             else:
                 # The run exports these too: one that still says `failed` would end the study while it is sent.
-                for name in _open_deliveries(connection, study_id):
-                    _expect_delivery(connection, study_id, name, found.version, time.time())
+                for name in open_deliveries(connection, study_id):
+                    expect(connection, study_id, name, found.version, time.time())
                 connection.execute(update(study).where(study.c.id == study_id).values(run=found.run + 1, attempt=1))
                 _change(connection, found, states.QUEUED, reason, actor)
         return self.get(study_id)
@@ -373,7 +256,7 @@ class Ledger:
                 .where(instance.c.id.in_([one.id for one in instances]))
                 .values(state=states.INSTANCE_RECEIVED, output=None, reason=None, version=found.version)
             )
-            _mark_superseded(connection, study_id)
+            mark_superseded(connection, study_id)
 
     def note_removed(self, study_id: int, what: str, reason: str, actor: str = "retention") -> None:
         """Note with an event what the retention rules have deleted of a study; conversions can be made again.
@@ -410,16 +293,6 @@ class Ledger:
             if gone:
                 connection.execute(delete(instance).where(instance.c.id == bindparam("number")), gone)
 
-    def verified_outputs(self, output: str) -> set[str]:
-        """Return the instances of an output study that were searched and are clean."""
-        query = (
-            select(instance.c.output)
-            .join(study, study.c.id == instance.c.study_id)
-            .where(study.c.output == output, instance.c.version <= study.c.verified_version)
-        )
-        with self.engine.connect() as connection:
-            return {found for found in connection.scalars(query) if found}
-
     def forget_unverified(self, study_id: int, run: int) -> None:
         """Note that outputs which were not verified are gone; the next run makes them anew."""
         with self._writing(study_id, run) as (connection, found):
@@ -432,17 +305,6 @@ class Ledger:
                 )
                 .values(state=states.INSTANCE_RECEIVED, output=None)
             )
-
-    def counts(self) -> dict[str, int]:
-        """Count the studies in each state that occurs."""
-        with self.engine.connect() as connection:
-            rows = connection.execute(select(study.c.status, func.count()).group_by(study.c.status)).all()
-        return {row[0]: row[1] for row in rows}
-
-
-def _study(connection: Connection, query: Select[tuple[object, ...]]) -> Study | None:
-    row: Row[tuple[object, ...]] | None = connection.execute(query).first()
-    return None if row is None else Study(**row._mapping)  # noqa: SLF001  # SQLAlchemy's API
 
 
 def _change(  # noqa: PLR0913  # a state and what is told of it
@@ -463,19 +325,6 @@ def _change(  # noqa: PLR0913  # a state and what is told of it
     note(connection, found.id, found.version, to, reason, actor)
 
 
-def note(  # noqa: PLR0913  # the columns of an event
-    connection: Connection, study_id: int, version: int, status: str, reason: str | None, actor: str,
-    destination: str | None = None,
-) -> None:  # fmt: skip
-    """Write an event beside the change that it is about."""
-    connection.execute(
-        insert(event).values(
-            study_id=study_id, at=time.time(), version=version, status=status, destination=destination,
-            reason=short(reason), actor=actor[:64],
-        )
-    )  # fmt: skip
-
-
 def _try_refused_again(connection: Connection, found: Study) -> Study:
     """Have made what is not verified; refused instances belong to a version that is neither verified nor delivered."""
     mine = instance.c.study_id == found.id
@@ -488,92 +337,3 @@ def _try_refused_again(connection: Connection, found: Study) -> Study:
     connection.execute(update(instance).where(unverified).values(**anew))
     connection.execute(update(instance).where(refused).values(**anew, version=found.version))
     return found
-
-
-def _mark_superseded(connection: Connection, study_id: int) -> None:
-    """Tell the destinations of a study that what they have of it is to go before anything is sent again."""
-    mine = connection.scalars(select(delivery.c.id).where(delivery.c.study_id == study_id)).all()
-    item = hashed(SUPERSEDED)
-    connection.execute(delete(receipt).where(receipt.c.delivery_id.in_(mine), receipt.c.item == item))
-    row = {"item": item, "size": 1, "sha256": "", "remote": "", "at": time.time()}
-    if mine:
-        connection.execute(insert(receipt), [row | {"delivery_id": number} for number in mine])
-
-
-def _is_begun(connection: Connection, found: Study) -> bool:
-    """Tell whether the newest version was started; what was de-identified on arrival is verified before that."""
-    if not found.arrived or found.status == states.DONE:
-        return True
-    mine = (delivery.c.study_id == found.id, delivery.c.version >= found.version)
-    return connection.scalar(select(delivery.c.id).where(*mine).limit(1)) is not None
-
-
-def _open_deliveries(connection: Connection, study_id: int) -> Sequence[str]:
-    query = select(delivery.c.destination).where(
-        delivery.c.study_id == study_id, delivery.c.confirmed_version < delivery.c.version
-    )
-    return connection.scalars(query).all()
-
-
-def _demand_not_under_way(connection: Connection, study_id: int, destinations: Sequence[str]) -> None:
-    query = select(delivery.c.destination).where(
-        delivery.c.study_id == study_id,
-        delivery.c.destination.in_(destinations),
-        delivery.c.state.in_([states.PENDING, states.SENT]),
-    )
-    for name in connection.scalars(query):
-        raise Conflict(f"study {study_id} is being sent to {name} already")
-
-
-def _expect_delivery(  # noqa: PLR0913  # the columns of a delivery
-    connection: Connection, study_id: int, name: str, version: int, now: float, *, anew: bool = False
-) -> None:
-    known = connection.execute(
-        select(delivery.c.id, delivery.c.confirmed_version).where(
-            delivery.c.study_id == study_id, delivery.c.destination == name
-        )
-    ).first()
-    if known is None:
-        connection.execute(
-            insert(delivery).values(
-                study_id=study_id, destination=name, version=version, confirmed_version=0, state=states.PENDING,
-                attempt=0, confirmed=0, updated_at=now,
-            )
-        )  # fmt: skip
-    elif known.confirmed_version < version or anew:
-        # One that failed for good begins again in this run; its job is told from the earlier ones by `waits`.
-        values: dict[str, object] = {"version": version, "state": states.PENDING, "attempt": 0, "updated_at": now}
-        if anew:
-            values |= {"confirmed_version": 0, "confirmed": 0}
-            mine = (receipt.c.delivery_id == known.id, receipt.c.item != hashed(SUPERSEDED))
-            connection.execute(delete(receipt).where(*mine))
-        connection.execute(
-            update(delivery).where(delivery.c.id == known.id).values(**values, next_attempt_at=None, reason=None)
-        )
-
-
-def _give_up_deliveries(connection: Connection, found: Study, destinations: Sequence[str]) -> None:
-    """Expect nothing more at destinations that the project no longer names; what has arrived there stays told."""
-    others = (delivery.c.study_id == found.id, delivery.c.destination.not_in(destinations))
-    given_up = (*others, delivery.c.confirmed_version < delivery.c.version)
-    for name in connection.scalars(select(delivery.c.destination).where(*given_up)).all():
-        note(
-            connection,
-            found.id,
-            found.version,
-            states.CANCELLED,
-            "no longer a destination of the project",
-            "system",
-            name,
-        )
-    connection.execute(delete(delivery).where(*given_up, delivery.c.confirmed_version == 0))
-    connection.execute(
-        update(delivery)
-        .where(*given_up)
-        .values(version=delivery.c.confirmed_version, state=states.CONFIRMED, next_attempt_at=None, reason=None)
-    )
-
-
-def short(reason: str | None) -> str | None:
-    """Cut a reason to the width of its column."""
-    return reason[:REASON_LENGTH] if reason else None
