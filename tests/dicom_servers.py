@@ -250,7 +250,9 @@ class Storescp(Program):
     options: Sequence[str] = ()
 
     def __enter__(self) -> Self:
-        self.run("storescp", "-v", "-aet", self.ae, "+xa", "-od", str(self.folder), *self.options, str(self.port))
+        self.run(
+            "/usr/bin/storescp", "-v", "-aet", self.ae, "+xa", "-od", str(self.folder), *self.options, str(self.port)
+        )
         return self
 
     def files(self) -> list[Path]:
@@ -270,5 +272,5 @@ class Dcmqrscp(Program):
             "HostTable BEGIN\nHostTable END\nVendorTable BEGIN\nVendorTable END\n"
             f"AETable BEGIN\n{self.ae} {store} RW (200, 1024mb) ANY\nAETable END\n"
         )
-        self.run("dcmqrscp", "-v", "-c", str(configuration), str(self.port))
+        self.run("/usr/bin/dcmqrscp", "-v", "-c", str(configuration), str(self.port))
         return self

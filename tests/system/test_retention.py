@@ -169,7 +169,8 @@ def test_what_is_in_quarantine_cancelled_or_on_its_way_stays(archive: Archive) -
     archive.site.clinical.post(f"/deid/studies/{cancelled}/cancel")
     quarantined = archive.send("CT", 1, Nobody(900))
     archive.rests(quarantined, "quarantined")
-    went = {item["study"] for item in archive.asked("POST")}
+    # Conversions can be made again: those of what has ended go where they take more than most_bytes.
+    went = {item["study"] for item in archive.asked("POST") if item["what"] != "results"}
     assert went.isdisjoint({waiting, cancelled, quarantined})
     assert all(archive.holds(source) for source in (waiting, cancelled, quarantined))
     archive.site.clinical.post("/deid/destinations/share/resume")

@@ -19,6 +19,7 @@ from ..settings import FREE_BYTES, Settings
 from .server import Server, read_password
 
 SLOW_LOOKUP_S = 0.5
+DCMTK = "/usr/bin"  # where Debian has it
 CLOCK_S = 5.0
 DATABASE_HINT = "is it running, is ORTHANC_DEID_DATABASE_URL right, is its password in PGPASSWORD?"
 
@@ -175,7 +176,7 @@ def _destination(destination: settings.Destination, here: Orthanc) -> str:
             "this Orthanc has no DICOMweb plugin: install the package orthanc-dicomweb, or set sent_by: worker"
         )
     if destination.kind == "karnak" and destination.dicom:
-        missing = [program for program in ("echoscu", "storescu") if not shutil.which(program)]
+        missing = [name for name in ("echoscu", "storescu") if not Path(DCMTK, name).exists()]
         if missing:
             raise click.ClickException(f"{missing[0]} is not there: install the package dcmtk")
     return destinations.connect(destination, here).check()

@@ -39,7 +39,15 @@ def _c_store(study: Study, port: int) -> None:
     with tempfile.TemporaryDirectory(prefix="deid-demo-") as folder:
         for number, file in enumerate(study.files):
             (Path(folder) / f"{number:04}.dcm").write_bytes(file)
-        command = ["storescu", "-R", *PROPOSE.get(study.transfer_syntax, []), "-aet", "MODALITY", "-aec", "ORTHANCDEID"]
+        command = [
+            "/usr/bin/storescu",
+            "-R",
+            *PROPOSE.get(study.transfer_syntax, []),
+            "-aet",
+            "MODALITY",
+            "-aec",
+            "ORTHANCDEID",
+        ]
         finished = subprocess.run(
             [*command, "+sd", "127.0.0.1", str(port), folder],
             env=os.environ | {"TCP_NODELAY": "1"},

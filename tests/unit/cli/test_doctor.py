@@ -1,4 +1,3 @@
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -62,10 +61,10 @@ def test_an_orthanc_that_is_down_is_named_by_the_kinds_that_send_through_it(ask:
     assert (ok, detail.partition(" (")[0]) == (False, "Orthanc cannot be reached")
 
 
-def test_dcmtk_is_missed_where_the_kind_needs_it(ask: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dcmtk_is_missed_where_the_kind_needs_it(ask: Asking, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     karnak = f"kind: karnak, dicom: {{ae: KARNAK, host: 127.0.0.1, port: {free_port()}}}"
     assert "does not answer" in ask(karnak)[1]
-    monkeypatch.setattr(shutil, "which", lambda _program: None)
+    monkeypatch.setattr(doctor, "DCMTK", str(tmp_path))
     assert ask(karnak) == (False, "echoscu is not there: install the package dcmtk")
 
 

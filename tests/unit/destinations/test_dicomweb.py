@@ -194,15 +194,16 @@ def test_a_duplicate_counts_as_there(server: OrthancServer, shipment: Shipment, 
     assert there.confirm(shipment) == 6
 
 
-def in_a_minute() -> str:
-    return format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
+def in_an_hour() -> str:
+    """Return the time as a header has it; the parameters below are made long before their test runs."""
+    return format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
 
 
 @pytest.mark.parametrize(
     ("manners", "kind", "words", "after_s"),
     [
         (WebManners(code=503, retry_after="7"), Retriable, r"away or overloaded \(503\)", (7, 7)),
-        (WebManners(code=429, retry_after=in_a_minute()), Retriable, r"away or overloaded \(429\)", (1, 60)),
+        (WebManners(code=429, retry_after=in_an_hour()), Retriable, r"away or overloaded \(429\)", (1, 3600)),
         (WebManners(code=503, retry_after="soon"), Retriable, r"away or overloaded \(503\)", (0, 0)),
         (WebManners(store_code=507), Retriable, r"away or overloaded \(507\)", (0, 0)),
         (WebManners(code=403), Retriable, r"refuses the log-in \(403\)", (0, 0)),

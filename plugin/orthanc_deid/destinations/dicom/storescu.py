@@ -12,6 +12,7 @@ from ...settings.network import KarnakNode
 from . import dimse
 from .dimse import Refusal
 
+DCMTK = "/usr/bin"  # of Debian: another package that is called storescu takes other options
 CALLING = "ORTHANC_DEID"
 SUCCESS, WARNING, WARNINGS = 0x0000, 0xB000, 0xF000
 PROFILE = "Deid"
@@ -19,7 +20,7 @@ PROFILE = "Deid"
 
 def echo(node: KarnakNode) -> None:
     """Open an association and send C-ECHO; raise Retriable with the reason where it is not answered."""
-    output, code = _run(node, ["echoscu", "-v"], [], Path.cwd(), node.timeout_s + 10)
+    output, code = _run(node, [f"{DCMTK}/echoscu", "-v"], [], Path.cwd(), node.timeout_s + 10)
     if code != 0:
         raise Retriable(f"the DICOM node does not answer: {dimse.of_details(output).words}")
 
@@ -35,7 +36,7 @@ def store(
     folder = files[0].parent
     profile = folder / "association.cfg"
     profile.write_text(_profile(combinations), encoding="ascii")
-    command = ["storescu", "-d", "-xf", profile.name, PROFILE]
+    command = [f"{DCMTK}/storescu", "-d", "-xf", profile.name, PROFILE]
     end = time.monotonic() + seconds
     answers: dict[Path, Refusal | None] = {}
     # It ends at the first file that is not taken: told to go on, it would wait for a silent node at every file.
