@@ -135,7 +135,8 @@ def test_what_was_shown_is_what_goes_and_the_copy_stays(archive: Archive) -> Non
     assert not archive.holds(study["output"])
     assert archive.results(study) == []
     assert archive.delivered(uid) == delivered
-    told = [e for e in archive.site.study(study["source"])["events"] if e["actor"] == "retention"]
+    told = [e for e in archive.site.study(study["source"])["events"] if " deleted: " in (e["reason"] or "")]
+    assert {e["actor"] for e in told} == {"admin"}, "who asked for it"
     assert [e["reason"].split(":")[0] for e in told] == ["results deleted", "source deleted", "output deleted"]
     assert {e["status"] for e in told} == {"done"}
     assert archive.site.study(study["source"])["status"] == "done"
