@@ -79,9 +79,10 @@ def start_by_hand(intake: Intake, source: str, actor: str) -> int:
         raise Conflict(f"the study is ignored: {study.reason}")
     if intake.configuration.intake.on_arrival != study.arrived:
         raise Conflict(f"the study was {OTHER_MODE[study.arrived]}: it is processed when that is changed back")
-    if study.arrived and not _new_passed_the_door(intake, study):
+    compared = _compare(intake, study)
+    if compared is None:
         raise Conflict("instances of the study came while de-identification on arrival was off: delete them")
-    study = _compare(intake, study)
+    study = compared
     if study.status != states.DONE and not _start(intake, study, "asked for by a person", actor):
         raise Conflict(f"the study is ignored: {NO_PROJECT}")
     return study.id
@@ -89,12 +90,13 @@ def start_by_hand(intake: Intake, source: str, actor: str) -> int:
 
 def _start_if_due(intake: Intake, study: Study) -> None:
     """Compare a study that is stable, and start it where there is something new and nothing speaks against it."""
-    if study.arrived and not _new_passed_the_door(intake, study):
+    compared = _compare(intake, study)
+    if compared is None:
         if states.WAITING in states.MOVES[study.status]:
             intake.ledger.move(study.id, states.WAITING, reason=OTHER_MODE[True])
         intake.ledger.mark_recheck(study.id, needed=False)
         return
-    study = _compare(intake, study)
+    study = compared
     if study.status in (states.RECEIVED, states.WAITING, states.IGNORED):
         why_not = _why_not_started(intake.configuration, study)
         if why_not is None:
@@ -121,10 +123,10 @@ def _add(intake: Intake, source: str) -> Study:
     return intake.ledger.add(source, name)
 
 
-def _new_passed_the_door(intake: Intake, study: Study) -> bool:
+def _new_passed_the_door(intake: Intake, study: Study, present: Sequence[str]) -> bool:
     """Tell whether what has come to a study since was de-identified as the rest of it was."""
     known = {i.source for i in intake.ledger.instances(study.id)}
-    new = [i for i in intake.orthanc.instance_ids(study.source) if i not in known]
+    new = [i for i in present if i not in known]
     return not new or (
         intake.configuration.intake.on_arrival and passed_the_door(intake.orthanc, new, intake.arrival_since)
     )
@@ -153,9 +155,12 @@ def _project(configuration: Configuration, series: list[dict[str, Any]]) -> Proj
     return None
 
 
-def _compare(intake: Intake, study: Study) -> Study:
+def _compare(intake: Intake, study: Study) -> Study | None:
+    """Note what Orthanc holds of a study now; None where some of it came past the door that the rest went through."""
     last_update = str(intake.orthanc.study(study.source)["LastUpdate"])
     present = intake.orthanc.instance_ids(study.source)
+    if study.arrived and not _new_passed_the_door(intake, study, present):
+        return None
     intake.ledger.forget_vanished(study.id, present)
     intake.ledger.compare(study.id, present, last_update)
     return intake.ledger.get(study.id)
