@@ -79,8 +79,6 @@ class Export(BaseModel):
 class Picture(BaseModel):
     """Which picture of an instance is wanted, and which part of the answer."""
 
-    model_config = ConfigDict(extra="forbid")
-
     base64: bool = Field(default=False, description="true: base64 text instead of the picture")
     frame: int | None = Field(
         default=None, ge=1, description="frame of a multi-frame image, from 1; without: as conversion.pictures says"
