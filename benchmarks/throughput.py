@@ -89,9 +89,9 @@ def product(server: OrthancServer, files: list[Path]) -> tuple[float, dict[str, 
     if found["status"] != "done":
         sys.exit(f"the study is {found['status']}: {found['reason']}")
     at = {e["status"]: datetime.fromisoformat(e["at"]).timestamp() for e in found["events"]}
-    states = ["queued", "deidentifying", "verifying", "exporting"]
+    states = ["queued", "deidentifying", "verifying", "done"]  # done: at the next poll after verify
     spent = {a: at[b] - at[a] for a, b in pairwise(states)}
-    return len(files) / (at["exporting"] - at["deidentifying"]), spent
+    return len(files) / (at["done"] - at["deidentifying"]), spent
 
 
 def await_service(server: OrthancServer) -> None:
