@@ -33,7 +33,9 @@ _NUMBER_FORMAT = re.compile(r"0?[1-9][0-9]?d")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,12}")
 
 
-class _Piece(NamedTuple):
+class Piece(NamedTuple):
+    """Literal text, and the field that follows it; None at the end."""
+
     literal: str
     field: str | None
     number_format: str
@@ -80,17 +82,28 @@ def part(text: str) -> str:
     return _part(_value(text, ""), "")
 
 
-def _pieces(template: str) -> Iterator[_Piece]:
+def _pieces(template: str) -> Iterator[Piece]:
     if "{{" in template or "}}" in template:
         raise ValueError("a name has no braces but those around a field")
+    yield from pieces(template, _NUMBER_FORMAT)
+
+
+def pieces(template: str, number_formats: re.Pattern[str], hint: str = "") -> Iterator[Piece]:
+    """Part a text into its pieces; `{{` and `}}` are braces themselves, `hint` follows what is said of wrong ones.
+
+    Raises
+    ------
+    ValueError
+        A brace is not closed, or a field has something else than a number format.
+    """
     try:
         parsed = list(Formatter().parse(template))
     except ValueError:
-        raise ValueError("a brace is not closed, or not opened") from None
+        raise ValueError(f"a brace is not closed, or not opened{hint}") from None
     for literal, field, number_format, conversion in parsed:
-        if conversion or (number_format and not _NUMBER_FORMAT.fullmatch(number_format)):
+        if conversion or (number_format and not number_formats.fullmatch(number_format)):
             raise ValueError(f"{{{field}}} can have a number format like :05d and nothing else")
-        yield _Piece(literal, field, number_format or "")
+        yield Piece(literal, field, number_format or "")
 
 
 def _value(value: str, number_format: str) -> str:

@@ -3,8 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from string import Formatter
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..formats import names
 
@@ -17,30 +16,9 @@ _NOT_HERE = ("session", "n")  # made by rules that only file names have
 _NUMBER_FORMAT = re.compile(r"(?:0?[1-9][0-9]?)?d")
 
 
-class Piece(NamedTuple):
-    """Literal text, then perhaps a field."""
-
-    literal: str
-    field: str | None
-    number_format: str
-
-
-def pieces(template: str) -> Iterator[Piece]:
-    """Part a text into its pieces; `{{` and `}}` are braces themselves.
-
-    Raises
-    ------
-    ValueError
-        A brace is not closed, or a field has something else than a number format.
-    """
-    try:
-        parsed = list(Formatter().parse(template))
-    except ValueError:
-        raise ValueError("a brace is not closed, or not opened; {{ and }} stand for braces") from None
-    for literal, field, number_format, conversion in parsed:
-        if conversion or (number_format and not _NUMBER_FORMAT.fullmatch(number_format)):
-            raise ValueError(f"{{{field}}} can have a number format like :05d and nothing else")
-        yield Piece(literal, field, number_format or "")
+def pieces(template: str) -> Iterator[names.Piece]:
+    """Part a text into its pieces, as names are; `{{` and `}}` are braces themselves."""
+    return names.pieces(template, _NUMBER_FORMAT, "; {{ and }} stand for braces")
 
 
 def allowed(level: Level, more: Sequence[str] = ()) -> tuple[str, ...]:
