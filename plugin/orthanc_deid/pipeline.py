@@ -54,6 +54,10 @@ class Job:
         """What the ids of all jobs of this run begin with."""
         return f"{self.study}:{self.version}:{self.run}:"
 
+    def exports_to(self, destination: str) -> str:
+        """Return what the ids of this run's exports to a destination begin with."""
+        return f"{self.prefix}{EXPORT}:{destination}:"
+
     def again(self) -> "Job":
         """Return the next try of the same."""
         return replace(self, attempt=self.attempt + 1)

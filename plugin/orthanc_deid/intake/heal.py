@@ -40,8 +40,8 @@ def _hasten_resumed(intake: Intake) -> None:
             paused[delivery.destination] = bool(gates.get(delivery.destination).paused)
         if not paused[delivery.destination]:
             study = intake.ledger.get(delivery.study_id)
-            run = Job(DEIDENTIFY, study.id, study.version, study.run)
-            intake.queue.hasten(f"{run.prefix}{EXPORT}:{delivery.destination}:")
+            run = Job(EXPORT, study.id, study.version, study.run)
+            intake.queue.hasten(run.exports_to(delivery.destination))
 
 
 def _heal_one(intake: Intake, study: Study) -> None:
@@ -66,12 +66,12 @@ def _heal_one(intake: Intake, study: Study) -> None:
 
 def _heal_beside(intake: Intake, study: Study, live: Sequence[str]) -> None:
     """Give a job to deliveries that have none while others wait, which may take days."""
-    exports = Job(EXPORT, study.id, study.version, study.run).prefix + f"{EXPORT}:"
-    if not all(job.startswith(exports) for job in live):
+    run = Job(EXPORT, study.id, study.version, study.run)
+    if not all(job.startswith(f"{run.prefix}{EXPORT}:") for job in live):
         return  # one that enqueues exports is at work
     for delivery in _open(intake, study):
         is_quiet = delivery.updated_at < time.time() - QUIET_S
-        if is_quiet and not any(job.startswith(f"{exports}{delivery.destination}:") for job in live):
+        if is_quiet and not any(job.startswith(run.exports_to(delivery.destination)) for job in live):
             log.event("delivery without a job", study=study.id)
             _export_again(intake, study, delivery)
 

@@ -9,7 +9,7 @@ from ..database.deliveries import Deliveries
 from ..database.gates import Gates
 from ..errors import Conflict, DeidError, NotFound
 from ..intake.examine import deliver_by_hand
-from ..pipeline import DEIDENTIFY, Job
+from ..pipeline import EXPORT, Job
 from ..settings import Destination
 from ..settings.windows import opens_in
 from .parameters import DestinationName, Held, User
@@ -41,7 +41,7 @@ def resume_destination(runtime: Held, name: DestinationName, user: User) -> Any:
     Gates(runtime.database).set_paused(_named(runtime, name).name, paused=False, actor=user)
     for delivery in Deliveries(runtime.database).open_at(name, states.PENDING):
         study = runtime.ledger.get(delivery.study_id)
-        runtime.queue.hasten(f"{Job(DEIDENTIFY, study.id, study.version, study.run).prefix}export:{name}:")
+        runtime.queue.hasten(Job(EXPORT, study.id, study.version, study.run).exports_to(name))
     return _told(runtime, _named(runtime, name), Deliveries(runtime.database).counts())
 
 
