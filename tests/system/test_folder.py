@@ -346,6 +346,11 @@ def test_an_empty_folder_is_done_at_once(folders: Folders) -> None:
     assert (folders.mapping / "uid_mapping.csv").read_text() == "id_old,id_new\n"
 
 
+def noted(folders: Folders) -> bool:
+    """Tell whether the journal holds an output: those of a chunk are noted after the last of them is on the disk."""
+    return any(len(path.read_bytes().splitlines()) > 1 for path in folders.home.glob("folders/*.jsonl"))
+
+
 def many(folders: Folders) -> None:
     for person in (1, 2, 3, 4):
         for number, data in enumerate(ct_study(Person(person), 100)):
@@ -357,7 +362,7 @@ def test_killed_in_the_middle_it_goes_on_and_ends_the_same(folders: Folders) -> 
     undisturbed = folders.root / "undisturbed"
     assert folders(out=undisturbed).returncode == 0
     running = folders.start()
-    wait_for(lambda: len(outputs(folders)) >= 60, what="some outputs")
+    wait_for(lambda: len(outputs(folders)) >= 60 and noted(folders), what="some outputs")
     family = children(running.pid)
     running.kill()
     running.communicate(timeout=20)
@@ -375,7 +380,7 @@ def test_killed_in_the_middle_it_goes_on_and_ends_the_same(folders: Folders) -> 
 def test_interrupted_it_leaves_whole_files_and_says_how_to_go_on(folders: Folders) -> None:
     many(folders)
     running = folders.start()
-    wait_for(lambda: len(outputs(folders)) >= 30, what="some outputs")
+    wait_for(lambda: len(outputs(folders)) >= 30 and noted(folders), what="some outputs")
     family = children(running.pid)
     os.killpg(running.pid, signal.SIGINT)
     stdout, stderr = running.communicate(timeout=20)
