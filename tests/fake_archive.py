@@ -41,7 +41,8 @@ class FakeArchive:
 
     def study(self, study: str) -> dict[str, Any]:
         found = self._find(study)
-        return {"ID": study, "IsStable": found.stable, "LastUpdate": found.last_update}
+        tags = {"StudyInstanceUID": f"1.2.{study.encode().hex()}"}
+        return {"ID": study, "IsStable": found.stable, "LastUpdate": found.last_update, "MainDicomTags": tags}
 
     def series(self, study: str) -> list[dict[str, Any]]:
         found = self._find(study)

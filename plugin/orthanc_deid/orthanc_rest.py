@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import urllib3
 
 from .errors import ConfigurationError, NotFound, Rejected, Retriable
-from .settings import OrthancPeer, Settings, read_secret
+from .settings import OrthancNode, Settings, read_secret
 
 # identity: Orthanc would spend 50 ms compressing each file for a client on the same machine.
 HEADERS = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
@@ -64,13 +64,13 @@ def local_address(settings: Settings) -> Address:
     return Address(settings.orthanc_url, None)
 
 
-def peer_address(peer: OrthancPeer) -> Address:
-    """Return how this process reaches a peer directly, for the read-back."""
+def peer_address(peer: OrthancNode, name: str = "the peer Orthanc") -> Address:
+    """Return how this process reaches another Orthanc directly."""
     password = peer.password()
     authorization = basic(peer.username, password) if peer.username and password else None
     own = (str(peer.certificate_file), str(peer.key_file)) if peer.certificate_file else None
     trusted = str(peer.ca_file) if peer.ca_file else None
-    return Address(str(peer.url).rstrip("/"), authorization, peer.timeout_s, trusted, own, "the peer Orthanc")
+    return Address(str(peer.url).rstrip("/"), authorization, peer.timeout_s, trusted, own, name)
 
 
 def basic(username: str, password: str) -> str:

@@ -7,7 +7,8 @@ destination that is down, paused or closed ends `export`, and a delayed next att
 from dataclasses import dataclass, replace
 
 CPU, NET = "cpu", "net"
-CONCURRENCY = 2  # of a destination that the configuration no longer names
+STUDY, ROW = "study", "row"
+CONCURRENCY = 2  # of a destination or source that the configuration no longer names
 PRIORITY = 5
 
 
@@ -18,21 +19,28 @@ class Flow:
     queue: str
     steps: tuple[str, ...]
     then: str | None
+    subject: str = STUDY
 
 
 DEIDENTIFY, DELIVER, EXPORT, FINISH = "deidentify", "deliver", "export", "finish"
+PULL = "pull"
 FLOWS = {
     DEIDENTIFY: Flow(CPU, ("identify", "deidentify", "verify"), then=DELIVER),
     DELIVER: Flow(CPU, ("convert",), then=EXPORT),
     # One export for each destination; the last that is confirmed is followed by finish.
     EXPORT: Flow(NET, ("export", "confirm"), then=FINISH),
     FINISH: Flow(CPU, ("cleanup",), then=None),
+    # One row of a batch: from an archive into Orthanc, where the studies begin by themselves.
+    PULL: Flow(NET, ("find", "retrieve", "account"), then=None, subject=ROW),
 }
 
 
 @dataclass(frozen=True)
 class Job:
-    """One try of one flow for one version of one study: what stands in the queue, and nothing else does."""
+    """One try of one flow for one version of one study: what stands in the queue, and nothing else does.
+
+    Of a row: `study` is the number of the row, `version` that of its batch, `destination` the source's name.
+    """
 
     flow: str
     study: int
@@ -46,13 +54,19 @@ class Job:
     @property
     def id(self) -> str:
         """The workflow's id: the same job enqueued twice runs once."""
-        fields = [self.study, self.version, self.run, self.flow, self.destination, self.attempt]
-        return ":".join(map(str, fields + [self.waits] * bool(self.waits)))
+        fields = [self.flow, self.destination, self.attempt]
+        return self.prefix + ":".join(map(str, fields + [self.waits] * bool(self.waits)))
 
     @property
     def prefix(self) -> str:
         """What the ids of all jobs of this run begin with."""
-        return f"{self.study}:{self.version}:{self.run}:"
+        kind = "" if self.subject == STUDY else f"{self.subject}:"
+        return f"{kind}{self.study}:{self.version}:{self.run}:"
+
+    @property
+    def subject(self) -> str:
+        """What the job is about: STUDY or ROW."""
+        return FLOWS[self.flow].subject
 
     def exports_to(self, destination: str) -> str:
         """Return what the ids of this run's exports to a destination begin with."""

@@ -20,6 +20,7 @@ class Gate:
     next_begin_at: float
     actor: str
     updated_at: float
+    begun: int
 
 
 class Gates:
@@ -32,7 +33,7 @@ class Gates:
         """Return a destination's gate; one that was never touched is open."""
         with self.engine.connect() as connection:
             row = connection.execute(select(gate).where(gate.c.destination == destination)).first()
-        return Gate(**row._mapping) if row else Gate(destination, 0, 0.0, "system", 0.0)  # noqa: SLF001  # SQLAlchemy's API
+        return Gate(**row._mapping) if row else Gate(destination, 0, 0.0, "system", 0.0, 0)  # noqa: SLF001  # SQLAlchemy's API
 
     def set_paused(self, destination: str, *, paused: bool, actor: str) -> None:
         """Pause a destination, or let it go on."""

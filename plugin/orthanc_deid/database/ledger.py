@@ -128,11 +128,14 @@ class Ledger(Studies):
                 _change(connection, late, states.WAITING, f"{len(new)} instances arrived late", "system")
         return len(new)
 
-    def start(
+    def start(  # noqa: PLR0913  # what a run is begun with
         self, study_id: int, project: str, destinations: Iterable[str], *, reason: str | None = None,
-        actor: str = "system",
+        actor: str = "system", hold: bool = False,
     ) -> Study:  # fmt: skip
-        """Begin a new run: `queued`, every earlier run superseded, deliveries of this version pending."""
+        """Begin a new run: `queued`, every earlier run superseded, deliveries of this version pending.
+
+        `hold`: after verification it waits for a person.
+        """
         with self._writing(study_id) as (connection, before):
             if before.status in states.ACTIVE:
                 raise Conflict(f"study {study_id} is {before.status}: it is at work already")
@@ -145,7 +148,15 @@ class Ledger(Studies):
             connection.execute(
                 update(study)
                 .where(study.c.id == study_id)
-                .values(run=found.run + 1, version=found.version, attempt=1, project=project, recheck=0, removed=0)
+                .values(
+                    run=found.run + 1,
+                    version=found.version,
+                    attempt=1,
+                    project=project,
+                    recheck=0,
+                    removed=0,
+                    hold=int(hold),
+                )
             )
             _change(connection, found, states.QUEUED, reason, actor)
         return self.get(study_id)
@@ -182,7 +193,9 @@ class Ledger(Studies):
                 # The run exports these too: one that still says `failed` would end the study while it is sent.
                 for name in open_deliveries(connection, study_id):
                     expect(connection, study_id, name, found.version, time.time())
-                connection.execute(update(study).where(study.c.id == study_id).values(run=found.run + 1, attempt=1))
+                connection.execute(
+                    update(study).where(study.c.id == study_id).values(run=found.run + 1, attempt=1, hold=0)
+                )
                 _change(connection, found, states.QUEUED, reason, actor)
         return self.get(study_id)
 
@@ -193,6 +206,14 @@ class Ledger(Studies):
                 raise Stale(f"study {study_id}: run {run} is over")
             connection.execute(update(study).where(study.c.id == study_id).values(attempt=attempt))
             _change(connection, found, states.QUEUED, reason, "system", next_attempt_at=at)
+
+    def reject(self, study_id: int, reason: str, actor: str) -> None:
+        """Note that a reviewer does not release a study; raise Conflict where it does not wait for one."""
+        with self._writing(study_id) as (connection, found):
+            if found.status != states.REVIEW:
+                raise Conflict(f"study {study_id} is {found.status}: nobody is asked to release it")
+            connection.execute(update(study).where(study.c.id == study_id).values(run=found.run + 1))
+            _change(connection, found, states.REJECTED, reason, actor)
 
     def cancel(self, study_id: int, actor: str) -> None:
         """Stop the run; raise Conflict where nothing can be stopped."""

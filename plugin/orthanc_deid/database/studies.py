@@ -31,6 +31,7 @@ class Study:
     updated_at: float
     done_at: float | None
     removed: int
+    hold: int
 
     @property
     def arrived(self) -> bool:

@@ -37,6 +37,7 @@ study = Table(
     Column(
         "removed", Integer, nullable=False, server_default="0", comment="sum of REMOVED: what retention has deleted"
     ),
+    Column("hold", Integer, nullable=False, server_default="0", comment="1: after verification it waits for a person"),
 )
 
 instance = Table(
@@ -90,6 +91,7 @@ gate = Table(
     Column("next_begin_at", Float, nullable=False, comment="no study is begun before; UTC seconds since 1970"),
     Column("actor", String(64), nullable=False, comment="who paused it or let it go on"),
     Column("updated_at", Float, nullable=False, comment="UTC seconds since 1970"),
+    Column("begun", Integer, nullable=False, server_default="0", comment="series begun since the last batch_wait_s"),
 )
 
 event = Table(

@@ -8,12 +8,15 @@ from typing import Any
 from .. import states
 from ..confidentiality.method import PRODUCT
 from ..database.ledger import Ledger, Study
+from ..database.origins import Origins
 from ..engine import Queue
 from ..errors import Conflict
 from ..orthanc_rest import Orthanc
 from ..pipeline import DEIDENTIFY, DELIVER, EXPORT, PRIORITY, Job
-from ..settings import Configuration, Project
+from ..settings import Configuration
+from . import completeness
 from .arrivals import passed_the_door
+from .belonging import Belonging
 
 METHOD = "0012,0063"  # DeidentificationMethod
 NO_PROJECT = "no project matches"
@@ -34,6 +37,7 @@ class Intake:
     orthanc: Orthanc
     ledger: Ledger
     queue: Queue
+    origins: Origins
     arrival_since: float = float("inf")  # UTC seconds: since when the door de-identifies without a gap
 
 
@@ -99,8 +103,10 @@ def _start_if_due(intake: Intake, study: Study) -> None:
     study = compared
     if study.status in (states.RECEIVED, states.WAITING, states.IGNORED):
         why_not = _why_not_started(intake.configuration, study)
+        verdict = completeness.judge(intake, study) if why_not is None else completeness.Verdict(why_not)
+        why_not = verdict.why_not
         if why_not is None:
-            _start(intake, study, None, "system")
+            _start(intake, study, verdict.remark, "system")
             return
         intake.ledger.move(study.id, states.WAITING, reason=why_not)
     if study.status not in states.ACTIVE:  # started by hand at this moment
@@ -111,7 +117,7 @@ def _add(intake: Intake, source: str) -> Study:
     series = intake.orthanc.series(source)
     first = next((i for s in series for i in s["Instances"]), None)
     # Only what is shown until the study starts: the first series that came says little about a study.
-    project = _project(intake.configuration, series)
+    project = _belonging(intake, source, series).project()
     name = project.name if project else ""
     if first and _is_ours(intake.orthanc.tags(first)):
         instances = [i for s in series for i in s["Instances"]]
@@ -147,12 +153,8 @@ def _is_ours(tags: dict[str, dict[str, object]]) -> bool:
     return str(tags.get(METHOD, {}).get("Value") or "").startswith(PRODUCT)
 
 
-def _project(configuration: Configuration, series: list[dict[str, Any]]) -> Project | None:
-    modalities = {s["MainDicomTags"].get("Modality", "") for s in series}
-    for project in configuration.projects:
-        if not project.match.modality or modalities & set(project.match.modality):
-            return project
-    return None
+def _belonging(intake: Intake, source: str, series: list[dict[str, Any]]) -> Belonging:
+    return Belonging(intake.configuration, intake.orthanc, intake.origins, source, series)
 
 
 def _compare(intake: Intake, study: Study) -> Study | None:
@@ -169,17 +171,15 @@ def _compare(intake: Intake, study: Study) -> Study | None:
 def _start(intake: Intake, study: Study, reason: str | None, actor: str) -> bool:
     """Begin a run; False where no project takes the study."""
     # What is stored already was made with the key and profile of its project; before that the whole study decides.
-    project = (
-        intake.configuration.project(study.project)
-        if study.output and study.project
-        else _project(intake.configuration, intake.orthanc.series(study.source))
-    )
+    belonging = _belonging(intake, study.source, intake.orthanc.series(study.source))
+    project = intake.configuration.project(study.project) if study.output and study.project else belonging.project()
     if project is None:
         if states.IGNORED in states.MOVES[study.status]:
             intake.ledger.move(study.id, states.IGNORED, reason=NO_PROJECT)
         intake.ledger.mark_recheck(study.id, needed=False)
         return False
-    started = intake.ledger.start(study.id, project.name, project.destinations, reason=reason, actor=actor)
+    hold = belonging.origin.hold
+    started = intake.ledger.start(study.id, project.name, project.destinations, reason=reason, actor=actor, hold=hold)
     intake.queue.enqueue(first_job(intake, started))
     return True
 

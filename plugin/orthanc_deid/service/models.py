@@ -76,6 +76,16 @@ class Export(BaseModel):
     anew: bool = Field(default=False, description="send what has arrived there already once more")
 
 
+class Rejection(BaseModel):
+    """Why a study is not released."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(
+        default="", max_length=200, description="shown with the study: no name and no number of a patient"
+    )
+
+
 class Picture(BaseModel):
     """Which picture of an instance is wanted, and which part of the answer."""
 

@@ -41,7 +41,16 @@ from .results import (
     study_nifti,
 )
 from .retention import preview_retention, run_retention
-from .studies import cancel_study, export_study, list_studies, process_study, retry_study, show_study
+from .studies import (
+    approve_study,
+    cancel_study,
+    export_study,
+    list_studies,
+    process_study,
+    reject_study,
+    retry_study,
+    show_study,
+)
 
 
 def health(runtime: Held) -> Any:
@@ -75,6 +84,8 @@ ROUTES = (
     Route("POST", "/deid/studies/{study}/process", process_study, StudyAnswer, 202, (404, 409, 422)),
     Route("POST", "/deid/studies/{study}/retry", retry_study, StudyAnswer, 202, (404, 409, 422)),
     Route("POST", "/deid/studies/{study}/cancel", cancel_study, StudyAnswer, 202, (404, 409, 422)),
+    Route("POST", "/deid/studies/{study}/approve", approve_study, StudyAnswer, 202, (404, 409, 422)),
+    Route("POST", "/deid/studies/{study}/reject", reject_study, StudyAnswer, 200, (404, 409, 422)),
     Route("POST", "/deid/studies/{study}/export", export_study, StudyAnswer, 202, (404, 409, 422)),
     Route("GET", "/deid/studies/{study}/nifti", study_nifti, None, errors=FILE),
     Route("GET", "/deid/studies/{study}/bids", study_bids, None, errors=FILE),

@@ -6,6 +6,7 @@ import sys
 from .. import engine, log
 from ..database import migrate, open_database
 from ..database.ledger import Ledger
+from ..database.origins import Origins
 from ..engine import Queue
 from ..intake import arrivals
 from ..intake.examine import Intake
@@ -14,7 +15,8 @@ from ..intake.retain import Retainer
 from ..orthanc_rest import Orthanc, local_address
 from ..processes import OnDemand
 from ..results.study import converters
-from ..settings import Settings
+from ..sealed import Seal
+from ..settings import Settings, read_secret
 from ..supervisor import Child
 from .conversions import Conversions
 
@@ -30,8 +32,10 @@ class Runtime:
         self.orthanc = Orthanc(local_address(loaded))
         self.ledger = Ledger(self.database)
         self.queue = Queue(loaded.database_url, loaded.configuration.lanes())
+        self.seal = Seal(bytes.fromhex(read_secret(loaded.key_file)))
+        self.origins = Origins(self.database, self.seal)
         since_s = arrivals.since(loaded.arrival_since)
-        self.intake = Intake(loaded.configuration, self.orthanc, self.ledger, self.queue, since_s)
+        self.intake = Intake(loaded.configuration, self.orthanc, self.ledger, self.queue, self.origins, since_s)
         self.retainer = Retainer(self.intake, loaded.home, loaded.results)
         self.reconcile = Reconcile(self.intake, loaded.stable_age_s, self.retainer)
         self.processes = OnDemand(loaded.processes)

@@ -12,7 +12,7 @@ from ..database.ledger import Instance, Study
 from ..errors import ConfigurationError, Conflict, NotFound
 from ..intake.examine import deliver_by_hand, start_by_hand
 from ..pipeline import DEIDENTIFY, Job
-from .models import Export
+from .models import Export, Rejection
 from .parameters import Held, StudyId, User
 from .runtime import Runtime
 
@@ -100,6 +100,22 @@ def cancel_study(runtime: Held, study: StudyId, user: User) -> Any:
     found = _known(runtime, study)
     runtime.ledger.cancel(found.id, user)
     runtime.queue.cancel(Job(DEIDENTIFY, found.id, found.version, found.run).prefix)
+    return views.one(runtime.database, found.source)
+
+
+def approve_study(runtime: Held, study: StudyId, user: User) -> Any:
+    """Release a study that waits in review: it is delivered."""
+    found = _known(runtime, study)
+    if found.status != states.REVIEW:
+        raise Conflict(f"the study is {found.status}: nobody is asked to release it")
+    deliver_by_hand(runtime.intake, found, (), anew=False, actor=user)
+    return views.one(runtime.database, found.source)
+
+
+def reject_study(runtime: Held, study: StudyId, wanted: Rejection, user: User) -> Any:
+    """Do not release a study that waits in review; nothing of it leaves."""
+    found = _known(runtime, study)
+    runtime.ledger.reject(found.id, f"rejected: {wanted.reason}" if wanted.reason else "rejected by a person", user)
     return views.one(runtime.database, found.source)
 
 

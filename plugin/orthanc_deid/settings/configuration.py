@@ -1,19 +1,22 @@
 """The YAML file: projects, destinations, intake, limits, access."""
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from ..errors import ConfigurationError
 from ..yaml_file import nearest
+from .completeness import Completeness, Sender
 from .conversion import Conversion
 from .files import Folder, ObjectStore
 from .flywheel import Flywheel
 from .http import Http
 from .model import Model, Name
-from .network import Dicom, Dicomweb, Karnak
+from .network import AeTitle, Dicom, Dicomweb, Karnak
 from .peer import OrthancPeer
 from .retention import Keeping, Retention
+from .sources import AnySource, Archive
 
 
 class Match(Model):
@@ -21,6 +24,10 @@ class Match(Model):
 
     modality: tuple[str, ...] = Field(
         default=(), description="one of these is the modality of one of its series; on arrival: of the instance itself"
+    )
+    source: tuple[Name, ...] = Field(default=(), description="it came from one of these sources; not on arrival")
+    ae: tuple[AeTitle, ...] = Field(
+        default=(), description="one of these calling AE titles has sent its first instance; not on arrival"
     )
 
 
@@ -40,6 +47,9 @@ class Project(Model):
         default=None, description="what is kept of its studies, and how long; without: `retention` of the whole file"
     )
     priority: int = Field(default=5, ge=1, le=9, description="1: before all others, 9: after them")
+    completeness: Completeness | None = Field(
+        default=None, description="when its studies are complete; without: `completeness` of intake"
+    )
 
 
 # The next kind of destination is one more member.
@@ -74,6 +84,8 @@ class Intake(Model):
     reconcile_s: float = Field(default=5.0, ge=0.2, le=3600, description="seconds between looks at /changes")
     sweep_s: float = Field(default=600.0, ge=1, le=86400, description="seconds between looks at every study")
     refuse: tuple[Refusal, ...] = Field(default=(), description="instances that are kept out of Orthanc")
+    completeness: Completeness = Field(default=Completeness(), description="when a study is complete")
+    senders: tuple[Sender, ...] = Field(default=(), description="what is particular to systems that send by C-STORE")
 
 
 class Limits(Model):
@@ -98,6 +110,9 @@ class Configuration(Model):
         default=(Project(name="default"),), min_length=1, description="the first that matches takes the study"
     )
     destinations: tuple[Destination, ...] = Field(default=(), description="where results can go")
+    sources: tuple[AnySource, ...] = Field(
+        default=(), description="where studies are fetched from; what is sent to Orthanc needs none"
+    )
     intake: Intake = Field(default=Intake(), description="how studies become known")
     conversion: Conversion = Field(default=Conversion(), description="how results are converted")
     retention: Retention = Field(default=Retention(), description="what may be deleted, and when")
@@ -106,19 +121,38 @@ class Configuration(Model):
 
     @model_validator(mode="after")
     def _names_resolve(self) -> "Configuration":
+        projects, known = [p.name for p in self.projects], [d.name for d in self.destinations]
+        sources = [s.name for s in self.sources]
         for kind, names in (
-            ("projects", [p.name for p in self.projects]),
-            ("destinations", [d.name for d in self.destinations]),
+            ("projects", projects),
+            ("destinations", known),
+            ("sources", sources),
+            # One queue and one gate by name.
+            ("sources and destinations", sources + known),
+            ("intake.senders", [sender.ae for sender in self.intake.senders]),
         ):
             twice = sorted({n for n in names if names.count(n) > 1})
             if twice:
                 raise ValueError(f"{kind}: the name {twice[0]} is used twice")
-        known = [d.name for d in self.destinations]
         for project in self.projects:
-            for name in project.destinations:
-                if name not in known:
-                    raise ValueError(f"project {project.name}: no destination is called {name}{nearest(name, known)}")
+            _demand(f"project {project.name}", "destination", project.destinations, known)
+            _demand(f"project {project.name}: match", "source", project.match.source, sources)
+        for source in self.sources:
+            _demand(f"source {source.name}", "project", _given(source.project), projects)
+        counting = [s.name for s in self.sources if isinstance(s, Archive)]
+        for where, wanted in self._completeness():
+            _demand(f"{where}: ask", "source of kind pacs or dicomweb", _given(wanted.ask), counting)
         return self
+
+    def _completeness(self) -> Iterator[tuple[str, Completeness]]:
+        """Yield every rule with where it stands."""
+        yield "intake.completeness", self.intake.completeness
+        for project in self.projects:
+            if project.completeness:
+                yield f"project {project.name}", project.completeness
+        for sender in self.intake.senders:
+            if sender.completeness:
+                yield f"sender {sender.ae}", sender.completeness
 
     def destination(self, name: str) -> Destination:
         """Return the destination of that name, or raise ConfigurationError."""
@@ -128,9 +162,16 @@ class Configuration(Model):
         known = [each.name for each in self.destinations]
         raise ConfigurationError(f"no destination is called {name}{nearest(name, known)}")
 
+    def source(self, name: str) -> AnySource:
+        """Return the source of that name, or raise ConfigurationError."""
+        for source in self.sources:
+            if source.name == name:
+                return source
+        raise ConfigurationError(f"no source is called {name}{nearest(name, [each.name for each in self.sources])}")
+
     def lanes(self) -> dict[str, int]:
-        """Map each destination to the number of studies that it takes at once."""
-        return {each.name: each.concurrency for each in self.destinations}
+        """Map each destination and source to the number of studies that it takes at once."""
+        return {each.name: each.concurrency for each in (*self.destinations, *self.sources)}
 
     def project(self, name: str) -> Project:
         """Return the project of that name, or raise ConfigurationError."""
@@ -138,3 +179,13 @@ class Configuration(Model):
             if project.name == name:
                 return project
         raise ConfigurationError(f"no project is called {name}{nearest(name, [each.name for each in self.projects])}")
+
+
+def _given(name: str | None) -> list[str]:
+    return [name] if name else []
+
+
+def _demand(where: str, what: str, names: Sequence[str], known: list[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{where}: no {what} is called {name}{nearest(name, known)}")

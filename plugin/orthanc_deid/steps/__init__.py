@@ -1,5 +1,6 @@
 """The steps of the flows: one module each, and the table that names them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -7,10 +8,14 @@ from typing import Protocol
 from ..database.deliveries import Deliveries
 from ..database.gates import Gates
 from ..database.ledger import Ledger
+from ..database.origins import Origins
+from ..engine import Outcome
+from ..errors import Postponed
 from ..orthanc_rest import Orthanc
 from ..pipeline import Job
 from ..processes import Processes
 from ..results.study import Converters
+from ..sealed import Seal
 from ..settings import Settings
 
 
@@ -23,6 +28,8 @@ class Resources:
     ledger: Ledger
     deliveries: Deliveries
     gates: Gates
+    origins: Origins
+    seal: Seal
     processes: Processes
     converters: Converters
     key: bytes
@@ -44,3 +51,14 @@ class Step(Protocol):
         Stale
             The run was superseded; the flow ends quietly.
         """
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What follows what a step did, of one kind of subject."""
+
+    follow: Callable[[Job, Resources], Outcome]
+    refuse: Callable[[Job, Resources, str], Outcome]
+    postpone: Callable[[Job, Resources, Postponed], Outcome]
+    # The step, why it did not go well, and the seconds that the other side asked us to wait.
+    try_again: Callable[[str, Job, Resources, str, float], Outcome]

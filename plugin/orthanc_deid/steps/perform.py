@@ -1,16 +1,12 @@
 """The border between steps and engine: runs one step and turns what it raises into an outcome and a state."""
 
-import contextlib
-import logging
-import random
 import time
-from collections.abc import Callable
 
-from .. import engine, faults, log, pipeline, states
+from .. import faults, log
 from ..engine import END, GO_ON, Outcome
 from ..errors import ConfigurationError, Conflict, NotFound, Postponed, Rejected, Retriable, Stale
-from ..pipeline import DELIVER, EXPORT, FINISH, Job
-from . import Resources, Step, cleanup, confirm, convert, deidentify, export, identify, verify
+from ..pipeline import STUDY, Job
+from . import Resources, Step, cleanup, confirm, convert, deidentify, export, identify, study_ends, verify
 
 STEPS: dict[str, Step] = {
     "identify": identify.run,
@@ -21,131 +17,35 @@ STEPS: dict[str, Step] = {
     "confirm": confirm.run,
     "cleanup": cleanup.run,
 }
+ENDS = {STUDY: study_ends.ENDS}
 
 
 def perform(step: str, job: Job, resources: Resources) -> Outcome:
-    """Run one step; whatever happens, the study is in a named state afterwards."""
+    """Run one step; whatever happens, the study or row is in a named state afterwards."""
     began = time.monotonic()
     try:
         if step == "follow":
-            return follow(job, resources)
+            return ENDS[job.subject].follow(job, resources)
         STEPS[step](job, resources)
     except Exception as error:  # noqa: BLE001  # a fault of ours must not lose the study: it is tried again, then failed
         return _after(error, step, job, resources)
-    log.event("step finished", study=job.study, step=step, seconds=round(time.monotonic() - began, 3))
+    log.event("step finished", **{job.subject: job.study}, step=step, seconds=round(time.monotonic() - began, 3))
     return GO_ON
 
 
 def _after(error: Exception, step: str, job: Job, resources: Resources) -> Outcome:
-    """Turn what a step raised into a state of the study and what follows."""
+    """Turn what a step raised into a state of its subject and what follows."""
+    ends = ENDS[job.subject]
     match error:
         case Stale() | Conflict():
             return END
         case Rejected():
-            return _refuse(job, resources, str(error))
+            return ends.refuse(job, resources, str(error))
         case Postponed():
-            return _postpone(job, resources, error)
+            return ends.postpone(job, resources, error)
         case Retriable():
-            return _try_again(step, job, resources, str(error), error.after_s)
+            return ends.try_again(step, job, resources, str(error), error.after_s)
         case NotFound() | ConfigurationError():
-            return _try_again(step, job, resources, str(error))
+            return ends.try_again(step, job, resources, str(error), 0.0)
         case _:
-            return _try_again(step, job, resources, f"{type(error).__name__} at {faults.place(error)}")
-
-
-def follow(job: Job, resources: Resources) -> Outcome:
-    """Enqueue what the pipeline names next."""
-    after: dict[str | None, Callable[[Job, Resources], Outcome]] = {EXPORT: _start_exports, FINISH: settle}
-    then = pipeline.FLOWS[job.flow].then
-    if then == DELIVER and not convert.wanted(job, resources):
-        then = EXPORT  # each flow waits for the queue's next poll
-    if then is None:
-        return END
-    return after[then](job, resources) if then in after else engine.follow([job.next(then)])
-
-
-def _start_exports(job: Job, resources: Resources) -> Outcome:
-    open_ = [d for d in resources.deliveries.of(job.study) if d.confirmed_version < d.version]
-    if not open_:
-        return engine.follow([job.next(FINISH)])
-    resources.ledger.move(job.study, states.EXPORTING, run=job.run)
-    return engine.follow([job.next(EXPORT, d.destination) for d in open_])
-
-
-def settle(job: Job, resources: Resources) -> Outcome:
-    """End the study when no delivery is under way any more: finish, or fail with the first reason."""
-    deliveries = resources.deliveries.of(job.study)
-    if any(d.state in (states.PENDING, states.SENT) for d in deliveries):
-        return END
-    failed = cleanup.missing(resources, [d for d in deliveries if d.state == states.UNDELIVERED])
-    if failed:
-        reason = f"destination {failed[0].destination}: {failed[0].reason}"
-        resources.ledger.end(job.study, states.FAILED, run=job.run, reason=reason)
-        return END
-    return engine.follow([job.next(FINISH)])
-
-
-def _refuse(job: Job, resources: Resources, reason: str) -> Outcome:
-    log.event("study refused", level=logging.WARNING, study=job.study, flow=job.flow)
-    if job.flow == EXPORT:
-        return _undelivered(job, resources, reason)
-    with contextlib.suppress(Stale, Conflict):
-        resources.ledger.move(job.study, states.QUARANTINED, run=job.run, reason=reason)
-    return END
-
-
-def _postpone(job: Job, resources: Resources, error: Postponed) -> Outcome:
-    """Look again later; no attempt is used up, since nothing was tried."""
-    # Jitter: what waited for the same window must not begin in the same moment.
-    delay_s = error.after_s + random.uniform(0, min(5, error.after_s))  # noqa: S311
-    try:
-        resources.deliveries.mark(
-            job.study, job.run, job.destination, states.PENDING,
-            next_attempt_at=time.time() + delay_s, reason=str(error),
-        )  # fmt: skip
-    except (Stale, Conflict):
-        return END
-    return engine.follow([job.later()], delay_s)
-
-
-def _try_again(step: str, job: Job, resources: Resources, why: str, after_s: float = 0.0) -> Outcome:
-    limits = resources.settings.configuration.limits
-    # Jitter: studies that failed together, by one child's death, must not meet again each time.
-    delay_s = pipeline.backoff(job.attempt, limits.backoff_s, limits.backoff_most_s) * random.uniform(1, 1.3)  # noqa: S311
-    delay_s = max(delay_s, after_s)
-    reason = f"{step}: {why}"
-    log.event(
-        "step failed", level=logging.WARNING, study=job.study, step=step, attempt=job.attempt, error=why,
-        next_attempt_s=delay_s,
-    )  # fmt: skip
-    try:
-        if job.flow == EXPORT:
-            return _deliver_later(job, resources, reason, delay_s)
-        if job.attempt >= limits.attempts:
-            resources.ledger.move(job.study, states.FAILED, run=job.run, reason=reason)
-            return END
-        if job.flow != FINISH:
-            resources.ledger.again(job.study, job.run, job.attempt + 1, time.time() + delay_s, reason)
-    except (Stale, Conflict):
-        return END
-    return engine.follow([job.again()], delay_s)
-
-
-def _deliver_later(job: Job, resources: Resources, reason: str, delay_s: float) -> Outcome:
-    if job.attempt >= resources.settings.configuration.limits.delivery_attempts:
-        return _undelivered(job, resources, reason)
-    resources.deliveries.mark(
-        job.study, job.run, job.destination, states.PENDING,
-        attempt=job.attempt, next_attempt_at=time.time() + delay_s, reason=reason,
-    )  # fmt: skip
-    return engine.follow([job.again()], delay_s)
-
-
-def _undelivered(job: Job, resources: Resources, reason: str) -> Outcome:
-    try:
-        resources.deliveries.mark(
-            job.study, job.run, job.destination, states.UNDELIVERED, attempt=job.attempt, reason=reason
-        )
-        return settle(job, resources)
-    except (Stale, Conflict):
-        return END
+            return ends.try_again(step, job, resources, f"{type(error).__name__} at {faults.place(error)}", 0.0)

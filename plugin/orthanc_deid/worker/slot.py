@@ -16,11 +16,13 @@ from ..database import demand_current, open_database, workers
 from ..database.deliveries import Deliveries
 from ..database.gates import Gates
 from ..database.ledger import Ledger
+from ..database.origins import Origins
 from ..errors import DeidError, Retriable
 from ..orthanc_rest import Orthanc, local_address
 from ..pipeline import Job
 from ..processes import Processes
 from ..results.study import converters
+from ..sealed import Seal
 from ..settings import Settings, read_secret
 from ..steps import Resources
 from ..steps.perform import perform
@@ -66,6 +68,8 @@ def _resources(loaded: Settings, database: Engine, slot: int) -> Resources:
     orthanc = Orthanc(local_address(loaded))
     processes = Processes(loaded.processes, ["orthanc_deid.steps.instances"])
     work = loaded.home / "work" / str(slot)
+    key = bytes.fromhex(read_secret(loaded.key_file))
+    seal = Seal(key)
     shutil.rmtree(work, ignore_errors=True)  # of a worker that was killed: the slot is ours now
     return Resources(
         settings=loaded,
@@ -73,9 +77,11 @@ def _resources(loaded: Settings, database: Engine, slot: int) -> Resources:
         ledger=Ledger(database),
         deliveries=Deliveries(database),
         gates=Gates(database),
+        origins=Origins(database, seal),
+        seal=seal,
         processes=processes,
         converters=converters(loaded, orthanc, lambda: processes),
-        key=bytes.fromhex(read_secret(loaded.key_file)),
+        key=key,
         work=work,
     )
 

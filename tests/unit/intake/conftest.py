@@ -7,9 +7,11 @@ from fake_archive import FakeArchive
 from orthanc_deid import engine
 from orthanc_deid.database import migrate, open_database
 from orthanc_deid.database.ledger import Ledger
+from orthanc_deid.database.origins import Origins
 from orthanc_deid.engine import Queue
 from orthanc_deid.intake.examine import Intake
 from orthanc_deid.orthanc_rest import Orthanc
+from orthanc_deid.sealed import Seal
 from orthanc_deid.settings import Configuration
 
 NewIntake = Callable[..., Intake]
@@ -31,7 +33,9 @@ def new_intake(database_url: str, archive: FakeArchive) -> Iterator[NewIntake]:
     def make(**configuration: Any) -> Intake:  # noqa: ANN401  # keys of deid.yaml
         values = {"projects": ({"name": "default"},)} | configuration
         orthanc = cast("Orthanc", archive)
-        return Intake(Configuration.model_validate(values), orthanc, Ledger(database), queue)
+        return Intake(
+            Configuration.model_validate(values), orthanc, Ledger(database), queue, Origins(database, Seal(bytes(32)))
+        )
 
     yield make
     queue.close()

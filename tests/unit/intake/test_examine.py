@@ -63,6 +63,7 @@ def test_without_automatic_processing_a_study_waits_for_a_person(intake: Intake,
         intake.orthanc,
         intake.ledger,
         intake.queue,
+        intake.origins,
     )
     archive.held["a"] = FakeStudy(["i1"])
     for _ in range(2):

@@ -11,6 +11,7 @@ from orthanc_deid import states
 from orthanc_deid.database import migrate, open_database, views
 from orthanc_deid.database.deliveries import Deliveries
 from orthanc_deid.database.ledger import Ledger, Study
+from orthanc_deid.database.origins import Origins
 from orthanc_deid.engine import Queue
 from orthanc_deid.engine import migrate as migrate_engine
 from orthanc_deid.errors import Retriable
@@ -18,6 +19,7 @@ from orthanc_deid.intake import retain
 from orthanc_deid.intake.examine import Intake
 from orthanc_deid.intake.retain import Retainer
 from orthanc_deid.orthanc_rest import Address, Orthanc, basic
+from orthanc_deid.sealed import Seal
 from orthanc_deid.settings import Configuration
 from servers import OrthancServer, wait_for
 from studies import Person, ct_study
@@ -65,7 +67,8 @@ class Held:
             "projects": ({"name": "default", "destinations": ("research",)},), "destinations": (PEER,),
             "retention": retention,
         }  # fmt: skip
-        intake = Intake(Configuration.model_validate(values), self.orthanc, self.ledger, self.queue)
+        origins = Origins(self.database, Seal(bytes(32)))
+        intake = Intake(Configuration.model_validate(values), self.orthanc, self.ledger, self.queue, origins)
         self.results = home / "results"
         self.retainer = Retainer(intake, home, self.results)
 

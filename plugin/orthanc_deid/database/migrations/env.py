@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy import Connection
 
-from orthanc_deid.database.tables import metadata
+from orthanc_deid.database.intake_tables import metadata
 
 
 def _run(connection: Connection) -> None:

@@ -1,0 +1,1 @@
+"""Archives that are asked for studies: `base` is what each keeps to."""

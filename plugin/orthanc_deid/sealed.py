@@ -1,0 +1,45 @@
+"""What must be kept and holds an identity: digests to find it by, and texts that only the key opens.
+
+Queries of a batch, pseudonyms of a list and missing UIDs stand in the database in this form alone.
+"""
+
+import base64
+import hmac
+import json
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken
+
+from .errors import ConfigurationError
+
+_DIGEST = 16  # bytes
+
+
+class Seal:
+    """Made of the master key; what one key sealed no other opens."""
+
+    def __init__(self, master: bytes) -> None:
+        self._master = master
+        self._fernet = Fernet(base64.urlsafe_b64encode(hmac.digest(master, b"orthanc-deid\x00seal", "sha256")))
+
+    def digest(self, kind: str, text: str) -> str:
+        """Return 32 hexadecimal digits that stand for a value of a kind, with outer blanks and padding left off."""
+        data = f"orthanc-deid\x00{kind}\x00{text.strip(chr(0) + ' ')}".encode("utf-8", "surrogateescape")
+        return hmac.digest(self._master, data, "sha256")[:_DIGEST].hex()
+
+    def close(self, value: Any) -> bytes:  # noqa: ANN401  # JSON
+        """Return a JSON value encrypted and signed (Fernet: AES-128-CBC, HMAC-SHA-256)."""
+        return self._fernet.encrypt(json.dumps(value, separators=(",", ":")).encode())
+
+    def open(self, sealed: bytes) -> Any:  # noqa: ANN401  # JSON
+        """Return what was sealed.
+
+        Raises
+        ------
+        ConfigurationError
+            The key is another one, or somebody has changed the text.
+        """
+        try:
+            return json.loads(self._fernet.decrypt(sealed))
+        except InvalidToken:
+            raise ConfigurationError("what the database keeps sealed was sealed with another key") from None
