@@ -1,0 +1,1 @@
+"""Takes in what lies somewhere else: watch folders, object stores, other Orthancs; in a process of its own."""
