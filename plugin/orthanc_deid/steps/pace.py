@@ -1,4 +1,4 @@
-"""When and how fast a destination may be sent to: its gate, its windows, its bandwidth."""
+"""When and how fast a destination or source may be used: its gate, its windows, its bandwidth."""
 
 import threading
 import time
@@ -9,21 +9,22 @@ from zoneinfo import ZoneInfo
 from ..database.gates import Gates
 from ..errors import Postponed
 from ..settings.delivery import Delivery
+from ..settings.paced import Paced
 from ..settings.windows import opens_in
 
-RATIONED = "waits: the destination takes a bounded number of studies an hour"
-PAUSED = "waits: the destination is paused"
+RATIONED = "waits: a bounded number of studies may begin in an hour"
+PAUSED = "waits: paused by a person"
 PAUSED_S = 3600.0  # letting it go on hastens what waits
 LOOK_S = 2.0  # seconds between two looks at gate, windows and ledger while something is being sent
 
 
-def admit(settings: Delivery, gates: Gates, ahead: Callable[[], int]) -> None:
+def admit(settings: Paced, gates: Gates, ahead: Callable[[], int]) -> None:
     """Claim the right to begin a study now; `ahead` counts those that wait for the same right and come before it.
 
     Raises
     ------
     Postponed
-        The destination is paused, outside its windows, or another study was begun just before.
+        It is paused, outside its windows, or another study was begun just before.
     """
     demand_open(settings, gates)
     if settings.studies_per_hour:
@@ -34,14 +35,14 @@ def admit(settings: Delivery, gates: Gates, ahead: Callable[[], int]) -> None:
             raise Postponed(RATIONED, wait_s + ahead() * apart_s)
 
 
-def demand_open(settings: Delivery, gates: Gates) -> None:
-    """Raise Postponed while the destination is paused or its windows are closed."""
+def demand_open(settings: Paced, gates: Gates) -> None:
+    """Raise Postponed while it is paused or its windows are closed."""
     if gates.get(settings.name).paused:
         raise Postponed(PAUSED, PAUSED_S)
     now = datetime.now(ZoneInfo(settings.timezone)) if settings.timezone else datetime.now().astimezone()
     wait_s = opens_in(settings.windows, now)
     if wait_s > 0:
-        raise Postponed("waits: the destination's time window is closed", wait_s)
+        raise Postponed("waits: the time window is closed", wait_s)
 
 
 class Bandwidth:

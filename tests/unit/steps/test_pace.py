@@ -44,7 +44,7 @@ def nobody() -> int:
 def test_a_paused_destination_takes_nothing_and_uses_up_no_turn(gates: Gates) -> None:
     rationed = delivery(studies_per_hour=1.0)
     gates.set_paused(rationed.name, paused=True, actor="ann")
-    with pytest.raises(Postponed, match="the destination is paused"):
+    with pytest.raises(Postponed, match="paused by a person"):
         admit(rationed, gates, nobody)
     gates.set_paused(rationed.name, paused=False, actor="ann")
     admit(rationed, gates, nobody)
@@ -61,7 +61,7 @@ def test_a_closed_window_says_how_long(gates: Gates) -> None:
 def test_each_waits_for_its_own_turn(gates: Gates) -> None:
     rationed = delivery(studies_per_hour=6.0)
     admit(rationed, gates, nobody)
-    with pytest.raises(Postponed, match="bounded number of studies an hour") as next_:
+    with pytest.raises(Postponed, match="bounded number of studies may begin in an hour") as next_:
         admit(rationed, gates, nobody)
     with pytest.raises(Postponed) as fourth:
         admit(rationed, gates, lambda: 2)
