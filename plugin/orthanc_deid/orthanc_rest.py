@@ -182,6 +182,11 @@ class Orthanc:
         """Return the Orthanc ids of all instances of a study, series by series."""
         return [instance for series in self.series(study) for instance in series["Instances"]]
 
+    def lookup(self, study_uid: str) -> list[str]:
+        """Return the Orthanc ids of the studies of that StudyInstanceUID: several where their PatientIDs differ."""
+        found = self._json(self.call("POST", "/tools/lookup", study_uid.encode(), "text/plain"))
+        return [str(each["ID"]) for each in found if each["Type"] == "Study"]
+
     def present(self, study: str) -> set[str]:
         """Return the Orthanc ids of the instances that are there; none where the study is gone."""
         try:

@@ -60,8 +60,9 @@ class Job:
     @property
     def prefix(self) -> str:
         """What the ids of all jobs of this run begin with."""
-        kind = "" if self.subject == STUDY else f"{self.subject}:"
-        return f"{kind}{self.study}:{self.version}:{self.run}:"
+        if self.subject == ROW:
+            return f"{rows_of(self.version)}{self.study}:{self.run}:"
+        return f"{self.study}:{self.version}:{self.run}:"
 
     @property
     def subject(self) -> str:
@@ -86,6 +87,11 @@ class Job:
         `waits` stays: what was asked for while a run exports must not meet the ids that this run has used.
         """
         return replace(self, flow=flow, destination=destination, attempt=1)
+
+
+def rows_of(batch: int | None = None) -> str:
+    """Return what the ids of all jobs of a batch's rows begin with; without a number: those of all batches."""
+    return f"{ROW}:" if batch is None else f"{ROW}:{batch}:"
 
 
 def lane(concurrency: int) -> str:

@@ -31,3 +31,14 @@ STATES = tuple(MOVES)
 INSTANCE_RECEIVED, INSTANCE_DEIDENTIFIED, INSTANCE_QUARANTINED = "received", "deidentified", "quarantined"
 # Of a delivery to one destination.
 PENDING, SENT, CONFIRMED, UNDELIVERED = "pending", "sent", "confirmed", "failed"
+
+# Of a row of a batch, and of each study that it names.
+ROW_QUEUED, ROW_WORKING = "queued", "working"
+ROW_DELIVERED, ROW_PARTIAL, ROW_NOT_FOUND, ROW_FOUND = "delivered", "partial", "not-found", "found"
+ROW_DUPLICATE, ROW_REFUSED, ROW_FAILED = "duplicate", "refused", "failed"
+ROW_SKIPPED, ROW_CANCELLED = "skipped", "cancelled"
+ROW_OPEN = frozenset({ROW_QUEUED, ROW_WORKING})
+# What a person may ask for once more.
+ROW_UNDONE = frozenset({ROW_PARTIAL, ROW_NOT_FOUND, ROW_REFUSED, ROW_FAILED, ROW_SKIPPED, ROW_CANCELLED, ROW_FOUND})
+# Of a batch.
+BATCH_RUNNING, BATCH_PAUSED, BATCH_CANCELLED, BATCH_DONE = "running", "paused", "cancelled", "done"

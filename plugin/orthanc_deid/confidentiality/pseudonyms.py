@@ -29,6 +29,7 @@ class Patient:
 
     issuer: str
     patient_id: str
+    assigned: str = ""  # the pseudonym that a list gives; dates and UIDs derive from the key all the same
 
     @property
     def normal(self) -> str:
@@ -59,7 +60,9 @@ class Pseudonyms:
         return found
 
     def patient_id(self, patient: Patient) -> str:
-        """Answer the pseudonym: P and 16 characters of A-Z and 2-7."""
+        """Answer the pseudonym: that of a list, or P and 16 characters of A-Z and 2-7."""
+        if patient.assigned:
+            return patient.assigned
         digest = _hmac(self._key, "patient", patient.normal)
         return "P" + base64.b32encode(digest[:10]).decode("ascii")
 

@@ -21,6 +21,7 @@ class Gate:
     actor: str
     updated_at: float
     begun: int
+    series_at: float
 
 
 class Gates:
@@ -33,7 +34,7 @@ class Gates:
         """Return a destination's gate; one that was never touched is open."""
         with self.engine.connect() as connection:
             row = connection.execute(select(gate).where(gate.c.destination == destination)).first()
-        return Gate(**row._mapping) if row else Gate(destination, 0, 0.0, "system", 0.0, 0)  # noqa: SLF001  # SQLAlchemy's API
+        return Gate(**row._mapping) if row else Gate(destination, 0, 0.0, "system", 0.0, 0, 0.0)  # noqa: SLF001  # SQLAlchemy's API
 
     def set_paused(self, destination: str, *, paused: bool, actor: str) -> None:
         """Pause a destination, or let it go on."""
@@ -58,6 +59,22 @@ class Gates:
                 update(gate).where(gate.c.destination == destination).values(next_begin_at=now + apart_s)
             )
         return 0.0
+
+    def series_wait(self, source: str, most_s: float) -> float:
+        """Return the seconds until the next series may be fetched from a source, at most `most_s`."""
+        left = self.get(source).series_at - time.time()
+        return left if 0 < left <= most_s + CLOCKS_APART_S else 0.0
+
+    def end_series(self, source: str, size: int, wait_s: float) -> None:
+        """Count a series that was fetched; after `size` of them there is a wait."""
+        self._open_row(source)
+        with self.engine.begin() as connection:
+            query = select(gate.c.begun).where(gate.c.destination == source).with_for_update()
+            begun = (connection.scalar(query) or 0) + 1
+            values: dict[str, float] = {"begun": begun}
+            if begun >= size:
+                values = {"begun": 0, "series_at": time.time() + wait_s}
+            connection.execute(update(gate).where(gate.c.destination == source).values(**values))
 
     def _open_row(self, destination: str) -> None:
         try:

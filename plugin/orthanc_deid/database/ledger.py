@@ -130,11 +130,12 @@ class Ledger(Studies):
 
     def start(  # noqa: PLR0913  # what a run is begun with
         self, study_id: int, project: str, destinations: Iterable[str], *, reason: str | None = None,
-        actor: str = "system", hold: bool = False,
+        actor: str = "system", hold: bool = False, origin: str | None = None,
     ) -> Study:  # fmt: skip
         """Begin a new run: `queued`, every earlier run superseded, deliveries of this version pending.
 
-        `hold`: after verification it waits for a person.
+        `hold`: after verification it waits for a person. `origin`: the digest under which it is said where it comes
+        from.
         """
         with self._writing(study_id) as (connection, before):
             if before.status in states.ACTIVE:
@@ -156,6 +157,7 @@ class Ledger(Studies):
                     recheck=0,
                     removed=0,
                     hold=int(hold),
+                    origin=origin,
                 )
             )
             _change(connection, found, states.QUEUED, reason, actor)

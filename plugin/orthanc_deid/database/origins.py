@@ -21,6 +21,7 @@ class Origin:
     album: str = ""
     pseudonym: str = ""
     hold: bool = False
+    digest: str | None = None
 
 
 class Origins:
@@ -36,13 +37,17 @@ class Origins:
 
     def find(self, study_uid: str) -> Origin | None:
         """Return where a study comes from; None where it was sent by itself."""
-        query = select(origin).where(origin.c.study_digest == self.digest(study_uid))
+        return self.get(self.digest(study_uid))
+
+    def get(self, digest: str | None) -> Origin | None:
+        """Return what is known under a digest."""
+        query = select(origin).where(origin.c.study_digest == digest)
         with self.engine.connect() as connection:
             row = connection.execute(query).first()
         if row is None:
             return None
         pseudonym = str(self._seal.open(row.pseudonym)) if row.pseudonym else ""
-        return Origin(row.source, row.project, row.album, pseudonym, bool(row.hold))
+        return Origin(row.source, row.project, row.album, pseudonym, bool(row.hold), row.study_digest)
 
     def note(self, study_uid: str, found: Origin) -> None:
         """Say where a study comes from; what was said before is replaced."""

@@ -31,6 +31,7 @@ class Study:
     updated_at: float
     done_at: float | None
     removed: int
+    origin: str | None
     hold: int
 
     @property

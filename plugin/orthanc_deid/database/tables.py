@@ -37,6 +37,7 @@ study = Table(
     Column(
         "removed", Integer, nullable=False, server_default="0", comment="sum of REMOVED: what retention has deleted"
     ),
+    Column("origin", String(32), comment="by which the table `origin` knows it; empty: it was sent by itself"),
     Column("hold", Integer, nullable=False, server_default="0", comment="1: after verification it waits for a person"),
 )
 
@@ -91,7 +92,8 @@ gate = Table(
     Column("next_begin_at", Float, nullable=False, comment="no study is begun before; UTC seconds since 1970"),
     Column("actor", String(64), nullable=False, comment="who paused it or let it go on"),
     Column("updated_at", Float, nullable=False, comment="UTC seconds since 1970"),
-    Column("begun", Integer, nullable=False, server_default="0", comment="series begun since the last batch_wait_s"),
+    Column("begun", Integer, nullable=False, server_default="0", comment="series fetched since the last wait"),
+    Column("series_at", Float, nullable=False, server_default="0", comment="no series before; UTC seconds since 1970"),
 )
 
 event = Table(

@@ -89,6 +89,7 @@ class Shipment:
     pace: Pace
     work: Path  # a private folder for temporary files, removed afterwards
     seconds: float  # that sending may take
+    album: str = ""  # that a list named for the study; empty: as the settings say
     remarks: list[str] = field(default_factory=list)  # what a person is to know of a send that succeeded; no values
 
     def facts(self) -> Mapping[str, Any]:

@@ -178,8 +178,10 @@ def _start(intake: Intake, study: Study, reason: str | None, actor: str) -> bool
             intake.ledger.move(study.id, states.IGNORED, reason=NO_PROJECT)
         intake.ledger.mark_recheck(study.id, needed=False)
         return False
-    hold = belonging.origin.hold
-    started = intake.ledger.start(study.id, project.name, project.destinations, reason=reason, actor=actor, hold=hold)
+    started = intake.ledger.start(
+        study.id, project.name, project.destinations, reason=reason, actor=actor, hold=belonging.origin.hold,
+        origin=belonging.origin.digest,
+    )  # fmt: skip
     intake.queue.enqueue(first_job(intake, started))
     return True
 

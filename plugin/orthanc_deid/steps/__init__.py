@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from ..database.batches import Batches
 from ..database.deliveries import Deliveries
 from ..database.gates import Gates
 from ..database.ledger import Ledger
@@ -28,6 +29,7 @@ class Resources:
     ledger: Ledger
     deliveries: Deliveries
     gates: Gates
+    batches: Batches
     origins: Origins
     seal: Seal
     processes: Processes

@@ -45,6 +45,14 @@ def demand_open(settings: Paced, gates: Gates) -> None:
         raise Postponed("waits: the time window is closed", wait_s)
 
 
+def rest(seconds: float, guard: Callable[[], object]) -> None:
+    """Wait so long, with a look at whether it is still wanted now and then."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        guard()
+        time.sleep(min(left, LOOK_S))
+
+
 class Bandwidth:
     """The bytes a second of one destination, shared by all that this process sends to it."""
 

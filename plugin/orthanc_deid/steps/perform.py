@@ -3,9 +3,10 @@
 import time
 
 from .. import faults, log
+from ..batches import account, find, retrieve, row_ends
 from ..engine import END, GO_ON, Outcome
 from ..errors import ConfigurationError, Conflict, NotFound, Postponed, Rejected, Retriable, Stale
-from ..pipeline import STUDY, Job
+from ..pipeline import ROW, STUDY, Job
 from . import Resources, Step, cleanup, confirm, convert, deidentify, export, identify, study_ends, verify
 
 STEPS: dict[str, Step] = {
@@ -16,8 +17,11 @@ STEPS: dict[str, Step] = {
     "export": export.run,
     "confirm": confirm.run,
     "cleanup": cleanup.run,
+    "find": find.run,
+    "retrieve": retrieve.run,
+    "account": account.run,
 }
-ENDS = {STUDY: study_ends.ENDS}
+ENDS = {STUDY: study_ends.ENDS, ROW: row_ends.ENDS}
 
 
 def perform(step: str, job: Job, resources: Resources) -> Outcome:

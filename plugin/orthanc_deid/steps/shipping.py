@@ -89,10 +89,12 @@ def shipment(job: Job, resources: Resources, delivery: Delivery) -> Iterator[Shi
                 resources.settings.workers,
             ),
             work=Path(work),
+            album=_album(study, resources),
             seconds=float(configuration.limits.step_s),
         )
 
 
-def _guard(job: Job, resources: Resources) -> None:
-    """Raise Stale where the run is over."""
-    resources.ledger.guard(job.study, job.run)
+def _album(study: Study, resources: Resources) -> str:
+    """Return the Kheops album that a list named for a study."""
+    origin = resources.origins.get(study.origin)
+    return origin.album if origin else ""

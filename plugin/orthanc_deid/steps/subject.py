@@ -47,11 +47,12 @@ def find(study: Study, resources: Resources) -> Subject:
     if not PatientID:
         raise Rejected("PatientID (0010,0020) is empty: the patient cannot get a pseudonym")
     StudyInstanceUID = source["MainDicomTags"].get("StudyInstanceUID", "").strip()
+    origin = resources.origins.get(study.origin)
     issuer = str(_first_tags(study, resources).get("0010,0021", {}).get("Value") or "")
     return Subject(
         profile=profile(study, resources),
         project_key=project_key(resources.key, project.name),
-        patient=Patient(issuer, PatientID),
+        patient=Patient(issuer, PatientID, origin.pseudonym if origin else ""),
         study_uid=StudyInstanceUID,
     )
 

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .. import engine, log
 from ..database import demand_current, open_database, workers
+from ..database.batches import Batches
 from ..database.deliveries import Deliveries
 from ..database.gates import Gates
 from ..database.ledger import Ledger
@@ -77,6 +78,7 @@ def _resources(loaded: Settings, database: Engine, slot: int) -> Resources:
         ledger=Ledger(database),
         deliveries=Deliveries(database),
         gates=Gates(database),
+        batches=Batches(database),
         origins=Origins(database, seal),
         seal=seal,
         processes=processes,

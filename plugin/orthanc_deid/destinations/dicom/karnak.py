@@ -95,9 +95,10 @@ class KarnakDestination:
     def _marked(self, instance: SopInstance, target: Path, shipment: Shipment) -> Receipt:
         source = shipment.work / "karnak-source.dcm"
         settings = self._settings
+        album = shipment.album or settings.album
         with local_disk():
             shipment.orthanc.save(instance.instance, source)
-            made = karnak_tags.mark(source, target, settings.pseudonym, settings.album, settings.day_shift)
+            made = karnak_tags.mark(source, target, settings.pseudonym, album, settings.day_shift)
         return replace(made, remote=instance.file)
 
     def _stored(self, files: Mapping[str, Path], seconds: float) -> dict[str, Refusal | None]:

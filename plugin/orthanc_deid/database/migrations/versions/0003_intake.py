@@ -188,11 +188,26 @@ def upgrade() -> None:
     op.add_column(
         "gate",
         sa.Column(
-            "begun",
-            sa.Integer(),
+            "begun", sa.Integer(), server_default="0", nullable=False, comment="series fetched since the last wait"
+        ),
+    )
+    op.add_column(
+        "gate",
+        sa.Column(
+            "series_at",
+            sa.Float(),
             server_default="0",
             nullable=False,
-            comment="series begun since the last batch_wait_s",
+            comment="no series before; UTC seconds since 1970",
+        ),
+    )
+    op.add_column(
+        "study",
+        sa.Column(
+            "origin",
+            sa.String(length=32),
+            nullable=True,
+            comment="by which the table `origin` knows it; empty: it was sent by itself",
         ),
     )
     op.add_column(

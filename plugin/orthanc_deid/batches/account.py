@@ -1,0 +1,115 @@
+"""account: what has arrived of a row, instance by instance; what has not is requested again, and then told."""
+
+import time
+from collections import Counter
+
+from .. import pacs, states
+from ..database.batches import Batch, RowStudy
+from ..errors import Retriable
+from ..pacs.base import Archive
+from ..pipeline import Job
+from ..steps import Resources
+from . import present, question
+
+LOOK_S = 1.0
+# Where the studies of one row ended differently the first of these is told.
+ORDER = (
+    states.ROW_PARTIAL, states.ROW_REFUSED, states.ROW_DELIVERED, states.ROW_SKIPPED, states.ROW_DUPLICATE,
+)  # fmt: skip
+
+
+def run(job: Job, resources: Resources) -> None:
+    """Count each study that was requested; end the row, or have what is missing requested once more.
+
+    Raises
+    ------
+    Retriable
+        Instances are missing, and the archive is asked again.
+    """
+    row = resources.batches.guard(job.study, job.run)
+    batch = resources.batches.get(row.batch_id)
+    settings = question.archive(resources.settings.configuration, batch)
+    archive = pacs.connect(settings, resources.orthanc)
+    missing = 0
+    for study in resources.batches.studies(row.id):
+        if study.state == states.ROW_WORKING:
+            missing += _count(study, job, batch, archive, settings.arrive_s, resources)
+    requests = row.requests + 1
+    if missing and requests < settings.attempts:
+        resources.batches.move(row.id, job.run, states.ROW_WORKING, requests=requests)
+        raise Retriable(f"{missing} instances have not arrived: they are requested again")
+    _end(job, resources, requests)
+
+
+def _count(  # noqa: PLR0913  # what counting needs
+    study: RowStudy, job: Job, batch: Batch, archive: Archive, arrive_s: float, resources: Resources
+) -> int:
+    """Wait while instances arrive, and note what did; answer how many are missing (at least)."""
+    found = question.found(resources.seal, study)
+    if batch.target:
+        resources.batches.note_study(
+            job.study, job.run, study.id, states.ROW_DELIVERED, arrived=0, expected=study.expected
+        )
+        return 0
+    instances = archive.instances(found.study_uid, found.series_uid)
+    expected = len(instances) if instances is not None else study.expected
+    here = present.look(found, instances, resources)
+    quiet_since = time.monotonic()
+    while not _is_whole(here, expected, by_uid=instances is not None):
+        if time.monotonic() - quiet_since >= arrive_s:
+            break
+        resources.batches.guard(job.study, job.run)
+        time.sleep(LOOK_S)
+        before, here = here, present.look(found, instances, resources)
+        if here.count != before.count:
+            quiet_since = time.monotonic()
+    left = [i.sop_uid for i in instances or () if i.sop_uid not in here.uids]
+    arrived = len(here.uids) if instances is not None else here.count
+    short = len(left) if instances is not None else max((expected or 1) - arrived, 0)
+    resources.batches.note_study(
+        job.study, job.run, study.id, states.ROW_WORKING if short else states.ROW_DELIVERED, arrived=arrived,
+        expected=expected, missing=resources.seal.close(left) if left else None, orthanc=here.orthanc,
+    )  # fmt: skip
+    return short
+
+
+def _is_whole(here: present.Present, expected: int | None, *, by_uid: bool) -> bool:
+    if expected is None:
+        return False  # the quiet time decides
+    return (len(here.uids) if by_uid else here.count) >= expected
+
+
+def _end(job: Job, resources: Resources, requests: int) -> None:
+    """End the row in the state of its studies; what is still open is partial."""
+    for study in resources.batches.studies(job.study):
+        if study.state == states.ROW_WORKING:
+            resources.batches.note_study(
+                job.study, job.run, study.id, states.ROW_PARTIAL, arrived=study.arrived, expected=study.expected,
+                missing=study.missing, orthanc=study.orthanc,
+            )  # fmt: skip
+    studies = resources.batches.studies(job.study)
+    held = {study.state for study in studies}
+    state = next(each for each in ORDER if each in held)
+    batch = resources.batches.get(resources.batches.row(job.study).batch_id)
+    resources.batches.move(job.study, job.run, state, reason=_told(batch, studies), requests=requests)
+
+
+def _told(batch: Batch, studies: list[RowStudy]) -> str:
+    """Say in counts what came of the studies of a row."""
+    parts = []
+    fetched = [s for s in studies if s.state in (states.ROW_DELIVERED, states.ROW_PARTIAL)]
+    if fetched and batch.target:
+        parts.append("moved: what arrives there is not counted here")
+    elif fetched:
+        arrived, expected = sum(s.arrived for s in fetched), [s.expected for s in fetched]
+        known = all(count is not None for count in expected)
+        of = f"of {sum(count or 0 for count in expected)} " if known else ""
+        parts.append(f"{arrived} {of}instances" + ("" if known else "; the archive does not say how many there are"))
+    if any(s.state == states.ROW_PARTIAL for s in fetched):
+        parts.append("the rest was not sent, or was refused at the door")
+    counts = Counter(s.state for s in studies)
+    if counts[states.ROW_DUPLICATE]:
+        parts.append(f"{counts[states.ROW_DUPLICATE]} of {len(studies)} here already or being fetched by another row")
+    if counts[states.ROW_SKIPPED]:
+        parts.append(f"{counts[states.ROW_SKIPPED]} beyond the most studies that were asked for")
+    return "; ".join(parts)

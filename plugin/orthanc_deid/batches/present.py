@@ -1,0 +1,81 @@
+"""Which instances of a study in an archive are here already: in Orthanc, or processed and deleted since."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .. import profiles
+from ..confidentiality.pseudonyms import Pseudonyms, project_key
+from ..confidentiality.rewrite import new_uid
+from ..errors import NotFound
+from ..pacs.base import Found, Instance
+from ..steps import Resources
+from ..steps.subject import orthanc_id
+
+
+@dataclass(frozen=True)
+class Present:
+    """`uids`: SOP Instance UIDs as the archive has them, where it told them; `count`: instances here at all."""
+
+    orthanc: str | None
+    uids: frozenset[str]
+    count: int
+
+
+def look(found: Found, instances: Sequence[Instance] | None, resources: Resources) -> Present:
+    """Compare what an archive holds of a study or series with Orthanc and the ledger."""
+    first: str | None = None
+    uids: set[str] = set()
+    count = 0
+    for forms in _forms(found, instances, resources):
+        for study in resources.orthanc.lookup(forms.study_uid):
+            here = _held(study, forms.series_uid, resources)
+            first, count = first or study, count + len(here)
+            uids |= {i.sop_uid for i, form in zip(instances or (), forms.sop_uids, strict=False) if form in here}
+    known = _of_ledger(found, instances or (), resources)
+    return Present(first, frozenset(uids | known), max(count, len(uids | known)))
+
+
+@dataclass(frozen=True)
+class _Forms:
+    """UIDs as they are in this Orthanc."""
+
+    study_uid: str
+    series_uid: str
+    sop_uids: list[str]
+
+
+def _forms(found: Found, instances: Sequence[Instance] | None, resources: Resources) -> Iterator[_Forms]:
+    """Yield the UIDs as the archive has them; on arrival as each project's key makes them."""
+    sop_uids = [i.sop_uid for i in instances or ()]
+    configuration = resources.settings.configuration
+    if not configuration.intake.on_arrival:
+        yield _Forms(found.study_uid, found.series_uid, sop_uids)
+        return
+    for project in configuration.projects:
+        profile = profiles.load(resources.settings, project.profile)
+        made = new_uid(profile, Pseudonyms(project_key(resources.key, project.name)))
+        series_uid = made(found.series_uid) if found.series_uid else ""
+        yield _Forms(made(found.study_uid), series_uid, [made(uid) for uid in sop_uids])
+
+
+def _held(study: str, series_uid: str, resources: Resources) -> set[str]:
+    """Return the SOP Instance UIDs of a study, or of one series of it, in Orthanc."""
+    try:
+        wanted = {
+            each["ID"]
+            for each in resources.orthanc.series(study)
+            if not series_uid or each["MainDicomTags"].get("SeriesInstanceUID") == series_uid
+        }
+        instances = resources.orthanc.instances(study)
+    except NotFound:
+        return set()
+    return {str(i["MainDicomTags"].get("SOPInstanceUID", "")) for i in instances if i["ParentSeries"] in wanted}
+
+
+def _of_ledger(found: Found, instances: Sequence[Instance], resources: Resources) -> set[str]:
+    """Return those that were processed, whether their sources are still there or not."""
+    study = resources.ledger.find(orthanc_id(found.patient_id, found.study_uid))
+    if study is None or not instances:
+        return set()
+    known = {i.source for i in resources.ledger.instances(study.id) if i.output}
+    return {i.sop_uid for i in instances if orthanc_id(found.patient_id, i.study_uid, i.series_uid, i.sop_uid) in known}

@@ -1,0 +1,70 @@
+"""What a row asks for, as it stands sealed in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..database.batches import Batch, BatchRow, RowStudy
+from ..errors import ConfigurationError, Rejected
+from ..pacs.base import Found, Level, Wanted
+from ..sealed import Seal
+from ..settings import Archive, Configuration
+
+if TYPE_CHECKING:
+    from .lists.read import Line
+
+KIND = "batch study"  # of digests of what a row fetches: a study, or one series of it
+
+
+@dataclass(frozen=True)
+class Question:
+    """One line of a list: what is wanted, and whose it is."""
+
+    level: Level
+    attributes: Mapping[str, str]
+    cells: Mapping[str, str]
+    project: str = ""
+    pseudonym: str = ""
+    album: str = ""
+
+    @property
+    def wanted(self) -> Wanted:
+        """What the archive is asked."""
+        return Wanted(self.level, self.attributes)
+
+
+def close(seal: Seal, line: Line) -> bytes:
+    """Seal a line."""
+    question = Question(
+        line.wanted.level, dict(line.wanted.attributes), dict(line.cells), line.project, line.pseudonym, line.album
+    )
+    return seal.close(asdict(question))
+
+
+def question(seal: Seal, row: BatchRow) -> Question:
+    """Open what a row asks for; raise ConfigurationError where the key is another one."""
+    return Question(**seal.open(row.query))
+
+
+def close_found(seal: Seal, found: Found) -> tuple[str, bytes, int | None]:
+    """Return digest, sealed answer and expected instances of what an archive has found."""
+    values: dict[str, Any] = asdict(found) | {"attributes": dict(found.attributes)}
+    return seal.digest(KIND, f"{found.study_uid}\x00{found.series_uid}"), seal.close(values), found.instances
+
+
+def found(seal: Seal, study: RowStudy) -> Found:
+    """Open what an archive has answered."""
+    return Found(**seal.open(study.found))
+
+
+def archive(configuration: Configuration, batch: Batch) -> Archive:
+    """Return the settings of a batch's archive; raise Rejected where there is none any more."""
+    try:
+        settings = configuration.source(batch.source)
+    except ConfigurationError:
+        raise Rejected("the configuration no longer names this source") from None
+    if not isinstance(settings, Archive):
+        raise Rejected("the source is no longer an archive that can be asked")
+    return settings

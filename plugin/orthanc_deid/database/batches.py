@@ -1,0 +1,343 @@
+"""Batches of query and retrieve: what was asked for, row by row, and what came of it."""
+
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+
+from .. import states
+from ..errors import Conflict, NotFound, Postponed, Stale
+from .events import short
+from .intake_tables import batch, batch_row, batch_study
+
+CLAIM_LOCK = 0x0DE1D1  # PostgreSQL: two rows claim studies one after the other
+PAUSED = "waits: the batch is paused"
+PAUSED_S = 3600.0  # letting it go on hastens what waits
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person asks for, beside the rows."""
+
+    source: str
+    actor: str
+    target: str = ""
+    mode: str = "retrieve"
+    project: str = ""
+    hold: bool = False
+    priority: int = 5
+    studies_most: int | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch; times in UTC seconds since 1970."""
+
+    id: int
+    source: str
+    target: str
+    state: str
+    mode: str
+    project: str
+    hold: int
+    priority: int
+    studies_most: int | None
+    actor: str
+    created_at: float
+    updated_at: float
+
+    @property
+    def retrieves(self) -> bool:
+        """Whether anything is retrieved, or studies are only looked for."""
+        return self.mode == "retrieve"
+
+
+@dataclass(frozen=True)
+class BatchRow:
+    """One line of the list; `query` is sealed."""
+
+    id: int
+    batch_id: int
+    line: int
+    query: bytes
+    state: str
+    reason: str | None
+    run: int
+    attempt: int
+    requests: int
+    next_attempt_at: float | None
+    updated_at: float
+
+
+@dataclass(frozen=True)
+class RowStudy:
+    """One study, or series, that a row names; `found` and `missing` are sealed."""
+
+    id: int
+    row_id: int
+    study_digest: str
+    found: bytes
+    state: str
+    expected: int | None
+    arrived: int
+    missing: bytes | None
+    orthanc: str | None
+
+
+class Batches:
+    """Every method is one transaction."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def create(self, asked: Asked, rows: Iterable[tuple[int, bytes]]) -> Batch:
+        """Note a batch with its rows (line, sealed cells), all queued; all of it or nothing."""
+        now = time.time()
+        with self.engine.begin() as connection:
+            values = {
+                "source": asked.source, "target": asked.target, "state": states.BATCH_RUNNING, "mode": asked.mode,
+                "project": asked.project, "hold": int(asked.hold), "priority": asked.priority,
+                "studies_most": asked.studies_most, "actor": asked.actor[:64], "created_at": now, "updated_at": now,
+            }  # fmt: skip
+            number = connection.execute(insert(batch).values(**values)).inserted_primary_key[0]  # type: ignore[index]  # one row
+            fresh = {"batch_id": number, "state": states.ROW_QUEUED, "run": 1, "attempt": 1, "requests": 0}
+            rest = {"reason": None, "next_attempt_at": None, "updated_at": now}
+            connection.execute(
+                insert(batch_row), [fresh | rest | {"line": line, "query": query} for line, query in rows]
+            )
+        return self.get(int(number))
+
+    def get(self, number: int) -> Batch:
+        """Return one batch, or raise NotFound."""
+        with self.engine.connect() as connection:
+            row = connection.execute(select(batch).where(batch.c.id == number)).first()
+        if row is None:
+            raise NotFound(f"there is no batch {number}")
+        return Batch(**row._mapping)  # noqa: SLF001  # SQLAlchemy's API
+
+    def page(self, limit: int, before: int | None = None) -> list[Batch]:
+        """Return batches, newest first, those with a smaller number than `before`."""
+        query = select(batch).order_by(batch.c.id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(batch.c.id < before)
+        with self.engine.connect() as connection:
+            return [Batch(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001  # SQLAlchemy's API
+
+    def running(self) -> list[Batch]:
+        """Return the batches that have rows to do and are not paused."""
+        query = select(batch).where(batch.c.state == states.BATCH_RUNNING).order_by(batch.c.id)
+        with self.engine.connect() as connection:
+            return [Batch(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001  # SQLAlchemy's API
+
+    def counts(self, number: int) -> dict[str, int]:
+        """Count the rows of a batch in each state that occurs."""
+        query = (
+            select(batch_row.c.state, func.count()).where(batch_row.c.batch_id == number).group_by(batch_row.c.state)
+        )
+        with self.engine.connect() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def instances(self, number: int) -> tuple[int, int, int]:
+        """Count studies, expected and arrived instances of a batch; duplicates are not counted."""
+        query = (
+            select(func.count(), func.sum(batch_study.c.expected), func.sum(batch_study.c.arrived))
+            .join(batch_row, batch_row.c.id == batch_study.c.row_id)
+            .where(batch_row.c.batch_id == number, batch_study.c.state != states.ROW_DUPLICATE)
+        )
+        with self.engine.connect() as connection:
+            studies, expected, arrived = connection.execute(query).one()
+        return studies, expected or 0, arrived or 0
+
+    def rows(
+        self, number: int, *, state: Collection[str] | None = None, after: int = 0, limit: int | None = None
+    ) -> list[BatchRow]:
+        """Return rows of a batch in the order of their lines, those behind the line `after`."""
+        query = (
+            select(batch_row).where(batch_row.c.batch_id == number, batch_row.c.line > after).order_by(batch_row.c.line)
+        )
+        if state is not None:
+            query = query.where(batch_row.c.state.in_(list(state)))
+        with self.engine.connect() as connection:
+            return [BatchRow(**row._mapping) for row in connection.execute(query.limit(limit))]  # noqa: SLF001  # SQLAlchemy's API
+
+    def row(self, number: int) -> BatchRow:
+        """Return one row by its own number, or raise NotFound."""
+        with self.engine.connect() as connection:
+            found = connection.execute(select(batch_row).where(batch_row.c.id == number)).first()
+        if found is None:
+            raise NotFound(f"there is no row {number}")
+        return BatchRow(**found._mapping)  # noqa: SLF001  # SQLAlchemy's API
+
+    def guard(self, row: int, run: int) -> BatchRow:
+        """Return a row while this run of it is to be worked on.
+
+        Raises
+        ------
+        Stale
+            Another run has taken over, the row has ended, or its batch was cancelled.
+        Postponed
+            Its batch is paused.
+        """
+        found = self.row(row)
+        of = self.get(found.batch_id)
+        if found.run != run or found.state not in states.ROW_OPEN or of.state == states.BATCH_CANCELLED:
+            raise Stale(f"row {row}: run {run} is over")
+        if of.state == states.BATCH_PAUSED:
+            raise Postponed(PAUSED, PAUSED_S)
+        return found
+
+    def studies(self, row: int) -> list[RowStudy]:
+        """Return the studies that a row has found, in the order of the archive's answers."""
+        query = select(batch_study).where(batch_study.c.row_id == row).order_by(batch_study.c.id)
+        with self.engine.connect() as connection:
+            return [RowStudy(**found._mapping) for found in connection.execute(query)]  # noqa: SLF001  # SQLAlchemy's API
+
+    def claim(self, row: int, run: int, found: Sequence[tuple[str, bytes, int | None]]) -> list[RowStudy]:
+        """Note what a row has found (digest, sealed, expected); what another row is fetching is a duplicate here.
+
+        A row that has claimed already keeps what it has: a step can run twice.
+        """
+        with self._writing(row, run) as (connection, mine):
+            if self.engine.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({CLAIM_LOCK})")
+            known = set(connection.scalars(select(batch_study.c.study_digest).where(batch_study.c.row_id == row)))
+            of = connection.execute(select(batch).where(batch.c.id == mine.batch_id)).one()
+            most = None if of.studies_most is None else of.studies_most - _claimed(connection, mine.batch_id)
+            for digest, sealed, expected in found:
+                if digest in known:
+                    continue
+                known.add(digest)  # an archive that answers the same study twice
+                state = states.ROW_QUEUED
+                if _is_fetched_by_another(connection, digest, row):
+                    state = states.ROW_DUPLICATE
+                elif most is not None:
+                    state, most = (states.ROW_QUEUED, most - 1) if most > 0 else (states.ROW_SKIPPED, most)
+                values = {"row_id": row, "study_digest": digest, "found": sealed, "expected": expected}
+                connection.execute(insert(batch_study).values(**values, state=state, arrived=0))
+        return self.studies(row)
+
+    def note_study(  # noqa: PLR0913  # the columns
+        self, row: int, run: int, study: int, state: str, *, arrived: int, expected: int | None = None,
+        missing: bytes | None = None, orthanc: str | None = None,
+    ) -> None:  # fmt: skip
+        """Write down how a study of a row is."""
+        values = {"state": state, "arrived": arrived, "expected": expected, "missing": missing, "orthanc": orthanc}
+        with self._writing(row, run) as (connection, _):
+            connection.execute(update(batch_study).where(batch_study.c.id == study).values(**values))
+
+    def move(  # noqa: PLR0913  # the columns that change
+        self, row: int, run: int, state: str, *, reason: str | None = None, attempt: int | None = None,
+        next_attempt_at: float | None = None, requests: int | None = None,
+    ) -> None:  # fmt: skip
+        """Enter a state; with its last row a batch is done.
+
+        Raises
+        ------
+        Stale
+            Another run has taken over, or the row has ended.
+        """
+        with self._writing(row, run) as (connection, found):
+            values: dict[str, object] = {"state": state, "reason": short(reason), "next_attempt_at": next_attempt_at}
+            values |= {
+                name: value for name, value in (("attempt", attempt), ("requests", requests)) if value is not None
+            }
+            which = batch_row.c.id == row
+            connection.execute(update(batch_row).where(which).values(**values, updated_at=time.time()))
+            _touch(connection, found.batch_id)
+            _settle(connection, found.batch_id)
+
+    def set_state(self, number: int, state: str) -> Batch:
+        """Pause a batch, let it go on, or cancel it with all rows that have not ended.
+
+        Raises
+        ------
+        Conflict
+            It has ended.
+        """
+        with self.engine.begin() as connection:
+            found = connection.execute(select(batch).where(batch.c.id == number).with_for_update()).first()
+            if found is None:
+                raise NotFound(f"there is no batch {number}")
+            if found.state in (states.BATCH_DONE, states.BATCH_CANCELLED):
+                raise Conflict(f"batch {number} is {found.state}: it has ended")
+            connection.execute(update(batch).where(batch.c.id == number).values(state=state, updated_at=time.time()))
+            if state == states.BATCH_CANCELLED:
+                open_ = (batch_row.c.batch_id == number, batch_row.c.state.in_(list(states.ROW_OPEN)))
+                values = {"state": states.ROW_CANCELLED, "reason": None, "next_attempt_at": None}
+                connection.execute(
+                    update(batch_row).where(*open_).values(**values, run=batch_row.c.run + 1, updated_at=time.time())
+                )
+        return self.get(number)
+
+    def again(self, number: int, wanted: Collection[str]) -> list[BatchRow]:
+        """Queue the rows in these states once more, and return them; what they had found is looked for anew."""
+        with self.engine.begin() as connection:
+            connection.execute(select(batch.c.id).where(batch.c.id == number).with_for_update())
+            which = (batch_row.c.batch_id == number, batch_row.c.state.in_(list(wanted)))
+            ids = list(connection.scalars(select(batch_row.c.id).where(*which).order_by(batch_row.c.line)))
+            if ids:
+                connection.execute(delete(batch_study).where(batch_study.c.row_id.in_(ids)))
+                values = {"state": states.ROW_QUEUED, "reason": None, "attempt": 1, "requests": 0}
+                connection.execute(
+                    update(batch_row)
+                    .where(batch_row.c.id.in_(ids))
+                    .values(**values, next_attempt_at=None, run=batch_row.c.run + 1, updated_at=time.time())
+                )
+                state = {"state": states.BATCH_RUNNING, "updated_at": time.time()}
+                connection.execute(update(batch).where(batch.c.id == number).values(**state))
+        return [row for row in self.rows(number, state=[states.ROW_QUEUED]) if row.id in set(ids)]
+
+    @contextmanager
+    def _writing(self, row: int, run: int) -> Iterator[tuple[Connection, BatchRow]]:
+        """Lock a row's batch and the row; raise Stale where this run of it is over."""
+        with self.engine.begin() as connection:
+            number = connection.scalar(select(batch_row.c.batch_id).where(batch_row.c.id == row))
+            connection.execute(select(batch.c.id).where(batch.c.id == number).with_for_update())
+            found = connection.execute(select(batch_row).where(batch_row.c.id == row).with_for_update()).first()
+            if found is None or found.run != run or found.state not in states.ROW_OPEN:
+                raise Stale(f"row {row}: run {run} is over")
+            yield connection, BatchRow(**found._mapping)  # noqa: SLF001  # SQLAlchemy's API
+
+
+def _claimed(connection: Connection, number: int) -> int:
+    """Count the studies that a batch fetches or has fetched."""
+    query = (
+        select(func.count())
+        .select_from(batch_study)
+        .join(batch_row, batch_row.c.id == batch_study.c.row_id)
+        .where(batch_row.c.batch_id == number, batch_study.c.state.not_in([states.ROW_DUPLICATE, states.ROW_SKIPPED]))
+    )
+    return connection.scalar(query) or 0
+
+
+def _is_fetched_by_another(connection: Connection, digest: str, row: int) -> bool:
+    """Tell whether a row that has not ended has claimed the same study to retrieve it."""
+    query = (
+        select(batch_study.c.id)
+        .join(batch_row, batch_row.c.id == batch_study.c.row_id)
+        .join(batch, batch.c.id == batch_row.c.batch_id)
+        .where(
+            batch_study.c.study_digest == digest,
+            batch_study.c.row_id != row,
+            batch_study.c.state.in_(list(states.ROW_OPEN)),
+            batch_row.c.state.in_(list(states.ROW_OPEN)),
+            batch.c.mode == "retrieve",
+        )
+    )
+    return connection.scalar(query.limit(1)) is not None
+
+
+def _touch(connection: Connection, number: int) -> None:
+    connection.execute(update(batch).where(batch.c.id == number).values(updated_at=time.time()))
+
+
+def _settle(connection: Connection, number: int) -> None:
+    open_ = (batch_row.c.batch_id == number, batch_row.c.state.in_(list(states.ROW_OPEN)))
+    if connection.scalar(select(batch_row.c.id).where(*open_).limit(1)) is None:
+        connection.execute(
+            update(batch)
+            .where(batch.c.id == number, batch.c.state != states.BATCH_CANCELLED)
+            .values(state=states.BATCH_DONE)
+        )
