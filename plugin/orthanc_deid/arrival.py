@@ -80,7 +80,9 @@ def load(rules: Mapping[str, Any]) -> Arrival:
     for project in projects:
         plan(project.profile)  # now, not while the first sender waits
         if project.profile.documents == "clean":
-            importlib.import_module("pypdf")  # now, while its folder is on sys.path
+            # Now, while its folder is on sys.path, and in a thread with a large stack: Orthanc's HTTP threads have
+            # a small one, and Python 3.14 counts its bytes. filters is what pypdf itself would load at the first PDF.
+            importlib.import_module("pypdf.filters")
     return Arrival(projects)
 
 
