@@ -29,11 +29,11 @@ class Origins:
 
     def __init__(self, engine: Engine, seal: Seal) -> None:
         self.engine = engine
-        self._seal = seal
+        self.seal = seal
 
     def digest(self, study_uid: str) -> str:
         """Return what stands for a StudyInstanceUID."""
-        return self._seal.digest(KIND, study_uid)
+        return self.seal.digest(KIND, study_uid)
 
     def find(self, study_uid: str) -> Origin | None:
         """Return where a study comes from; None where it was sent by itself."""
@@ -46,7 +46,7 @@ class Origins:
             row = connection.execute(query).first()
         if row is None:
             return None
-        pseudonym = str(self._seal.open(row.pseudonym)) if row.pseudonym else ""
+        pseudonym = str(self.seal.open(row.pseudonym)) if row.pseudonym else ""
         return Origin(row.source, row.project, row.album, pseudonym, bool(row.hold), row.study_digest)
 
     def note(self, study_uid: str, found: Origin) -> None:
@@ -55,7 +55,7 @@ class Origins:
             "source": found.source,
             "project": found.project,
             "album": found.album,
-            "pseudonym": self._seal.close(found.pseudonym) if found.pseudonym else None,
+            "pseudonym": self.seal.close(found.pseudonym) if found.pseudonym else None,
             "hold": int(found.hold),
             "at": time.time(),
         }

@@ -4,6 +4,7 @@ from functools import cached_property
 from typing import Any
 
 from ..database.origins import Origin, Origins
+from ..database.studies import Study
 from ..errors import ConfigurationError, NotFound
 from ..orthanc_rest import Orthanc
 from ..settings import Configuration, Project
@@ -41,6 +42,18 @@ class Belonging:
                 except NotFound:
                     return ""
         return ""
+
+    def project_of(self, study: Study) -> Project | None:
+        """Return the project that has made its output already; before that the whole study decides.
+
+        What is stored was made with the key and profile of that project.
+
+        Raises
+        ------
+        ConfigurationError
+            The configuration no longer names it.
+        """
+        return self._configuration.project(study.project) if study.output and study.project else self.project()
 
     def project(self) -> Project | None:
         """Return the project that its list or source names, or the first that matches; None: nobody's."""
