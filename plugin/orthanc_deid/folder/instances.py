@@ -13,8 +13,9 @@ from ..confidentiality.identifiers import Identifiers
 from ..confidentiality.profile import Profile
 from ..confidentiality.pseudonyms import Pseudonyms
 from ..errors import DeidError, Rejected
-from . import output, unpack
-from .kinds import HEAD, Kind, kind_of, with_preamble
+from ..packed import unpack
+from ..packed.kinds import HEAD, Kind, kind_of, with_preamble
+from . import output
 from .scan import Header
 from .sources import Left, Why
 

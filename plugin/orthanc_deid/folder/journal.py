@@ -16,8 +16,8 @@ from typing import Any, Self
 
 from ..confidentiality.identifiers import KINDS, Identifiers
 from ..errors import ConfigurationError
+from ..packed.unpack import Source
 from .instances import Made
-from .unpack import Source
 
 _DIGEST = 16  # bytes
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from .. import __version__
 from ..confidentiality.plan import plan
 from ..confidentiality.profile import Profile
+from ..packed.unpack import Source
 from ..processes import Processes
 from . import items, output, sources
 from .chunks import DIED, Job, each
@@ -17,7 +18,6 @@ from .journal import Digests, Entry, Journal, Terms, entry
 from .mapping import Pair
 from .scan import Header, Scan, Scanned, joined, scan
 from .sources import Left, Why
-from .unpack import Source
 
 Progress = Callable[[str, int, int], None]  # what is done, how many are, of how many
 LOOKED_AT, DEIDENTIFIED = "files looked at", "instances worked on"

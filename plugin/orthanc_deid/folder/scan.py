@@ -11,10 +11,10 @@ from pydicom import Dataset, dcmread
 
 from ..confidentiality.identifiers import Identifiers, from_dataset
 from ..errors import Rejected
-from . import unpack
-from .kinds import HEAD, Kind, kind_of, with_preamble
+from ..packed import unpack
+from ..packed.kinds import HEAD, Kind, kind_of, with_preamble
+from ..packed.unpack import Source
 from .sources import NO_DICOM, Left, Why
-from .unpack import Source
 
 _DICOMDIR = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage
 

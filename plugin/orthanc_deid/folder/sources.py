@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from . import unpack
-from .kinds import HEAD, Kind, kind_of
-from .unpack import Source
+from ..packed import unpack
+from ..packed.kinds import HEAD, Kind, kind_of
+from ..packed.unpack import Source
 
 NO_DICOM = "not a DICOM file"
 

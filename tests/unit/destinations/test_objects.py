@@ -15,11 +15,11 @@ from pydantic import ValidationError
 from object_servers import RcloneSftp, make_key
 from orthanc_deid.destinations.files.metadata import fill
 from orthanc_deid.destinations.files.object_store import ObjectStoreDestination
-from orthanc_deid.destinations.files.store import digest, media_type
-from orthanc_deid.destinations.files.stores import errors
 from orthanc_deid.errors import ConfigurationError, DeidError, Rejected, Retriable
 from orthanc_deid.orthanc_rest import Orthanc
 from orthanc_deid.settings.files import ObjectStore
+from orthanc_deid.stores import errors
+from orthanc_deid.stores.store import digest, media_type
 from servers import OrthancServer
 from shipments import make_shipment, passing
 from studies import Person, ct_instance

@@ -9,7 +9,7 @@ from orthanc_deid.folder import items
 from orthanc_deid.folder.instances import Item, Made
 from orthanc_deid.folder.journal import Digests, entry
 from orthanc_deid.folder.scan import Header, Scanned
-from orthanc_deid.folder.unpack import Source
+from orthanc_deid.packed.unpack import Source
 
 DIGESTS = Digests(objects.KEY)
 MADE = Made("P/1/2/3.dcm", 1, "", {})

@@ -9,7 +9,7 @@ from orthanc_deid.confidentiality.identifiers import Identifiers
 from orthanc_deid.errors import ConfigurationError
 from orthanc_deid.folder.instances import Made
 from orthanc_deid.folder.journal import Digests, Entry, Journal, Terms, entry, place_of
-from orthanc_deid.folder.unpack import Source
+from orthanc_deid.packed.unpack import Source
 
 DIGESTS = Digests(objects.KEY)
 TERMS = Terms("research", "0123456789ab", DIGESTS.key(), "0.0.0")

@@ -10,7 +10,7 @@ import objects
 from orthanc_deid.folder import sources
 from orthanc_deid.folder.scan import Scan, Scanned, joined, scan
 from orthanc_deid.folder.sources import Left, Why
-from orthanc_deid.folder.unpack import Source
+from orthanc_deid.packed.unpack import Source
 from studies import Person, ct_instance
 
 LARGEST = 2**30

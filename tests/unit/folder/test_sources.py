@@ -6,7 +6,7 @@ import pytest
 from instances import instance
 from orthanc_deid.folder import sources
 from orthanc_deid.folder.sources import Left, Why
-from orthanc_deid.folder.unpack import Source
+from orthanc_deid.packed.unpack import Source
 
 LARGEST = 2**20
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from ...errors import Retriable
 from ...orthanc_rest import Orthanc
 from ...settings.files import Folder
+from ...stores.store import Digests, Stat
 from ..base import Shipment
 from . import disk
 from .dataset import Dataset
 from .fetching import study_bytes
 from .sending import Sending
-from .store import Digests, Stat
 
 _PIECE_BYTES = 2**22
 

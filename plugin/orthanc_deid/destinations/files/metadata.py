@@ -6,9 +6,9 @@ from string import Formatter
 from ...errors import NotFound
 from ...formats import names
 from ...settings.files import METADATA_FIELDS
+from ...stores.store import media_type
 from ..base import Shipment
 from .contents import Item
-from .store import media_type
 
 
 class Fields:

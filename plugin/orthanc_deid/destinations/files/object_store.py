@@ -1,16 +1,14 @@
 """S3, Google Cloud Storage, Azure Blob Storage, SFTP: each file an object, the manifest last."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from urllib.parse import urlsplit
+from contextlib import AbstractContextManager
 
+from ... import stores
 from ...orthanc_rest import Orthanc
 from ...settings.files import ObjectStore
+from ...stores.store import Store, Writing
 from ..base import Shipment
 from .metadata import Fields
 from .sending import Sending
-from .store import Store
-from .stores.errors import silence
 
 
 class ObjectStoreDestination:
@@ -42,28 +40,6 @@ class ObjectStoreDestination:
             return Sending(shipment, self._settings, store).confirm()
 
 
-@contextmanager
-def _opened(settings: ObjectStore) -> Iterator[Store]:
-    silence()
-    with _connection(settings) as store:
-        yield store
-
-
-def _connection(settings: ObjectStore) -> AbstractContextManager[Store]:
-    # Each library takes a second to load: those of the others stay away.
-    if settings.scheme == "s3":
-        from .stores import s3
-
-        return s3.opened(settings)
-    if settings.scheme == "gs":
-        from .stores import gcs
-
-        return gcs.opened(settings)
-    if settings.scheme == "az":
-        from .stores import azure
-
-        return azure.opened(settings)
-    from .stores import sftp
-
-    address = urlsplit(settings.url)
-    return sftp.opened(settings, address.hostname or "", address.port)
+def _opened(settings: ObjectStore) -> AbstractContextManager[Store]:
+    writing = Writing(settings.part_bytes, settings.server_side_encryption, settings.kms_key_id, settings.storage_class)
+    return stores.opened(settings, writing)

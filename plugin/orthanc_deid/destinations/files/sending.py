@@ -7,13 +7,13 @@ from pathlib import Path
 
 from ...errors import NotFound, Rejected, Retriable
 from ...settings.files import Files
+from ...stores.store import Digests, Stat, Store, digest, hash_of
 from ..base import Receipt, Shipment
 from ..work import local_disk
 from . import manifest
 from .contents import Contents, Item
 from .fetching import fetched
 from .manifest import Entry
-from .store import Digests, Stat, Store, digest, hash_of
 
 BEGUN = "begun"  # in place of a fingerprint: the name is ours, what stands there may be incomplete
 _MANY = 16  # files in a folder from which on a listing costs less than asking for each

@@ -17,13 +17,14 @@ from fsspec.asyn import get_loop, sync
 from gcsfs import GCSFileSystem
 from gcsfs.retry import retry_request
 
-from ....errors import ConfigurationError
-from ....settings.files import ObjectStore
-from ..store import Digests, media_type
+from ..errors import ConfigurationError
+from ..settings.stores import Store as StoreSettings
 from .errors import translated
 from .fsspec_store import CHECK, FsspecStore
+from .store import Digests, Listed, Writing, media_type
 
 _TRIES = 2
+_PAGE = 1000  # files of one answer
 _GRAIN = 2**18  # parts of a resumable upload are a multiple
 
 
@@ -52,6 +53,21 @@ class GcsStore(FsspecStore):
                 metadata=dict(metadata) or None, consistency="size", content_type=media_type(key),
             )  # fmt: skip
 
+    def _pages(self, prefix: str, delimiter: str) -> Iterator[tuple[list[Listed], list[str]]]:
+        bucket, _, _ = self._root.partition("/")
+        asked = {"prefix": prefix, "maxResults": _PAGE} | ({"delimiter": delimiter} if delimiter else {})
+        more: dict[str, str] = {}
+        while True:
+            page = self._fs.call("GET", "b/{}/o", bucket, **asked, **more, json_out=True)
+            files = [
+                self._listed(each["name"], int(each["size"]), f"{each.get('generation')}:{each.get('updated')}")
+                for each in page.get("items", ())
+            ]
+            yield files, list(page.get("prefixes", ()))
+            if not page.get("nextPageToken"):
+                return
+            more = {"pageToken": page["nextPageToken"]}
+
     def _fingerprint(self, info: Mapping[str, Any]) -> str:
         return str(info.get("md5Hash") or "")
 
@@ -65,7 +81,7 @@ async def _connector(ca_file: str) -> aiohttp.TCPConnector:
 
 
 @contextmanager
-def opened(settings: ObjectStore) -> Iterator[GcsStore]:
+def opened(settings: StoreSettings, writing: Writing) -> Iterator[GcsStore]:
     """Connect, and close every connection in the end.
 
     Raises
@@ -91,7 +107,7 @@ def opened(settings: ObjectStore) -> Iterator[GcsStore]:
             skip_instance_cache=True,
         )
     try:
-        yield GcsStore(fs, settings.root, settings.part_bytes)
+        yield GcsStore(fs, settings.root, writing.part_bytes)
     finally:
         if fs._session is not None:  # noqa: SLF001  # it has no close of its own
             GCSFileSystem.close_session(fs.loop, fs._session)  # noqa: SLF001

@@ -1,10 +1,11 @@
 """What S3, Google Cloud Storage, Azure and SFTP have in common through fsspec."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ..store import Digests, Stat
+from ..errors import Retriable
 from .errors import translated
+from .store import Digests, Listed, Stat
 
 CHECK = ".deid-check"  # written and deleted to prove that it can be written
 _PIECE_BYTES = 2**22
@@ -50,6 +51,60 @@ class FsspecStore:
                 self._fs.rm_file(self._path(key))
             except FileNotFoundError:
                 return
+
+    def walk(self, skip: Callable[[str], bool]) -> Iterator[Listed]:
+        """Yield every file, a page at a time, but nothing below top folders whose name is to be skipped."""
+        with translated():
+            for files, folders in self._pages(self._prefix(""), "/"):
+                yield from files
+                for folder in folders:
+                    if not skip(folder.rstrip("/").rpartition("/")[2]):
+                        for more, _ in self._pages(folder, ""):
+                            yield from more
+
+    def below(self, folder: str) -> Iterator[Listed]:
+        """Yield every file below a folder."""
+        with translated():
+            for files, _ in self._pages(self._prefix(f"{folder}/"), ""):
+                yield from files
+
+    def folders(self, folder: str) -> list[str]:
+        """Return the names of the folders in a folder."""
+        with translated():
+            pages = self._pages(self._prefix(f"{folder}/"), "/")
+            return [each.rstrip("/").rpartition("/")[2] for _, folders in pages for each in folders]
+
+    def move(self, key: str, target: str) -> None:
+        """Copy a file, compare the size, delete the first: it is never without a key."""
+        with translated():
+            self._copy(self._path(key), self._path(target))
+            old, new = (self._fs.info(self._path(each)) for each in (key, target))
+            if old["size"] != new["size"]:
+                raise Retriable("a file was changed while it was moved")
+            self._fs.rm_file(self._path(key))
+
+    def write(self, key: str, content: bytes) -> None:
+        """Store a small file."""
+        with translated():
+            self._fs.pipe_file(self._path(key), content)
+
+    def remove_folder(self, folder: str) -> None:
+        """Do nothing: an object store has no folders."""
+
+    def _copy(self, source: str, target: str) -> None:
+        self._fs.cp_file(source, target)
+
+    def _pages(self, prefix: str, delimiter: str) -> Iterator[tuple[list[Listed], list[str]]]:
+        """Yield files and folders (full names with a slash) whose names begin so, a page at a time."""
+        raise NotImplementedError
+
+    def _prefix(self, folder: str) -> str:
+        """Return how names in the bucket begin."""
+        prefix = self._root.partition("/")[2]
+        return f"{prefix}/{folder}" if prefix else folder
+
+    def _listed(self, name: str, size: int, stamp: str) -> Listed:
+        return Listed(name[len(self._prefix("")) :], size, stamp)
 
     def agrees(self, digests: Digests, stat: Stat) -> bool | None:
         """Answer whether what the store tells of the content is that of the local file; None: it tells nothing."""

@@ -5,8 +5,8 @@ import pytest
 
 from instances import instance
 from orthanc_deid.errors import Rejected
-from orthanc_deid.folder import unpack
-from orthanc_deid.folder.unpack import Source
+from orthanc_deid.packed import unpack
+from orthanc_deid.packed.unpack import Source
 
 LARGEST = 2**20
 

@@ -1,7 +1,7 @@
-"""What a destination of files can do, whatever keeps them."""
+"""What keeps files can do, whatever it is: a folder, a bucket, a server."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -36,6 +36,25 @@ class Digests:
     etag: str  # as S3 makes it of a file that was sent in parts of `part_bytes`
 
 
+@dataclass(frozen=True)
+class Writing:
+    """How files are put into a store; the last three are of S3."""
+
+    part_bytes: int = 16 * 2**20  # bytes of the parts of a large file
+    server_side_encryption: str | None = None
+    kms_key_id: str | None = None
+    storage_class: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file that stands in a store."""
+
+    key: str  # below the root
+    size: int  # bytes
+    stamp: str  # differs where the file was changed
+
+
 class Store(Protocol):
     """Keeps files under keys. It raises errors of ours alone, and none of its messages holds a key."""
 
@@ -64,6 +83,31 @@ class Store(Protocol):
 
     def publish(self) -> None:
         """Make visible what was put."""
+
+
+class ReadableStore(Store, Protocol):
+    """A store that files are also taken from."""
+
+    def walk(self, skip: Callable[[str], bool]) -> Iterator[Listed]:
+        """Yield every file, a page at a time, but nothing below top folders whose name is to be skipped.
+
+        What is moved or removed meanwhile does not disturb it.
+        """
+
+    def folders(self, folder: str) -> list[str]:
+        """Return the names of the folders in a folder; none where there is no such folder."""
+
+    def below(self, folder: str) -> Iterator[Listed]:
+        """Yield every file below a folder."""
+
+    def move(self, key: str, target: str) -> None:
+        """Give a file another key; it is never without one."""
+
+    def write(self, key: str, content: bytes) -> None:
+        """Store a small file."""
+
+    def remove_folder(self, folder: str) -> None:
+        """Delete a folder where it is empty; nothing where there are no folders."""
 
 
 def media_type(key: str) -> str:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ....errors import ConfigurationError, DeidError, Rejected, Retriable
+from ..errors import ConfigurationError, DeidError, Rejected, Retriable
 
 # Each of them writes keys and addresses, some at ERROR with a traceback.
 _LOGGERS = (

@@ -2,7 +2,8 @@
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
@@ -10,11 +11,11 @@ from typing import NoReturn
 import paramiko
 from fsspec.implementations.sftp import SFTPFileSystem
 
-from ....errors import ConfigurationError, Retriable
-from ....settings.files import ObjectStore
-from ..store import Digests
+from ..errors import ConfigurationError, Retriable
+from ..settings.stores import Store as StoreSettings
 from .errors import translated
 from .fsspec_store import CHECK, FsspecStore
+from .store import Digests, Listed, Writing
 
 _PORT = 22
 _STRANGE = "the server's key is not the one that is known: ask its keeper before you change known_hosts"
@@ -36,7 +37,7 @@ class _Sftp(SFTPFileSystem):  # type: ignore[misc]  # not typed
 
     cachable = False  # by fsspec: a connection that was closed would be given out again
 
-    def __init__(self, settings: ObjectStore, address: tuple[str, int]) -> None:
+    def __init__(self, settings: StoreSettings, address: tuple[str, int]) -> None:
         self._deid = settings
         super().__init__(address[0], port=address[1])
 
@@ -100,6 +101,53 @@ class SftpStore(FsspecStore):
                     raise Retriable("the server does not take the file: its disk may be full") from None
                 raise
 
+    def walk(self, skip: Callable[[str], bool]) -> Iterator[Listed]:
+        """Yield every file, a page at a time; what is moved meanwhile does not disturb it."""
+        with translated():
+            yield from self._walk("", skip)
+
+    def below(self, folder: str) -> Iterator[Listed]:
+        """Yield every file below a folder."""
+        with translated(), suppress(FileNotFoundError):
+            yield from self._walk(f"{folder}/", lambda _name: False)
+
+    def folders(self, folder: str) -> list[str]:
+        """Return the names of the folders in a folder."""
+        with translated():
+            try:
+                found = self._fs.ftp.listdir_iter(self._path(folder), read_aheads=1)
+                return [each.filename for each in found if stat.S_ISDIR(each.st_mode or 0)]
+            except FileNotFoundError:
+                return []
+
+    def _walk(self, above: str, skip: Callable[[str], bool]) -> Iterator[Listed]:
+        # One answer ahead: with more, a request of somebody else would take an answer that is meant for us.
+        for each in self._fs.ftp.listdir_iter(self._path(above) or "/", read_aheads=1):
+            mode = each.st_mode or 0
+            if stat.S_ISDIR(mode) and not skip(each.filename):
+                with suppress(FileNotFoundError):  # moved away meanwhile
+                    yield from self._walk(f"{above}{each.filename}/", lambda _name: False)
+            elif stat.S_ISREG(mode):
+                yield Listed(f"{above}{each.filename}", each.st_size or 0, f"{each.st_size}:{each.st_mtime}")
+
+    def move(self, key: str, target: str) -> None:
+        """Rename a file; one that stands there already is not replaced."""
+        with translated():
+            self._folder(target)
+            self._fs.ftp.rename(self._path(key), self._path(target))
+
+    def write(self, key: str, content: bytes) -> None:
+        """Store a small file."""
+        with translated():
+            self._folder(key)
+            with self._fs.ftp.open(self._path(key), "wb") as file:
+                file.write(content)
+
+    def remove_folder(self, folder: str) -> None:
+        """Delete a folder where it is empty."""
+        with translated(), suppress(OSError):
+            self._fs.ftp.rmdir(self._path(folder))
+
     def _folder(self, key: str) -> None:
         """Make the folders below the root; the root itself is the keeper's."""
         parts = key.split("/")[:-1]
@@ -123,12 +171,12 @@ class SftpStore(FsspecStore):
 
 
 @contextmanager
-def opened(settings: ObjectStore, host: str, port: int | None) -> Iterator[SftpStore]:
+def opened(settings: StoreSettings, writing: Writing, host: str, port: int | None) -> Iterator[SftpStore]:
     """Connect, and close the connection in the end."""
     with translated():
         fs = _Sftp(settings, (host, port or _PORT))
     try:
-        yield SftpStore(fs, settings.root, settings.part_bytes)
+        yield SftpStore(fs, settings.root, writing.part_bytes)
     finally:
         fs.ftp.close()
         fs.client.close()

@@ -8,10 +8,10 @@ from typing import Any
 
 from s3fs import S3FileSystem
 
-from ....settings.files import ObjectStore
-from ..store import Digests, media_type
+from ..settings.stores import Store as StoreSettings
 from .errors import translated
 from .fsspec_store import CHECK, FsspecStore
+from .store import Digests, Listed, Writing, media_type
 
 _TRIES = 2
 
@@ -19,12 +19,12 @@ _TRIES = 2
 class S3Store(FsspecStore):
     """One bucket; a file of up to two parts goes in one request, checked by the store against its MD5."""
 
-    def __init__(self, fs: S3FileSystem, settings: ObjectStore) -> None:
-        super().__init__(fs, settings.root, settings.part_bytes)
+    def __init__(self, fs: S3FileSystem, root: str, writing: Writing) -> None:
+        super().__init__(fs, root, writing.part_bytes)
         self._options = {
-            "ServerSideEncryption": settings.server_side_encryption,
-            "SSEKMSKeyId": settings.kms_key_id,
-            "StorageClass": settings.storage_class,
+            "ServerSideEncryption": writing.server_side_encryption,
+            "SSEKMSKeyId": writing.kms_key_id,
+            "StorageClass": writing.storage_class,
         }
 
     def describe(self) -> str:
@@ -50,6 +50,20 @@ class S3Store(FsspecStore):
                 ContentType=media_type(key), **options,
             )  # fmt: skip
 
+    def _pages(self, prefix: str, delimiter: str) -> Iterator[tuple[list[Listed], list[str]]]:
+        bucket, _, _ = self._root.partition("/")
+        more: dict[str, str] = {}
+        while True:
+            page = self._fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, Delimiter=delimiter, **more)
+            files = [
+                self._listed(each["Key"], each["Size"], f"{each.get('ETag', '')}:{each['LastModified'].timestamp()}")
+                for each in page.get("Contents", ())
+            ]
+            yield files, [each["Prefix"] for each in page.get("CommonPrefixes", ())]
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
     def _fingerprint(self, info: Mapping[str, Any]) -> str:
         return str(info.get("ETag", "")).strip('"').lower()
 
@@ -58,7 +72,7 @@ class S3Store(FsspecStore):
 
 
 @contextmanager
-def opened(settings: ObjectStore) -> Iterator[S3Store]:
+def opened(settings: StoreSettings, writing: Writing) -> Iterator[S3Store]:
     """Connect, and close every connection in the end."""
     config = {
         "connect_timeout": min(settings.timeout_s, 10),
@@ -82,7 +96,7 @@ def opened(settings: ObjectStore) -> Iterator[S3Store]:
     )
     fs.retries = _TRIES
     try:
-        yield S3Store(fs, settings)
+        yield S3Store(fs, settings.root, writing)
     finally:
         creator = getattr(fs, "_s3creator", None)
         if creator is not None:

@@ -6,7 +6,7 @@ from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 import objects
 from instances import instance
 from orthanc_deid.confidentiality import encode
-from orthanc_deid.folder.kinds import HEAD, Kind, kind_of, with_preamble
+from orthanc_deid.packed.kinds import HEAD, Kind, kind_of, with_preamble
 
 
 def bare(data: bytes) -> bytes:
