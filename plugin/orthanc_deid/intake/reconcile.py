@@ -10,7 +10,9 @@ import time
 from dataclasses import dataclass
 
 from .. import log
+from ..batches.feed import feed
 from ..database import workers
+from ..database.batches import Batches
 from ..database.ledger import Study
 from ..errors import ConfigurationError, Conflict, NotFound, Rejected
 from .examine import Intake, examine
@@ -81,6 +83,7 @@ class Reconcile:
             self._intake.queue.purge(time.time() - KEEP_JOBS_S)
             self._swept = now
         self._examine_candidates()
+        feed(Batches(self._intake.ledger.engine), self._intake.queue)
         for study in self._intake.ledger.to_recheck():
             self._recheck(study)
         if now - self._healed >= HEAL_S:

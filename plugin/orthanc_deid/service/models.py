@@ -1,6 +1,6 @@
 """The answers of the REST interface; their field descriptions are its documentation."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -67,6 +67,42 @@ class StudyPage(BaseModel):
     next: str | None = Field(description="give it as `cursor` to get the next page; null: this is the last")
 
 
+class UnprocessedStudy(BaseModel):
+    """One study in Orthanc that is not processed yet."""
+
+    source: str = Field(description="Orthanc id of the study")
+    status: str | None = Field(description="received or waiting; null: it is not known yet")
+    project: str = Field(description="that it belongs to; empty: it is not known yet, or none takes it")
+    last_update: str = Field(description="when its last instance arrived; ISO 8601, UTC")
+
+
+class UnprocessedPage(BaseModel):
+    """Studies that are not processed yet, in Orthanc's order."""
+
+    items: list[UnprocessedStudy] = Field(description="may be none although there is a next page")
+    next: str | None = Field(description="give it as `cursor` to get the next page; null: this is the last")
+
+
+class ProcessedElsewhere(BaseModel):
+    """Studies that something else has processed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    studies: list[Annotated[str, Field(pattern="^[0-9a-f]{8}(-[0-9a-f]{8}){4}$")]] = Field(
+        min_length=1, max_length=1000, description="Orthanc ids, also of studies that this Orthanc does not hold"
+    )
+
+
+class MarkedAnswer(BaseModel):
+    """What became of them."""
+
+    marked: int = Field(description="studies that are left alone from now on")
+    already: int = Field(description="studies that had ended before: unchanged")
+    at_work: int = Field(description="studies that are being processed: unchanged, cancel them first")
+    results: int = Field(description="studies that are results of this software: unchanged")
+    absent: int = Field(description="of all of them: studies that this Orthanc does not hold")
+
+
 class Export(BaseModel):
     """Where a study is to go."""
 
@@ -74,6 +110,93 @@ class Export(BaseModel):
 
     destination: str = Field(description="name in the configuration")
     anew: bool = Field(default=False, description="send what has arrived there already once more")
+
+
+class BatchWanted(BaseModel):
+    """How a list is to be fetched; pages add fields of their own to a query, so others are not refused."""
+
+    source: str = Field(description="name of the archive in the configuration: kind pacs or dicomweb")
+    to: str = Field(
+        default="local",
+        pattern=r"^[ -\[\]-~]{1,16}$",
+        description="local: this Orthanc; or the AE title it is moved to",
+    )
+    mode: Literal["retrieve", "find"] = Field(default="retrieve", description="find: ask only, retrieve nothing")
+    project: str = Field(default="", max_length=64, description="of rows that name none; empty: the first that matches")
+    hold: bool = Field(default=False, description="its studies wait in review after verification")
+    priority: int = Field(default=5, ge=1, le=9, description="1: before all others, 9: after them")
+    most: int | None = Field(default=None, ge=1, description="most studies that are retrieved")
+
+
+class BatchInstances(BaseModel):
+    """Instances of a batch; what was here before is not counted."""
+
+    expected: int = Field(description="that the archive says there are")
+    arrived: int = Field(description="of these, here")
+
+
+class BatchAnswer(BaseModel):
+    """One batch."""
+
+    id: int = Field(description="its number")
+    source: str = Field(description="name of the archive")
+    to: str = Field(description="local, or the AE title that it is moved to")
+    mode: str = Field(description="retrieve or find")
+    state: str = Field(description="running, paused, cancelled or done")
+    project: str = Field(description="of rows that name none; empty: the first that matches")
+    hold: bool = Field(description="whether its studies wait in review")
+    priority: int = Field(description="1 to 9")
+    most: int | None = Field(description="most studies that are retrieved; null: all")
+    actor: str = Field(description="who began it")
+    rows: dict[str, int] = Field(description="state to the number of rows in it")
+    studies: int = Field(description="studies (or series, where rows name series) found and not here before")
+    instances: BatchInstances = Field(description="what is expected and what has arrived")
+    created_at: str = Field(description="ISO 8601, UTC")
+    updated_at: str = Field(description="ISO 8601, UTC")
+
+
+class BatchPage(BaseModel):
+    """Batches, newest first."""
+
+    items: list[BatchAnswer] = Field(description="newest first")
+    next: int | None = Field(description="give it as `cursor` to get the next page; null: this is the last")
+
+
+class RowStudyAnswer(BaseModel):
+    """One study, or series, that a row names."""
+
+    state: str = Field(description="as of rows")
+    expected: int | None = Field(description="instances that the archive says there are; null: it does not say")
+    arrived: int = Field(description="of these, here")
+    orthanc: str | None = Field(description="Orthanc id of the study here")
+    status: str | None = Field(description="its state in the pipeline; null: not known yet")
+
+
+class RowAnswer(BaseModel):
+    """One row of a batch, without what it asks for."""
+
+    line: int = Field(description="line of the list, from 1")
+    state: str = Field(
+        description="queued, working, delivered, partial, not-found, found, duplicate, refused, failed, skipped or"
+        " cancelled"
+    )
+    reason: str | None = Field(description="why")
+    attempt: int = Field(description="tries, from 1")
+    next_attempt_at: str | None = Field(description="ISO 8601, UTC")
+    studies: list[RowStudyAnswer] = Field(description="what it names")
+
+
+class RowPage(BaseModel):
+    """Rows of a batch in the order of the list."""
+
+    items: list[RowAnswer] = Field(description="in the order of the list")
+    next: int | None = Field(description="give it as `cursor` to get the next page; null: this is the last")
+
+
+class SeriesList(BaseModel):
+    """What an archive tells of series; identified."""
+
+    items: list[dict[str, str]] = Field(description="one for each series: attribute keyword to value")
 
 
 class Rejection(BaseModel):

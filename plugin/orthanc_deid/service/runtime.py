@@ -5,6 +5,7 @@ import sys
 
 from .. import engine, log
 from ..database import migrate, open_database
+from ..database.batches import Batches
 from ..database.ledger import Ledger
 from ..database.origins import Origins
 from ..engine import Queue
@@ -34,6 +35,7 @@ class Runtime:
         self.queue = Queue(loaded.database_url, loaded.configuration.lanes())
         self.seal = Seal(bytes.fromhex(read_secret(loaded.key_file)))
         self.origins = Origins(self.database, self.seal)
+        self.batches = Batches(self.database)
         since_s = arrivals.since(loaded.arrival_since)
         self.intake = Intake(loaded.configuration, self.orthanc, self.ledger, self.queue, self.origins, since_s)
         self.retainer = Retainer(self.intake, loaded.home, loaded.results)
