@@ -10,12 +10,15 @@ from sqlalchemy.exc import IntegrityError
 
 from .. import states
 from ..errors import Conflict, NotFound, Rejected, Stale
+from . import awaited
 from .events import note, short
 from .expected import demand_not_under_way, expect, give_up, mark_superseded, open_deliveries
 from .studies import Instance, Studies, Study, is_begun_version, study_of
 from .tables import REMOVED, delivery, instance, study
 
 __all__ = ["Instance", "Ledger", "Study"]
+
+_BEFORE_WORK = frozenset({states.RECEIVED, states.WAITING, states.IGNORED})  # it may be waited for in these
 
 
 class Ledger(Studies):
@@ -345,6 +348,8 @@ def _change(  # noqa: PLR0913  # a state and what is told of it
     if to == states.DONE:
         values["done_at"] = time.time()
     connection.execute(update(study).where(study.c.id == found.id).values(**values))
+    if found.status in _BEFORE_WORK and to not in _BEFORE_WORK:
+        awaited.end(connection, found.id)
     note(connection, found.id, found.version, to, reason, actor)
 
 

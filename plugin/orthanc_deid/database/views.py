@@ -1,5 +1,6 @@
 """What people and machines read of the ledger: the answers of the REST interface as plain values."""
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,6 +8,7 @@ from sqlalchemy import Connection, Engine, func, select
 
 from .. import states
 from ..errors import NotFound
+from .intake_tables import awaited
 from .tables import delivery, event, instance, study
 
 
@@ -95,8 +97,26 @@ def _summary(connection: Connection, row: Any) -> dict[str, Any]:  # noqa: ANN40
             }
             for d in deliveries
         ],
+        "awaited": _awaited(connection, row.id) if row.status == states.WAITING else None,
         "attempt": row.attempt,
         "next_attempt_at": iso(min(waits)) if waits else None,
         "created_at": iso(row.created_at),
         "updated_at": iso(row.updated_at),
+    }
+
+
+def _awaited(connection: Connection, study_id: int) -> dict[str, Any] | None:
+    """Return what a study waits for until it is complete; `until` is empty where it is held."""
+    row = connection.execute(select(awaited).where(awaited.c.study_id == study_id)).first()
+    if row is None:
+        return None
+    unnumbered = None if row.expected is None else max(0, row.expected - row.present)
+    return {
+        "expected": row.expected,
+        "present": row.present,
+        "missing": unnumbered if row.missing is None else row.missing,
+        "until": iso(row.deadline_at) if row.deadline_at > time.time() else None,
+        "source": row.ask or None,
+        "requests": row.requests,
+        "reason": row.reason,
     }

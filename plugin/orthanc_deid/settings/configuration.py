@@ -140,11 +140,16 @@ class Configuration(Model):
         for source in self.sources:
             _demand(f"source {source.name}", "project", _given(source.project), projects)
         counting = [s.name for s in self.sources if isinstance(s, Archive)]
-        for where, wanted in self._completeness():
+        for where, wanted in self.completeness():
             _demand(f"{where}: ask", "source of kind pacs or dicomweb", _given(wanted.ask), counting)
+            if self.intake.on_arrival and wanted.by != "stable":
+                raise ValueError(
+                    f"{where}: by: {wanted.by} cannot be used with intake.on_arrival: what is stored then no longer has"
+                    " the UIDs that others know; by: stable and quiet_s can"
+                )
         return self
 
-    def _completeness(self) -> Iterator[tuple[str, Completeness]]:
+    def completeness(self) -> Iterator[tuple[str, Completeness]]:
         """Yield every rule with where it stands."""
         yield "intake.completeness", self.intake.completeness
         for project in self.projects:
