@@ -5,6 +5,7 @@ function is called: they keep the GIL and deadlock with the received-instance ca
 """
 
 import json
+import logging
 import os
 import secrets
 import subprocess
@@ -17,7 +18,7 @@ from typing import Any, cast
 import orthanc
 from orthanc_deid import log
 from orthanc_deid.callbacks import Changes, Hints, Orthanc
-from orthanc_deid.door import Actions, Door, Refusal
+from orthanc_deid.door import Actions, Again, Door, Refusal
 from orthanc_deid.header import UNWANTED, load_reader, without
 from orthanc_deid.proxy import ROUTE, Proxy, at_once
 from orthanc_deid.service_socket import Service, SocketFolder
@@ -92,7 +93,19 @@ def door(module: Orthanc, rules: dict[str, Any]) -> Door:
         instance_bytes=rules["instance_bytes"],
         refusals=[Refusal(**refusal) for refusal in rules["refuse"]],
         deidentify=arrival(rules) if rules["arrival"] else None,
+        again=again(rules),
     )
+
+
+def again(rules: dict[str, Any]) -> Again | None:
+    """Load what knows instances that come again; None where it cannot be: instances are worth more than that."""
+    try:
+        from orthanc_deid.repeats import load  # with sqlite3, which not every embedded Python has
+
+        return load(rules["again"])
+    except (ImportError, OSError, ValueError) as error:
+        log.event("repeated instances are not compared", level=logging.ERROR, error=type(error).__name__)
+        return None
 
 
 def arrival(rules: dict[str, Any]) -> Callable[[bytes], bytes]:

@@ -10,7 +10,9 @@ PLUGIN = Path(__file__).resolve().parents[1] / "plugin"
 PACKAGE = PLUGIN / "orthanc_deid"
 
 # Loaded into Orthanc's own process.
-INSIDE_ORTHANC = ("callbacks", "door", "header", "proxy", "service_socket", "supervisor", "log", "errors")
+INSIDE_ORTHANC = (
+    "callbacks", "door", "header", "proxy", "repeats", "seen", "service_socket", "supervisor", "log", "errors",
+)  # fmt: skip
 HEAVY = ("dbos", "numpy", "sqlalchemy", "fastapi", "pydantic", "uvicorn", "yaml", "requests", "alembic", "click")
 
 # A third-party package and the only parts that may know it.

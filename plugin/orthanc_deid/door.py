@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from . import log
 from .errors import Rejected
@@ -58,6 +58,13 @@ class Verdict:
     rule: str | None = None
 
 
+class Again(Protocol):
+    """Knows what has come before."""
+
+    def keeps_out(self, dicom: bytes, header: Header, origin: str) -> bool:
+        """Tell whether an instance came before with another content; then it is put aside. Raises OSError."""
+
+
 class Door:
     """Orthanc's received-instance callback.
 
@@ -65,6 +72,8 @@ class Door:
     ----------
     deidentify
         Answers what is stored in place of an instance, or raises `Rejected`; None: instances are stored as they come.
+    again
+        Asked of each instance that is let in; None: what comes again is not compared.
     """
 
     def __init__(  # noqa: PLR0913  # one fact each
@@ -76,6 +85,7 @@ class Door:
         instance_bytes: int,
         refusals: Sequence[Refusal],
         deidentify: Callable[[bytes], bytes] | None = None,
+        again: Again | None = None,
     ) -> None:
         self._actions = actions
         self._read = read
@@ -83,6 +93,7 @@ class Door:
         self._instance_bytes = instance_bytes
         self._refusals = tuple(refusals)
         self._deidentify = deidentify
+        self._again = again
         self._not_stored = (actions.modify, NOT_STORED)
 
     def __call__(self, dicom: bytes, origin: int) -> Answer:
@@ -94,9 +105,10 @@ class Door:
 
     def _answer(self, dicom: bytes, origin: int) -> Answer:
         try:
-            verdict = self._examine(dicom)
-            if verdict is None:
-                return self._let_in(dicom)
+            found = self._examine(dicom)
+            if isinstance(found, Header):
+                return self._put_aside(dicom, found, origin) or self._let_in(dicom)
+            verdict = found
         except NotDicom:
             return self._not_stored  # as Orthanc itself answers; nothing is lost that could be a study
         except Rejected as error:
@@ -104,6 +116,17 @@ class Door:
         except Exception as error:  # noqa: BLE001  # a file broken in a way that nobody foresaw
             verdict = Verdict(f"it cannot be de-identified ({type(error).__name__})")
         return self._keep_out(verdict, dicom, origin)
+
+    def _put_aside(self, dicom: bytes, header: Header, origin: int) -> Answer | None:
+        """Keep what came again with another content from being dropped by Orthanc, or from replacing what it holds."""
+        if self._again is None:
+            return None
+        try:
+            aside = self._again.keeps_out(dicom, header, self._actions.origins.get(origin, "UNKNOWN"))
+        except OSError as error:
+            log.event("changed instance not kept", level=logging.ERROR, step="door", error=type(error).__name__)
+            return self._not_stored
+        return (self._actions.discard, None) if aside else None
 
     def _let_in(self, dicom: bytes) -> Answer:
         if self._deidentify is None:
@@ -119,7 +142,7 @@ class Door:
         log.event("instance refused", level=logging.WARNING, step="door", bytes=len(dicom))
         return (self._actions.discard, None)
 
-    def _examine(self, dicom: bytes) -> Verdict | None:
+    def _examine(self, dicom: bytes) -> Verdict | Header:
         if len(dicom) > self._instance_bytes:
             return Verdict(f"larger than {self._instance_bytes} bytes")
         try:
@@ -131,7 +154,7 @@ class Door:
         for refusal in self._refusals:
             if refusal.matches(header):
                 return Verdict("refused by a rule", refusal.name)
-        return None
+        return header
 
     def _about(self, verdict: Verdict, dicom: bytes, origin: int) -> dict[str, Any]:
         return {

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import profiles, settings
+from .confidentiality.method import PRODUCT
 from .errors import ConfigurationError
 
 
@@ -25,6 +26,12 @@ def rules(of: settings.Settings) -> dict[str, Any]:
         "instance_bytes": configuration.limits.instance_bytes,
         "refuse": [refusal.model_dump() for refusal in configuration.intake.refuse],
         "automatic": configuration.intake.automatic,
+        "again": {
+            "key_file": str(of.key_file),
+            "seen": str(of.seen),
+            "folder": str(of.conflicts),
+            "own_mark": None if configuration.intake.on_arrival else PRODUCT,  # then no worker stores anything
+        },
         "arrival": arrival(of) if configuration.intake.on_arrival else None,
     }
 

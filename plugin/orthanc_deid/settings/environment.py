@@ -49,6 +49,16 @@ class Settings(Model):
         return self.home / "quarantine"
 
     @property
+    def seen(self) -> Path:
+        """What has passed the door: digests by which an instance is known that comes again."""
+        return self.home / "seen.sqlite"
+
+    @property
+    def conflicts(self) -> Path:
+        """Where the door puts what came again with another content."""
+        return self.home / "conflicts"
+
+    @property
     def bids_folders(self) -> tuple[Path, ...]:
         """Where rule sets of BIDS are looked for: beside the configuration file, then those shipped."""
         return (self.config_file.parent / "bids", CHECKOUT / "orthanc-config" / "bids")
