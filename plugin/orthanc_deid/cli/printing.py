@@ -42,6 +42,8 @@ def print_study(found: dict[str, Any]) -> None:
         click.echo(f"{'next attempt':<16} {time_of(found['next_attempt_at'])}")
     for name, count in found["instances"].items():
         click.echo(f"{name:<16} {count}")
+    if found["awaited"]:
+        click.echo(f"{'awaited':<16} {_awaited(found['awaited'])}")
     for delivery in found["deliveries"]:
         why = f": {delivery['reason']}" if delivery["reason"] else ""
         told = f"{delivery['state']}, {delivery['confirmed']} confirmed, attempt {delivery['attempt']}{why}"
@@ -51,6 +53,17 @@ def print_study(found: dict[str, Any]) -> None:
         where = f" {event['destination']}" if event["destination"] else ""
         why = f": {event['reason']}" if event["reason"] else ""
         click.echo(f"{time_of(event['at'])}  v{event['version']} {event['status']}{where}{why}  ({event['actor']})")
+
+
+def _awaited(told: dict[str, Any]) -> str:
+    """Say how much of a study is here, who was asked, and until when it is waited for."""
+    expected = "unknown" if told["expected"] is None else told["expected"]
+    missing = f", {told['missing']} missing" if told["missing"] else ""
+    until = f", until {time_of(told['until'])}" if told["until"] else ", held"
+    asked = f", asked {told['source']}" if told["source"] else ""
+    requested = f", requested {told['requests']} times" if told["requests"] else ""
+    why = f": {told['reason']}" if told["reason"] else ""
+    return f"{told['present']} of {expected}{missing}{until}{asked}{requested}{why}"
 
 
 def time_of(iso: str | None) -> str:

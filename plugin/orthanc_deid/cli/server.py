@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import requests
 from requests.auth import HTTPBasicAuth
 
 from ..settings import CHECKOUT
+
+Body = Mapping[str, Any] | Sequence[Any] | None  # JSON
 
 TIMEOUT_S = (5, 90)
 PAGE = 1000
@@ -25,7 +27,7 @@ class Server:
         # As bytes: of a text the library would send Latin-1, and Orthanc compares UTF-8.
         self._session.auth = HTTPBasicAuth(username.encode(), password.encode())
 
-    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None, **query: str | int | None) -> Any:  # noqa: ANN401  # JSON
+    def call(self, method: str, path: str, body: Body = None, **query: str | int | None) -> Any:  # noqa: ANN401  # JSON
         """Call a route and return its JSON; end with a message where it answers with a problem."""
         return self._send(method, path, query, body).json()
 
@@ -59,7 +61,7 @@ class Server:
         return items
 
     def _send(  # noqa: PLR0913  # what a request is made of
-        self, method: str, path: str, query: Mapping[str, str | int | None], body: Mapping[str, Any] | None = None,
+        self, method: str, path: str, query: Mapping[str, str | int | None], body: Body = None,
         *, content: bytes | None = None, content_type: str = "",
     ) -> requests.Response:  # fmt: skip
         answer = self._ask(method, path, query, body, content=content, content_type=content_type)
@@ -70,7 +72,7 @@ class Server:
         return answer
 
     def _ask(  # noqa: PLR0913  # what a request is made of
-        self, method: str, path: str, query: Mapping[str, str | int | None], body: Mapping[str, Any] | None = None,
+        self, method: str, path: str, query: Mapping[str, str | int | None], body: Body = None,
         *, content: bytes | None = None, content_type: str = "",
     ) -> requests.Response:  # fmt: skip
         wanted = {name: value for name, value in query.items() if value is not None}

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Instances(BaseModel):
@@ -35,6 +35,18 @@ class EventAnswer(BaseModel):
     version: int = Field(description="the study's version at that time")
 
 
+class AwaitedAnswer(BaseModel):
+    """What a study waits for until it is complete."""
+
+    expected: int | None = Field(description="instances that there should be; null: nobody has told yet")
+    present: int = Field(description="instances that are here or were processed before")
+    missing: int | None = Field(description="of those expected, by SOP Instance UID where these were told")
+    until: str | None = Field(description="its deadline, ISO 8601, UTC; null: it is held until a person processes it")
+    source: str | None = Field(description="the source that is asked; null: nobody is")
+    requests: int = Field(description="times that what is missing was requested")
+    reason: str | None = Field(description="why the source could not be asked, or is not believed")
+
+
 class StudySummary(BaseModel):
     """One study of the ledger."""
 
@@ -48,6 +60,7 @@ class StudySummary(BaseModel):
     instances: Instances = Field(description="how many are in which state")
     destinations: dict[str, str] = Field(description="destination to state")
     deliveries: list[DeliveryAnswer] = Field(description="one for each destination")
+    awaited: AwaitedAnswer | None = Field(description="what it waits for until it is complete; null: nothing")
     attempt: int = Field(description="try of the de-identification, from 1; 0: none yet")
     next_attempt_at: str | None = Field(description="when the next automatic attempt comes; ISO 8601, UTC")
     created_at: str = Field(description="when it became known; ISO 8601, UTC")
@@ -197,6 +210,48 @@ class SeriesList(BaseModel):
     """What an archive tells of series; identified."""
 
     items: list[dict[str, str]] = Field(description="one for each series: attribute keyword to value")
+
+
+Uid = Annotated[str, Field(pattern=r"^[0-9][0-9.]{0,63}$")]
+
+
+class ManifestWanted(BaseModel):
+    """What a sender announces of one study; names of attributes are those of the standard."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    StudyInstanceUID: Uid = Field(description="of the study; kept as a digest only")
+    instances: int | None = Field(
+        default=None, ge=1, le=1000000, description="how many instances it has; without: as many as are listed"
+    )
+    SOPInstanceUIDs: tuple[Uid, ...] = Field(
+        default=(), max_length=1000000, description="which instances it has; kept as digests only"
+    )
+
+    @model_validator(mode="after")
+    def _list_and_number_agree(self) -> "ManifestWanted":
+        listed = len(self.SOPInstanceUIDs)
+        if not listed and self.instances is None:
+            raise ValueError("give instances, SOPInstanceUIDs or both")
+        if len(set(self.SOPInstanceUIDs)) != listed:
+            raise ValueError("SOPInstanceUIDs names an instance twice")
+        if listed and self.instances not in (None, listed):
+            raise ValueError(f"instances is {self.instances}, and SOPInstanceUIDs names {listed}")
+        return self
+
+
+class ManifestAnswer(BaseModel):
+    """One manifest that was taken."""
+
+    instances: int = Field(description="that are expected now")
+    listed: bool = Field(description="their UIDs are known too")
+    replaced: bool = Field(description="one that was sent before is replaced")
+
+
+class ManifestList(BaseModel):
+    """The manifests that were taken, all or none."""
+
+    items: list[ManifestAnswer] = Field(description="in the order in which they were sent")
 
 
 class Rejection(BaseModel):
