@@ -4,8 +4,10 @@ import time
 
 from .. import log, states
 from ..database.batches import Batch, Batches, BatchRow
+from ..database.gates import Gates
 from ..engine import Queue
 from ..pipeline import PULL, Job, rows_of
+from ..steps.pace import PAUSED
 
 AT_ONCE = 64  # rows of one batch that have a job and do not wait for a later try
 QUIET_S = 20.0  # a row and its job are this close together unless a process died between them
@@ -20,6 +22,8 @@ def feed(batches: Batches, queue: Queue) -> None:
         waiting = [row for row in open_ if row.id not in live]
         for row in waiting[: max(AT_ONCE - busy, 0)]:
             queue.enqueue(_job(batch, row))
+        if any(row.reason == PAUSED for row in open_) and not Gates(batches.engine).get(batch.source).paused:
+            queue.hasten(rows_of(batch.id))  # a person has let the archive go on
 
 
 def _job(batch: Batch, row: BatchRow) -> Job:

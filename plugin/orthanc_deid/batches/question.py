@@ -13,7 +13,7 @@ from ..sealed import Seal
 from ..settings import Archive, Configuration
 
 if TYPE_CHECKING:
-    from .lists.read import Line
+    from .lists.table import Line
 
 KIND = "batch study"  # of digests of what a row fetches: a study, or one series of it
 
