@@ -23,7 +23,7 @@ KNOWN = {name.lower(): name for name in (STUDY, NUMBER, INSTANCE)}
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
 @click.pass_obj
 def manifest(asked: Asked, file: Path) -> None:
-    """Announce how many instances studies have, before or after these arrive.
+    """Announce how many instances studies have.
 
     \b
     orthanc-deid manifest announced.csv

@@ -42,7 +42,7 @@ def print_study(found: dict[str, Any]) -> None:
         click.echo(f"{'next attempt':<16} {time_of(found['next_attempt_at'])}")
     for name, count in found["instances"].items():
         click.echo(f"{name:<16} {count}")
-    if found["awaited"]:
+    if found.get("awaited"):
         click.echo(f"{'awaited':<16} {_awaited(found['awaited'])}")
     for delivery in found["deliveries"]:
         why = f": {delivery['reason']}" if delivery["reason"] else ""
