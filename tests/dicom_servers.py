@@ -5,7 +5,7 @@ import socketserver
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -260,16 +260,20 @@ class Storescp(Program):
         return sorted(path for path in self.folder.iterdir() if path.is_file())
 
 
+@dataclass
 class Dcmqrscp(Program):
-    """DCMTK's dcmqrscp: stores, and answers C-FIND down to the instance."""
+    """DCMTK's dcmqrscp: stores, answers C-FIND down to the instance, and moves to AE titles that it knows."""
+
+    move_to: Mapping[str, int] = field(default_factory=dict)  # AE title: port on this machine
 
     def __enter__(self) -> Self:
         store = self.folder / self.ae
         store.mkdir(parents=True, exist_ok=True)
         configuration = self.folder / "dcmqrscp.cfg"
+        hosts = "".join(f"h{n} = ({ae}, 127.0.0.1, {port})\n" for n, (ae, port) in enumerate(self.move_to.items()))
         configuration.write_text(
             f"NetworkTCPPort = {self.port}\nMaxPDUSize = 16384\nMaxAssociations = 16\n"
-            "HostTable BEGIN\nHostTable END\nVendorTable BEGIN\nVendorTable END\n"
+            f"HostTable BEGIN\n{hosts}HostTable END\nVendorTable BEGIN\nVendorTable END\n"
             f"AETable BEGIN\n{self.ae} {store} RW (200, 1024mb) ANY\nAETable END\n"
         )
         self.run("/usr/bin/dcmqrscp", "-v", "-c", str(configuration), str(self.port))

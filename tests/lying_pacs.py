@@ -184,13 +184,13 @@ class LyingPacs:
                 yield self._answer(query, level, same[0])
 
     def _is_wanted(self, query: Dataset, ds: Dataset) -> bool:
-        heeded = [
-            elem
-            for elem in query
-            if elem.keyword in UIDS.values()
-            or not (self.lies.no_filters or elem.keyword in (*COUNTS, "QueryRetrieveLevel", *self.lies.silent))
-        ]
+        heeded = [elem for elem in query if elem.keyword in UIDS.values() or self._heeds(elem)]
         return all(_matches(elem, self._values(ds, elem.keyword)) for elem in heeded)
+
+    def _heeds(self, elem: DataElement) -> bool:
+        # Orthanc puts MediaStorageSOPInstanceUID into questions at IMAGE level.
+        passed_over = (*COUNTS, "QueryRetrieveLevel", "SpecificCharacterSet", *self.lies.silent)
+        return not self.lies.no_filters and elem.tag.group > 2 and elem.keyword not in passed_over  # file meta
 
     def _values(self, ds: Dataset, keyword: str) -> list[str]:
         if keyword == "ModalitiesInStudy":

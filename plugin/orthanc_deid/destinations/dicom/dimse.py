@@ -8,6 +8,7 @@ from ...errors import DeidError, Rejected, Retriable
 
 DUPLICATE = 0x0111
 AWAY, INSTANCE, REFUSED = "away", "instance", "refused"
+REJECTION = "it rejects the association: AE titles or address are not known to it"
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Refusal:
     about: str
     lasting: bool = False  # it can never work
     duplicate: bool = False  # the node has it already
+    status: int | None = None  # of DIMSE, where it gave one
 
 
 # First matching row; PS3.4 B.2.3 and PS3.7 Annex C.
@@ -43,7 +45,7 @@ STATUSES = (
 
 # What stands in Orthanc's or DCMTK's words; those are never shown themselves. First matching row.
 PHRASES = (
-    (r"Association Rejected", "it rejects the association: AE titles or address are not known to it", AWAY, False),
+    (r"Association Rejected", REJECTION, AWAY, False),
     (r"Connection refused", "connection refused", AWAY, False),
     (r"unknown host", "its host name is not known", AWAY, False),
     (r"certificate verify failed", "its TLS certificate has expired, or nobody whom we trust signed it", AWAY, False),
@@ -73,8 +75,8 @@ def of_status(status: int) -> Refusal:
     """Return what a DIMSE status other than success and warning means."""
     for mask, value, words, lasting in STATUSES:
         if status & mask == value:
-            return Refusal(f"{words} (0x{status:04X})", INSTANCE, lasting, status == DUPLICATE)
-    return Refusal(f"status 0x{status:04X}", INSTANCE)
+            return Refusal(f"{words} (0x{status:04X})", INSTANCE, lasting, status == DUPLICATE, status)
+    return Refusal(f"status 0x{status:04X}", INSTANCE, status=status)
 
 
 def of_details(details: str) -> Refusal:

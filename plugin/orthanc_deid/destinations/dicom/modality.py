@@ -1,9 +1,11 @@
 """A DICOM node that our Orthanc speaks to for us: C-ECHO, C-STORE, C-FIND, storage commitment."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NoReturn
 
 from ...errors import ConfigurationError, NotFound, Rejected, Retriable
 from ...orthanc_rest import Orthanc
@@ -15,6 +17,22 @@ from .dimse import Refusal
 
 class CannotBeAskedError(Exception):
     """The node is there but does not answer this question; the message is in our words."""
+
+
+class RefusedError(Exception):
+    """The node did not answer a question; `refusal` says what is known of it."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.words)
+        self.refusal = refusal
+
+
+@dataclass(frozen=True)
+class Query:
+    """A C-FIND that our Orthanc keeps, so that what was found can be retrieved."""
+
+    path: str
+    answers: list[dict[str, Any]]
 
 
 class Modality:
@@ -75,14 +93,33 @@ class Modality:
         CannotBeAskedError
             It does not answer C-FIND at this level.
         """
+        try:
+            with self.query(level, query) as asked:
+                return asked.answers
+        except RefusedError as error:
+            self._away(error.refusal)
+
+    @contextmanager
+    def query(self, level: str, query: Mapping[str, str]) -> Iterator[Query]:
+        """Ask by C-FIND as `find` does, and keep the answers in our Orthanc meanwhile.
+
+        Raises
+        ------
+        RefusedError
+            It was not answered, for whatever reason.
+        """
         status, content = self._post("query", {"Level": level, "Query": dict(query), "Normalize": False})
         if status != HTTPStatus.OK:
-            self._away(_refusal(content))
-        answers = f"/queries/{json.loads(content)['ID']}"
+            raise RefusedError(_refusal(content))
+        path = f"/queries/{json.loads(content)['ID']}"
         try:
-            return list(self._orthanc.get(f"{answers}/answers?expand&simplify"))
+            yield Query(path, list(self._orthanc.get(f"{path}/answers?expand&simplify")))
         finally:
-            self._orthanc.exchange("DELETE", answers)
+            self._orthanc.exchange("DELETE", path)
+
+    def operations(self) -> set[str]:
+        """Return what our Orthanc can do with it: echo, find, move, and from 1.12.7 on get."""
+        return set(self._orthanc.get(self._path))
 
     def request_commitment(self, instances: Sequence[str]) -> str:
         """Ask it to commit to keep instances; return the transaction.
@@ -112,7 +149,7 @@ class Modality:
             raise Rejected(f"Orthanc refuses {what} with code 400")
         return status, content
 
-    def _away(self, refusal: Refusal) -> None:
+    def _away(self, refusal: Refusal) -> NoReturn:
         """Raise what a question without an answer means: an abort alone says nothing, so a C-ECHO decides."""
         if refusal.about == dimse.AWAY and "abort" not in refusal.words:
             raise Retriable(f"the DICOM node does not answer: {refusal.words}")
