@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import urllib3
@@ -78,6 +78,14 @@ def basic(username: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
 
 
+@dataclass(frozen=True)
+class Stored:
+    """What became of an instance that was sent."""
+
+    instance: str  # Orthanc id; empty: it was kept out
+    status: str  # Orthanc's word: Success, AlreadyStored, FilteredOut
+
+
 class Orthanc:
     """One Orthanc. Every method raises Retriable when it cannot be reached, NotFound, or Rejected with the code."""
 
@@ -98,7 +106,7 @@ class Orthanc:
         self,
         method: str,
         path: str,
-        body: bytes | None = None,
+        body: bytes | BinaryIO | None = None,
         content_type: str | None = None,
         away: tuple[int, ...] = (),
     ) -> bytes:
@@ -119,13 +127,15 @@ class Orthanc:
         return content
 
     def exchange(
-        self, method: str, path: str, body: bytes | None = None, content_type: str | None = None
+        self, method: str, path: str, body: bytes | BinaryIO | None = None, content_type: str | None = None
     ) -> tuple[int, bytes]:
         """Send one request and return status and content; raise Retriable where nothing comes back.
 
         The content of a refusal may hold an identity: read it, but do not show it.
         """
         headers = {**self._pool.headers, "Content-Type": content_type} if content_type else None
+        if headers and body is not None and not isinstance(body, bytes):
+            headers["Content-Length"] = str(_length(body))  # Orthanc wants it announced
         try:
             answer = self._pool.request(method, self._prefix + path, body=body, headers=headers, preload_content=False)
             return answer.status, _whole(answer)
@@ -198,11 +208,15 @@ class Orthanc:
         """Walk over all studies, a page at a time: a whole archive does not fit into memory."""
         since = 0
         while True:
-            found = self.get(f"/studies?since={since}&limit={page}&expand")
+            found = self.study_page(since, page)
             yield from found
             if len(found) < page:
                 return
             since += len(found)
+
+    def study_page(self, since: int, limit: int) -> list[dict[str, Any]]:
+        """Return the studies from that number on, counted from 0 in Orthanc's own order."""
+        return list(self.get(f"/studies?since={since}&limit={limit}&expand"))
 
     def changes(self, since: int, limit: int = 1000) -> dict[str, Any]:
         """Return {"Changes": [{"ChangeType", "ID", "ResourceType", "Seq"}], "Done", "Last"}."""
@@ -258,6 +272,33 @@ class Orthanc:
             A filter of that Orthanc keeps it out.
         """
         return self._store(dicom)[0]
+
+    def offer(self, dicom: bytes | BinaryIO) -> Stored:
+        """Send a DICOM file, a large one piece by piece from where it stands, and return what became of it.
+
+        Raises
+        ------
+        Rejected
+            Orthanc does not take it for DICOM, or the door has no place to keep it.
+        """
+        try:
+            content = self.call("POST", "/instances", dicom, "application/dicom", away=(500,))
+        except NotFound:  # its word for an instance without the identifiers
+            raise Rejected(f"{self._name} finds no identifiers in it") from None
+        answer = self._json(content)
+        return Stored(str(answer.get("ID") or ""), str(answer.get("Status") or ""))
+
+    def md5(self, instance: str) -> str:
+        """Return the MD5 of the file of an instance, hexadecimal; empty where Orthanc does not keep it."""
+        try:
+            return self.call("GET", f"/instances/{instance}/attachments/dicom/md5").decode("ascii", "replace").strip()
+        except (NotFound, Rejected):
+            return ""
+
+    def has_instance(self, sop_uid: str) -> bool:
+        """Tell whether an instance of that SOP Instance UID is there."""
+        found = self._json(self.call("POST", "/tools/lookup", sop_uid.encode(), "text/plain"))
+        return any(each.get("Type") == "Instance" for each in found)
 
     def replace(self, dicom: bytes) -> str:
         """Store a DICOM file in place of whatever stands under its UIDs: an earlier run may have left another."""
@@ -349,6 +390,13 @@ def _trust(address: Address) -> dict[str, str]:
         if file and not Path(file).is_file():
             raise ConfigurationError("a file that is named for TLS is not there")
     return {field: file for field, file in named.items() if file}
+
+
+def _length(file: BinaryIO) -> int:
+    """Return the bytes of a file, which stands at its begin afterwards."""
+    length = file.seek(0, 2)
+    file.seek(0)
+    return length
 
 
 def _whole(answer: urllib3.BaseHTTPResponse) -> bytes:

@@ -1,6 +1,7 @@
 """What collectors have taken from folders, object stores and other Orthancs, and how each source is."""
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, insert, select, update
@@ -9,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from .events import short
 from .intake_tables import collected, collector
 
-WORKING, WAITING, AWAY = "working", "waiting", "away"
+WORKING, WAITING, AWAY, PAUSED = "working", "waiting", "away", "paused"
 TAKEN, REFUSED = "taken", "refused"
 
 
@@ -59,6 +60,19 @@ class Collected:
         """Remember how far a source was read."""
         self._write(source, {"position": position})
 
+    def count(self, source: str, *, taken: int = 0, refused: int = 0) -> None:
+        """Count items that are not remembered one by one."""
+        values = {"taken": collector.c.taken + taken, "refused": collector.c.refused + refused}
+        self._write(source, values)
+
+    def stamps(self, source: str, items: Sequence[str]) -> dict[str, str]:
+        """Return the stamps of those of some hundred items that were dealt with."""
+        query = select(collected.c.item, collected.c.stamp).where(
+            collected.c.source == source, collected.c.item.in_(items)
+        )
+        with self.engine.connect() as connection:
+            return {row.item: row.stamp for row in connection.execute(query)}
+
     def find(self, source: str, item: str) -> Item | None:
         """Return what became of an item; None where it was not dealt with."""
         query = select(collected).where(collected.c.source == source, collected.c.item == item)
@@ -79,7 +93,7 @@ class Collected:
             if not connection.execute(update(collected).where(*which).values(**values)).rowcount:
                 connection.execute(insert(collected).values(source=source, item=item, **values))
 
-    def _write(self, source: str, values: dict[str, object]) -> None:
+    def _write(self, source: str, values: Mapping[str, object]) -> None:
         self._row(source)
         with self.engine.begin() as connection:
             connection.execute(update(collector).where(collector.c.source == source).values(**values))

@@ -70,6 +70,12 @@ class Origins:
                 continue  # another process was faster
             return
 
+    def note_sender(self, study_uid: str, found: Origin) -> None:
+        """Say which source a study came from, unless something else was said before: by a batch, by another source."""
+        before = self.find(study_uid)
+        if before is None or (before.source == found.source and before.project != found.project):
+            self.note(study_uid, found)
+
     def forget(self, study_uid: str) -> None:
         """Drop what was said."""
         with self.engine.begin() as connection:

@@ -62,6 +62,13 @@ class FsspecStore:
                         for more, _ in self._pages(folder, ""):
                             yield from more
 
+    def find(self, key: str) -> Listed | None:
+        """Return a file as `walk` lists it; None where there is none."""
+        with translated():
+            for files, _ in self._pages(self._prefix(key), ""):
+                return next((each for each in files if each.key == key), None)
+        return None
+
     def below(self, folder: str) -> Iterator[Listed]:
         """Yield every file below a folder."""
         with translated():

@@ -106,6 +106,14 @@ class SftpStore(FsspecStore):
         with translated():
             yield from self._walk("", skip)
 
+    def find(self, key: str) -> Listed | None:
+        """Return a file as `walk` lists it; None where there is none."""
+        with translated():
+            try:
+                return _listed(key, self._fs.ftp.lstat(self._path(key)))
+            except FileNotFoundError:
+                return None
+
     def below(self, folder: str) -> Iterator[Listed]:
         """Yield every file below a folder."""
         with translated(), suppress(FileNotFoundError):
@@ -128,7 +136,7 @@ class SftpStore(FsspecStore):
                 with suppress(FileNotFoundError):  # moved away meanwhile
                     yield from self._walk(f"{above}{each.filename}/", lambda _name: False)
             elif stat.S_ISREG(mode):
-                yield Listed(f"{above}{each.filename}", each.st_size or 0, f"{each.st_size}:{each.st_mtime}")
+                yield _listed(f"{above}{each.filename}", each)
 
     def move(self, key: str, target: str) -> None:
         """Rename a file; one that stands there already is not replaced."""
@@ -180,6 +188,10 @@ def opened(settings: StoreSettings, writing: Writing, host: str, port: int | Non
     finally:
         fs.ftp.close()
         fs.client.close()
+
+
+def _listed(key: str, found: paramiko.SFTPAttributes) -> Listed:
+    return Listed(key, found.st_size or 0, f"{found.st_size}:{found.st_mtime}")
 
 
 def _refuse() -> NoReturn:

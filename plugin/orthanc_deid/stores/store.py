@@ -94,6 +94,9 @@ class ReadableStore(Store, Protocol):
         What is moved or removed meanwhile does not disturb it.
         """
 
+    def find(self, key: str) -> Listed | None:
+        """Return a file as `walk` lists it; None where there is none."""
+
     def folders(self, folder: str) -> list[str]:
         """Return the names of the folders in a folder; none where there is no such folder."""
 

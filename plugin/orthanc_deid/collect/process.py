@@ -1,0 +1,162 @@
+"""The collector process: a thread for each source, which never waits for another."""
+
+import fcntl
+import logging
+import os
+import shutil
+import signal
+import threading
+from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from .. import faults, log
+from ..database import demand_current, open_database
+from ..database.collected import AWAY, PAUSED
+from ..database.collected import Collected as Status
+from ..database.gates import Gates
+from ..database.lease import Leases
+from ..database.origins import Origins
+from ..errors import ConfigurationError, DeidError, Postponed, Retriable
+from ..orthanc_rest import Orthanc, local_address
+from ..sealed import Seal
+from ..settings import Settings, read_secret
+from ..steps.pace import demand_open
+from . import KINDS, Collected, connect
+from .base import Collector, Tools
+
+_FIRST_S, _MOST_S = 1.0, 60.0  # between two looks at a source that is away
+_GATE_S = 2.0  # between two looks whether a paused source may go on
+_LEASE_S = 5.0
+_END_S = 5.0
+
+
+def run(loaded: Settings) -> int:
+    """Collect until SIGTERM; 3: another process of this home does."""
+    lock = _take(loaded.home / "slots" / "collect.lock")
+    if lock is None:
+        log.event("slot is taken", step="collect")
+        return 3
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    database = open_database(loaded.database_url)
+    if not _await_tables(database, stopping):
+        return 0
+    shutil.rmtree(loaded.home / "work" / "collect", ignore_errors=True)  # of one that was killed
+    leases = Leases(database)
+    threads = [threading.Thread(target=each.run, daemon=True) for each in _sources(loaded, database, leases, stopping)]
+    for thread in threads:
+        thread.start()
+    log.event("collector ready", count=len(threads), pid=os.getpid())
+    stopping.wait()
+    for thread in threads:
+        thread.join(_END_S)
+    leases.close()
+    return 0
+
+
+def _sources(loaded: Settings, database: Engine, leases: Leases, stopping: threading.Event) -> list["Attended"]:
+    seal = Seal(bytes.fromhex(read_secret(loaded.key_file)))
+    gates, origins, status = Gates(database), Origins(database, seal), Status(database)
+    attended = []
+    for source in loaded.configuration.sources:
+        if source.kind in KINDS:
+            tools = Tools(
+                orthanc=Orthanc(local_address(loaded)),
+                origins=origins,
+                collected=status,
+                seal=seal,
+                work=loaded.home / "work" / "collect" / source.name,
+                stopping=stopping,
+                demand_open=lambda source=source: demand_open(source, gates),  # type: ignore[misc]  # bound now
+            )
+            attended.append(Attended(source, tools, leases))  # type: ignore[arg-type]  # its kind says so
+    return attended
+
+
+class Attended:
+    """One source: looked at again and again, told of where it is away."""
+
+    def __init__(self, settings: Collected, tools: Tools, leases: Leases) -> None:
+        self._settings, self._tools, self._leases = settings, tools, leases
+        self._collector: Collector | None = None
+        self._away_s = 0.0  # waited after the last failure
+        self._told: tuple[str, str] | None = None
+
+    def run(self) -> None:
+        """Attend to it until `stopping` is set."""
+        while not self._tools.stopping.is_set():
+            if self._leases.take(self._settings.name):
+                self._attend()
+            else:
+                self._tools.stopping.wait(_LEASE_S)  # another machine has it
+
+    def _attend(self) -> None:
+        try:
+            self._tools.demand_open()
+            if self._collector is None:
+                self._collector = connect(self._settings, self._tools)
+            found = self._collector.look()
+        except Postponed as error:
+            self._tell(PAUSED, str(error))
+            self._tools.stopping.wait(min(error.after_s, _GATE_S))
+        except (DeidError, SQLAlchemyError) as error:
+            self._fail(_reason(error), error.after_s if isinstance(error, Retriable) else 0.0)
+        except Exception as error:  # noqa: BLE001  # a fault of ours must not end the thread
+            self._fail(f"{type(error).__name__} at {faults.place(error)}", 0.0)
+        else:
+            self._away_s, self._told = 0.0, None
+            if not found:
+                self._collector.wait(self._settings.poll_s)
+
+    def _fail(self, reason: str, after_s: float) -> None:
+        """Say it, let another machine try, wait longer each time."""
+        self._leases.drop(self._settings.name)
+        self._away_s = min(self._away_s * 2 or _FIRST_S, _MOST_S)
+        log.event("source is away", level=logging.WARNING, source=self._settings.name, next_attempt_s=self._away_s)
+        self._tell(AWAY, reason)
+        self._tools.stopping.wait(max(self._away_s, min(after_s, 3600.0)))
+
+    def _tell(self, state: str, reason: str) -> None:
+        if self._told == (state, reason):
+            return
+        name = self._settings.name
+        try:
+            waiting = self._tools.collected.status(name).waiting
+            self._tools.collected.note_state(name, state, reason=reason, waiting=waiting)
+            self._told = (state, reason)
+        except SQLAlchemyError as error:
+            log.event("state not written", source=name, error=type(error).__name__)
+
+
+def _reason(error: Exception) -> str:
+    return "the database is away" if isinstance(error, SQLAlchemyError) else str(error)
+
+
+def _take(path: Path) -> int | None:
+    """Lock this home for the life of this process: two collectors would take a file twice at once."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        return None
+    return file
+
+
+def _await_tables(database: Engine, stopping: threading.Event) -> bool:
+    """Wait until the service has made or migrated the tables; False: told to stop before."""
+    pause = 0.2
+    while True:
+        try:
+            demand_current(database)
+        except (Retriable, ConfigurationError, SQLAlchemyError) as error:
+            log.event("waiting for the database", error=type(error).__name__)
+        else:
+            return True
+        if stopping.wait(pause):
+            return False
+        pause = min(pause * 2, 5.0)
