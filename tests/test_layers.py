@@ -26,7 +26,7 @@ ONLY_THERE = {
     "requests": ("cli", "demo", "destinations"),
     "requests_toolbelt": ("destinations",),
     "oauthlib": ("destinations",),
-    "pydicom": ("confidentiality", "header", "demo", "steps", "folder", "formats", "destinations", "collect"),
+    "pydicom": ("confidentiality", "header", "demo", "steps", "folder", "formats", "destinations", "collect", "intake"),
     "cryptography": ("sealed",),
     "pypdf": ("confidentiality",),
     "fsspec": ("stores",),

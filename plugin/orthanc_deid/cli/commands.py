@@ -12,8 +12,11 @@ import click
 
 from .. import __version__, states
 from ..errors import DeidError
-from . import results
+from . import results, retrospective
 from .arguments import Command, States, StudyId
+from .asking import act
+from .batches import batches
+from .conflicts import conflicts
 from .deidentify import deidentify
 from .destinations import destinations, export
 from .doctor import diagnose
@@ -176,8 +179,20 @@ def door_rules() -> None:
     sys.exit(print_rules())
 
 
-for command in (*results.COMMANDS, destinations, export, retention, add_metadata):
+for command in (
+    *results.COMMANDS,
+    *retrospective.COMMANDS,
+    destinations,
+    export,
+    retention,
+    add_metadata,
+    manifest,
+    move_dumps,
+):
     main.add_command(command)
+main.add_command(conflicts)
+main.add_command(pull)
+main.add_command(batches)
 main.add_command(profile)
 main.add_command(deidentify)
 

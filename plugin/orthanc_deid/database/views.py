@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, func, select
 
 from .. import states
 from ..errors import NotFound
+from .conflicts import count_undecided
 from .intake_tables import awaited
 from .tables import delivery, event, instance, study
 
@@ -85,6 +86,7 @@ def _summary(connection: Connection, row: Any) -> dict[str, Any]:  # noqa: ANN40
             "deidentified": by_state.get(states.INSTANCE_DEIDENTIFIED, 0),
             "quarantined": by_state.get(states.INSTANCE_QUARANTINED, 0),
         },
+        "conflicts": count_undecided(connection, row.id),
         "destinations": {d.destination: d.state for d in deliveries},
         "deliveries": [
             {

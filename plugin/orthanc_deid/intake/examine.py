@@ -7,7 +7,9 @@ from typing import Any
 
 from .. import states
 from ..confidentiality.method import PRODUCT
+from ..database.conflicts import Conflicts
 from ..database.ledger import Ledger, Study
+from ..database.marks import is_marked
 from ..database.origins import Origins
 from ..engine import Queue
 from ..errors import Conflict
@@ -103,6 +105,7 @@ def _start_if_due(intake: Intake, study: Study) -> None:
     study = compared
     if study.status in (states.RECEIVED, states.WAITING, states.IGNORED):
         why_not = _why_not_started(intake.configuration, study)
+        why_not = why_not or Conflicts(intake.ledger.engine).why_waits(study.id)
         verdict = completeness.judge(intake, study) if why_not is None else completeness.Verdict(why_not)
         why_not = verdict.why_not
         if why_not is None:

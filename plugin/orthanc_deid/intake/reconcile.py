@@ -7,6 +7,7 @@ it for ever, and the study then claims IsStable at once (Orthanc Book, Python pl
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .. import log
@@ -37,8 +38,11 @@ class _Candidate:
 class Reconcile:
     """The loop of the service: hints make it look sooner, nothing depends on them."""
 
-    def __init__(self, intake: Intake, quiet_s: float, retainer: Retainer) -> None:
+    def __init__(
+        self, intake: Intake, quiet_s: float, retainer: Retainer, conflicts: Callable[[], None] | None = None
+    ) -> None:
         self._retainer = retainer
+        self._take_up_conflicts = conflicts or (lambda: None)
         self._intake = intake
         self._quiet_s = quiet_s
         self._hint = threading.Event()
@@ -76,6 +80,7 @@ class Reconcile:
 
     def look(self) -> None:
         """Read the changes, sweep when it is time, look again at what was added to, mend what is stuck."""
+        self._take_up_conflicts()  # before anything starts that has to wait for a decision
         self._read_changes()
         now = time.monotonic()
         if now - self._swept >= self._intake.configuration.intake.sweep_s:

@@ -58,6 +58,7 @@ class StudySummary(BaseModel):
     reason: str | None = Field(description="why it is in that state")
     version: int = Field(description="grows when instances arrive late, or refused ones are tried again")
     instances: Instances = Field(description="how many are in which state")
+    conflicts: int = Field(description="instances that came again with another content and wait for a decision")
     destinations: dict[str, str] = Field(description="destination to state")
     deliveries: list[DeliveryAnswer] = Field(description="one for each destination")
     awaited: AwaitedAnswer | None = Field(description="what it waits for until it is complete; null: nothing")
@@ -370,6 +371,42 @@ class RemovalList(BaseModel):
 
     items: list[RemovalAnswer] = Field(description="in the order in which they are deleted")
     bytes: int = Field(description="bytes that all take on disk")
+
+
+class ConflictAnswer(BaseModel):
+    """One instance that came again with another content."""
+
+    id: int = Field(description="our own number")
+    study: str = Field(description="Orthanc id of the identified study")
+    instance: str = Field(description="Orthanc id of the instance")
+    state: str = Field(description="open; kept: what was stored stays; replacing, replaced: what came takes its place")
+    attributes: list[str] | None = Field(
+        description="keywords of the attributes that differ, tags of those without; null: what was stored is not there"
+        " any more or cannot be read, or it is decided"
+    )
+    origin: str | None = Field(description="how it came, as Orthanc says: DICOM_PROTOCOL, REST_API and others")
+    bytes: int | None = Field(description="size of the file that came")
+    at: str = Field(description="when it was taken up; ISO 8601, UTC")
+    actor: str = Field(description="who has decided; `system` while nobody has")
+    resolved_at: str | None = Field(description="when what was decided was carried out; ISO 8601, UTC")
+
+
+class ConflictPage(BaseModel):
+    """Conflicts, newest first."""
+
+    items: list[ConflictAnswer] = Field(description="newest first")
+    next: str | None = Field(description="give it as `cursor` to get the next page; null: this is the last")
+
+
+class Decision(BaseModel):
+    """Which of the two contents of an instance is the right one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    keep: Literal["stored", "arrived"] = Field(
+        description="stored: what came is deleted; arrived: it takes the place of what is stored, and is de-identified"
+        " and delivered anew"
+    )
 
 
 class Problem(BaseModel):

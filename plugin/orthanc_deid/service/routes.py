@@ -7,6 +7,19 @@ from typing import Any
 from fastapi import Response
 from pydantic import BaseModel
 
+from .batches import (
+    begin_batch,
+    cancel_batch,
+    list_batches,
+    list_rows,
+    pause_batch,
+    report_batch,
+    resume_batch,
+    retry_batch,
+    show_batch,
+    show_series,
+)
+from .conflicts import decide_conflict, list_conflicts
 from .destinations import (
     check_destination,
     list_destinations,
@@ -15,8 +28,13 @@ from .destinations import (
     resume_destination,
 )
 from .health import examine_health
+from .manifests import announce_instances
 from .models import (
+    BatchAnswer,
+    BatchPage,
     Checked,
+    ConflictAnswer,
+    ConflictPage,
     DestinationAnswer,
     DestinationList,
     Health,
@@ -100,6 +118,18 @@ ROUTES = (
     Route("POST", "/deid/destinations/{name}/pause", pause_destination, DestinationAnswer, errors=(404, 422)),
     Route("POST", "/deid/destinations/{name}/resume", resume_destination, DestinationAnswer, errors=(404, 422)),
     Route("POST", "/deid/destinations/{name}/resend", resend_failed, Resent, 202, (404, 422)),
+    Route("GET", "/deid/conflicts", list_conflicts, ConflictPage, errors=(404, 422)),
+    Route("POST", "/deid/conflicts/{conflict}", decide_conflict, ConflictAnswer, 202, (404, 409, 422)),
+    Route("POST", "/deid/batches", begin_batch, BatchAnswer, 201, (422,)),
+    Route("GET", "/deid/batches", list_batches, BatchPage, errors=(422,)),
+    Route("GET", "/deid/batches/{batch}", show_batch, BatchAnswer, errors=(404, 422)),
+    Route("GET", "/deid/batches/{batch}/rows", list_rows, RowPage, errors=(404, 422)),
+    Route("GET", "/deid/batches/{batch}/rows/{line}/series", show_series, SeriesList, errors=(404, 422)),
+    Route("GET", "/deid/batches/{batch}/report.csv", report_batch, None, errors=(404, 422)),
+    Route("POST", "/deid/batches/{batch}/pause", pause_batch, BatchAnswer, errors=(404, 409, 422)),
+    Route("POST", "/deid/batches/{batch}/resume", resume_batch, BatchAnswer, errors=(404, 409, 422)),
+    Route("POST", "/deid/batches/{batch}/cancel", cancel_batch, BatchAnswer, errors=(404, 409, 422)),
+    Route("POST", "/deid/batches/{batch}/retry", retry_batch, BatchAnswer, 202, (404, 409, 422)),
     Route("GET", "/deid/profiles", list_profiles, ProfileList),
     Route("GET", "/deid/profiles/{name}", show_profile, ProfileAnswer, errors=(404, 422)),
     Route("GET", "/deid/projects", list_projects, ProjectList),

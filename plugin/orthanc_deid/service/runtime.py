@@ -2,14 +2,17 @@
 
 import os
 import sys
+from collections.abc import Callable
 
-from .. import engine, log
+from .. import arrival, door_rules, engine, log
 from ..database import migrate, open_database
 from ..database.batches import Batches
 from ..database.ledger import Ledger
 from ..database.origins import Origins
 from ..engine import Queue
 from ..intake import arrivals
+from ..intake.conflicts import ConflictingFiles, Places, in_children
+from ..intake.counting import Counting
 from ..intake.examine import Intake
 from ..intake.reconcile import Reconcile
 from ..intake.retain import Retainer
@@ -17,6 +20,7 @@ from ..orthanc_rest import Orthanc, local_address
 from ..processes import OnDemand
 from ..results.study import converters
 from ..sealed import Seal
+from ..seen import Seen
 from ..settings import Settings, read_secret
 from ..supervisor import Child
 from .conversions import Conversions
@@ -39,8 +43,10 @@ class Runtime:
         since_s = arrivals.since(loaded.arrival_since)
         self.intake = Intake(loaded.configuration, self.orthanc, self.ledger, self.queue, self.origins, since_s)
         self.retainer = Retainer(self.intake, loaded.home, loaded.results)
-        self.reconcile = Reconcile(self.intake, loaded.stable_age_s, self.retainer)
         self.processes = OnDemand(loaded.processes)
+        self.conflicts = _conflicts(loaded, self.intake, self.processes)
+        self.reconcile = Reconcile(self.intake, loaded.stable_age_s, self.retainer, self.conflicts.look)
+        self.counting = Counting(self.intake, connect, self.reconcile.hint)
         made_by = converters(loaded, self.orthanc, self.processes.get)
         self.conversions = Conversions(self.orthanc, self.ledger, made_by)
         self.workers = [_worker(slot) for slot in range(loaded.workers)]
@@ -60,6 +66,15 @@ class Runtime:
         self.conversions.close()
         self.processes.close()
         self.queue.close()
+
+
+def _conflicts(loaded: Settings, intake: Intake, processes: OnDemand) -> ConflictingFiles:
+    places = Places(loaded.conflicts, loaded.quarantine / "incoming", loaded.results)
+    seen = Seen(loaded.seen, bytes.fromhex(read_secret(loaded.key_file)))
+    as_stored: Callable[[bytes], bytes] = (
+        arrival.load(door_rules.arrival(loaded)) if loaded.configuration.intake.on_arrival else bytes
+    )
+    return ConflictingFiles(intake, places, seen, as_stored, in_children(processes.get))
 
 
 def _worker(slot: int) -> Child:

@@ -1,0 +1,175 @@
+"""Instances that came again with another content: who waits for a decision, and what was decided."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, Row, Select, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from .. import states
+from ..errors import Conflict, NotFound
+from .events import note, short
+from .expected import mark_superseded
+from .intake_tables import conflict
+from .studies import Study, study_of
+from .tables import REMOVED, instance, study
+
+# Of a conflict: nobody has decided; what is stored stays; the other is about to be stored; it is stored.
+OPEN, KEPT, REPLACING, REPLACED = "open", "kept", "replacing", "replaced"
+STATES = (OPEN, KEPT, REPLACING, REPLACED)
+UNDECIDED = (OPEN, REPLACING)
+CAME = "an instance came again with another content"
+STAYS = "an instance that came again: what is stored stays"
+TAKEN = "an instance that came again takes the place of what is stored"
+
+
+@dataclass(frozen=True)
+class Contested:
+    """One row of the table."""
+
+    id: int
+    study_id: int
+    instance: str
+    file: str
+    state: str
+    actor: str
+    at: float
+    resolved_at: float | None
+
+
+class Conflicts:
+    """The conflicts of all studies; every method is one transaction."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def get(self, number: int) -> Contested:
+        """Return one, or raise NotFound."""
+        with self.engine.connect() as connection:
+            return _one(connection, select(conflict).where(conflict.c.id == number))
+
+    def page(
+        self, *, state: str | None = None, study_id: int | None = None, limit: int = 100, after: int | None = None
+    ) -> list[Contested]:
+        """Return conflicts, newest first; `after`: below that number."""
+        query = select(conflict).order_by(conflict.c.id.desc()).limit(limit)
+        for column, wanted in ((conflict.c.state, state), (conflict.c.study_id, study_id)):
+            query = query if wanted is None else query.where(column == wanted)
+        if after is not None:
+            query = query.where(conflict.c.id < after)
+        with self.engine.connect() as connection:
+            return [_contested(row) for row in connection.execute(query)]
+
+    def of_files(self, files: Sequence[str]) -> dict[str, Contested]:
+        """Map those of the files that are known to their conflicts."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(select(conflict).where(conflict.c.file.in_(files)))
+            return {row.file: _contested(row) for row in rows}
+
+    def why_waits(self, study_id: int) -> str | None:
+        """Say why a study is not started by itself; None where nothing of it is undecided."""
+        with self.engine.connect() as connection:
+            return _why_waits(connection, study_id)
+
+    def add(self, study_id: int, orthanc: str, file: str) -> None:
+        """Note that a file waits for a decision, with an event; a study that was not started waits with it."""
+        row = {"study_id": study_id, "instance": orthanc, "file": file, "state": OPEN, "actor": "system"}
+        try:
+            with self._writing(study_id) as (connection, found):
+                connection.execute(insert(conflict).values(**row, at=time.time()))
+                note(connection, study_id, found.version, found.status, CAME, "system")
+                if found.status in (states.RECEIVED, states.WAITING):
+                    _wait(connection, found, _why_waits(connection, study_id) or CAME)
+        except IntegrityError:
+            return  # it is there already
+
+    def keep(self, number: int, actor: str) -> None:
+        """Decide that what is stored stays; raise Conflict where it is decided already."""
+        self._decide(number, KEPT, STAYS, actor)
+
+    def take(self, number: int, actor: str) -> None:
+        """Decide that what came takes the place of what is stored; raise Conflict where it is decided already."""
+        self._decide(number, REPLACING, TAKEN, actor)
+
+    def replaced(self, number: int) -> None:
+        """Note that the instance in Orthanc is the other one now: to be made again and delivered again.
+
+        Raises
+        ------
+        Conflict
+            The study is at work: the versions of a run may not change under it.
+        """
+        one = self.get(number)
+        with self._writing(one.study_id) as (connection, found):
+            if found.status in states.ACTIVE:
+                raise Conflict(f"study {found.id} is {found.status}: it is at work")
+            decided = update(conflict).where(conflict.c.id == number, conflict.c.state == REPLACING)
+            if not connection.execute(decided.values(state=REPLACED, resolved_at=time.time())).rowcount:
+                return
+            if _renew(connection, found, one.instance) and found.status == states.DONE:
+                _wait(connection, found, "an instance was replaced", found.version + 1, one.actor)
+
+    def _decide(self, number: int, state: str, told: str, actor: str) -> None:
+        one = self.get(number)
+        with self._writing(one.study_id) as (connection, found):
+            decided = update(conflict).where(conflict.c.id == number, conflict.c.state == OPEN)
+            at = time.time() if state == KEPT else None
+            if not connection.execute(decided.values(state=state, actor=actor[:64], resolved_at=at)).rowcount:
+                raise Conflict(f"conflict {number} is decided already")
+            note(connection, found.id, found.version, found.status, told, actor)
+            connection.execute(update(study).where(study.c.id == found.id).values(recheck=1))
+
+    @contextmanager
+    def _writing(self, study_id: int) -> Iterator[tuple[Connection, Study]]:
+        """Lock one study's row."""
+        with self.engine.begin() as connection:
+            found = study_of(connection, select(study).where(study.c.id == study_id).with_for_update())
+            if found is None:
+                raise NotFound(f"study {study_id} is not in the ledger")
+            yield connection, found
+
+
+def count_undecided(connection: Connection, study_id: int) -> int:
+    """Count what of a study waits for a decision, or for its being carried out."""
+    mine = (conflict.c.study_id == study_id, conflict.c.state.in_(UNDECIDED))
+    return connection.scalar(select(func.count()).where(*mine)) or 0
+
+
+def _why_waits(connection: Connection, study_id: int) -> str | None:
+    count = count_undecided(connection, study_id)
+    return f"{count} instances came again with another content: see conflicts" if count else None
+
+
+def _wait(connection: Connection, found: Study, why: str, version: int | None = None, actor: str = "system") -> None:
+    values = {"status": states.WAITING, "reason": short(why), "updated_at": time.time()}
+    connection.execute(update(study).where(study.c.id == found.id).values(**values))
+    note(connection, found.id, found.version if version is None else version, states.WAITING, why, actor)
+
+
+def _renew(connection: Connection, found: Study, orthanc: str) -> bool:
+    """Have an instance made and delivered again as part of the next version; False where it is not known yet."""
+    version = found.version + 1
+    values: dict[str, object] = {"version": version, "state": states.INSTANCE_RECEIVED, "output": None, "reason": None}
+    if found.arrived:  # the door has made and searched it
+        values |= {"state": states.INSTANCE_DEIDENTIFIED, "output": orthanc}
+    mine = (instance.c.study_id == found.id, instance.c.source == orthanc)
+    known = bool(connection.execute(update(instance).where(*mine).values(**values)).rowcount)
+    changed: dict[str, object] = {"recheck": 1, "removed": found.removed & ~REMOVED["source"]}
+    if known:
+        changed |= {"version": version} | ({"verified_version": version} if found.arrived else {})
+        mark_superseded(connection, found.id)
+    connection.execute(update(study).where(study.c.id == found.id).values(**changed))
+    return known
+
+
+def _one(connection: Connection, query: Select[tuple[object, ...]]) -> Contested:
+    row = connection.execute(query).first()
+    if row is None:
+        raise NotFound("no conflict of that number is known")
+    return _contested(row)
+
+
+def _contested(row: Row[tuple[object, ...]]) -> Contested:
+    return Contested(**row._mapping)  # noqa: SLF001  # SQLAlchemy's API
