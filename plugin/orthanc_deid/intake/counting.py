@@ -14,7 +14,7 @@ from .. import log, states
 from ..database.awaited import Awaited, Waiting
 from ..database.gates import Gates
 from ..database.ledger import Study
-from ..errors import ConfigurationError, NotFound, Postponed, Rejected, Retriable
+from ..errors import ConfigurationError, NotFound, Postponed, Rejected, Retriable, Stale
 from ..orthanc_rest import Orthanc
 from ..pacs.base import Archive, Found, Instance
 from ..settings import Configuration
@@ -35,7 +35,7 @@ REFUSES = "the PACS refuses the question"
 SILENT = "the PACS does not tell how many there are"
 FEWER = "the PACS counts fewer than before"
 
-Connect = Callable[[settings.Archive, Orthanc], Archive]
+Connect = Callable[[settings.Archive, Orthanc, Callable[[], None]], Archive]
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,8 @@ class Counting:
     def _attend(self, row: Awaited) -> None:
         try:
             self._look_at(row)
+        except Stale:
+            return
         except NotFound:
             self._waiting.end(row.study_id)  # Orthanc no longer holds it: what comes is a new beginning
         except Exception as error:  # noqa: BLE001  # the database or Orthanc is away: the lease ends, others go on
@@ -132,7 +134,7 @@ class Counting:
         try:
             source = self._intake.configuration.source(row.ask)
             demand_open(source, self._gates)
-            archive = self._connect(_archive(source), self._intake.orthanc)
+            archive = self._connect(_archive(source), self._intake.orthanc, lambda: self._going(source))
             found = self._found(study)
             count = self._count(archive, study, found, row, listed=requests)
             self._note(row, rule, count)
@@ -144,6 +146,12 @@ class Counting:
             self._fail(row, AWAY, max(error.after_s, rule.ask_every_s))
         except (Rejected, ConfigurationError):
             self._fail(row, REFUSES, rule.ask_every_s)
+
+    def _going(self, source: settings.AnySource) -> None:
+        """End what is waited for, where this process ends or a person has paused the source."""
+        if self._stopping.is_set():
+            raise Stale("the service ends")
+        demand_open(source, self._gates)
 
     def _found(self, study: Study) -> Found:
         told = self._intake.orthanc.study(study.source)

@@ -2,6 +2,7 @@ import inspect
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -87,6 +88,12 @@ def names(count: int, first: int = 1) -> list[str]:
 
 
 @pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """Answer one engine only: what differs is in database/test_awaited.py."""
+    return f"sqlite:///{tmp_path / 'deid.sqlite'}"
+
+
+@pytest.fixture
 def archive() -> SendingArchive:
     return SendingArchive()
 
@@ -106,7 +113,7 @@ class Ward:
     hints: list[None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        connect = cast("Callable[..., Archive]", lambda _source, _orthanc: self.pacs)
+        connect = cast("Callable[..., Archive]", lambda _source, _orthanc, _going: self.pacs)
         self.counting = Counting(self.intake, connect, lambda: self.hints.append(None))
         self.waiting = Waiting(self.intake.ledger.engine)
 
