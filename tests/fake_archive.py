@@ -64,6 +64,10 @@ class FakeArchive:
         self._reach()
         yield from [self.study(study) for study in self.held]
 
+    def study_page(self, since: int, limit: int) -> list[dict[str, Any]]:
+        self._reach()
+        return [self.study(study) for study in list(self.held)[since : since + limit]]
+
     def changes(self, since: int, limit: int = 1000) -> dict[str, Any]:
         self._reach()
         self.asked_since.append(since)

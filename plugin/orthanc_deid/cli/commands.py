@@ -1,12 +1,9 @@
 """The commands, each calling one route."""
 
-import contextlib
 import json
 import os
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -24,9 +21,8 @@ from .metadata import add_metadata
 from .printing import print_studies, print_study
 from .profile import profile
 from .retention import retention
-from .server import Asked, Server
+from .server import Asked
 
-END_STATES = frozenset(states.STATES) - states.ACTIVE - {states.RECEIVED, states.WAITING}
 WAIT = "Wait until each has ended; exit 1 unless all are done."
 
 
@@ -198,42 +194,7 @@ main.add_command(deidentify)
 
 
 def _act(asked: Asked, studies: tuple[str, ...], verb: str, *, wait: bool) -> None:
-    """Ask for every study first, so that they go through side by side, and then wait."""
-    server = asked.server()
-    taken = [found for study in studies if (found := _ask(server, study, verb, wait=wait))]
-    well = len(taken) == len(studies)
-    for found in taken:
-        told = _await_end(server, found["source"]) if wait else found
-        well = well and (not wait or told["status"] == states.DONE)
-        why = f" ({told['reason']})" if told["reason"] else ""
-        click.echo(json.dumps(told) if asked.as_json else f"{told['source']}: {told['status']}{why}")
-    sys.exit(0 if well else 1)
-
-
-def _ask(server: Server, study: str, verb: str, *, wait: bool) -> dict[str, Any] | None:
-    """Ask for one study; where it is refused say why and go on with the next.
-
-    A study that is at work already is as good for who waits for its end.
-    """
-    try:
-        answer: dict[str, Any] = server.call("POST", f"/deid/studies/{study}/{verb}")
-    except click.ClickException as error:
-        if wait and verb == "process":
-            with contextlib.suppress(click.ClickException):
-                answer = server.call("GET", f"/deid/studies/{study}")
-                if answer["status"] in states.ACTIVE:
-                    return answer
-        click.echo(f"{study}: {error.message}", err=True)
-        return None
-    return answer
-
-
-def _await_end(server: Server, study: str) -> dict[str, Any]:
-    while True:
-        found: dict[str, Any] = server.call("GET", f"/deid/studies/{study}")
-        if found["status"] in END_STATES:
-            return found
-        time.sleep(0.5)
+    sys.exit(0 if act(asked, studies, verb, wait=wait).well else 1)
 
 
 def run() -> None:

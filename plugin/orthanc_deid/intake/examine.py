@@ -58,6 +58,8 @@ def examine(intake: Intake, source: str, *, stable: bool) -> None:
         intake.ledger.mark_recheck(study.id)
         return
     if _is_settled(study):
+        if study.recheck:  # left by a start by hand that a crash has ended
+            intake.ledger.mark_recheck(study.id, needed=False)
         return
     if not stable:
         if study.status == states.RECEIVED:
@@ -81,7 +83,7 @@ def start_by_hand(intake: Intake, source: str, actor: str) -> int:
     study = intake.ledger.find(source) or _add(intake, source)
     if study.status in states.ACTIVE:
         raise Conflict(f"the study is {study.status}: it is at work already")
-    if _is_settled(study):
+    if _is_settled(study) and not is_marked(study.status, study.reason):
         raise Conflict(f"the study is ignored: {study.reason}")
     if intake.configuration.intake.on_arrival != study.arrived:
         raise Conflict(f"the study was {OTHER_MODE[study.arrived]}: it is processed when that is changed back")
@@ -177,7 +179,7 @@ def _start(intake: Intake, study: Study, reason: str | None, actor: str) -> bool
     belonging = _belonging(intake, study.source, intake.orthanc.series(study.source))
     project = intake.configuration.project(study.project) if study.output and study.project else belonging.project()
     if project is None:
-        if states.IGNORED in states.MOVES[study.status]:
+        if states.IGNORED in states.MOVES[study.status] and not _is_settled(study):
             intake.ledger.move(study.id, states.IGNORED, reason=NO_PROJECT)
         intake.ledger.mark_recheck(study.id, needed=False)
         return False

@@ -38,6 +38,7 @@ from .models import (
     DestinationAnswer,
     DestinationList,
     Health,
+    MarkedAnswer,
     ProfileAnswer,
     ProfileList,
     ProjectList,
@@ -45,6 +46,7 @@ from .models import (
     Resent,
     StudyAnswer,
     StudyPage,
+    UnprocessedPage,
 )
 from .parameters import Held
 from .profiles import list_profiles, list_projects, show_profile
@@ -59,6 +61,7 @@ from .results import (
     study_nifti,
 )
 from .retention import preview_retention, run_retention
+from .retrospective import list_unprocessed, mark_processed
 from .studies import (
     approve_study,
     cancel_study,
@@ -135,5 +138,7 @@ ROUTES = (
     Route("GET", "/deid/projects", list_projects, ProjectList),
     Route("GET", "/deid/retention", preview_retention, RemovalList),
     Route("POST", "/deid/retention", run_retention, RemovalList, errors=(422,)),
+    Route("GET", "/deid/unprocessed", list_unprocessed, UnprocessedPage, errors=(422,)),
+    Route("POST", "/deid/processed", mark_processed, MarkedAnswer, errors=(422,)),
     Route("POST", "/internal/hint", take_hint, None, 204),
 )

@@ -8,7 +8,8 @@ from click.testing import CliRunner, Result
 
 from orthanc_deid import states
 from orthanc_deid.cli import doctor
-from orthanc_deid.cli.commands import END_STATES, main
+from orthanc_deid.cli.asking import END_STATES
+from orthanc_deid.cli.commands import main
 
 COMMANDS = [name for name, command in main.commands.items() if not command.hidden]
 

@@ -6,7 +6,7 @@ import pytest
 
 from fake_archive import FakeArchive, FakeStudy
 from orthanc_deid import states
-from orthanc_deid.database import views
+from orthanc_deid.database import marks, views
 from orthanc_deid.database.deliveries import Deliveries
 from orthanc_deid.database.ledger import Study
 from orthanc_deid.errors import Conflict, NotFound
@@ -259,3 +259,29 @@ def test_what_arrives_in_the_output_of_an_ended_run_is_not_withdrawn(
     archive.held["out"] = FakeStudy(["arrived"], method="Orthanc De-ID 0.1")
     Withdrawals().look(new_intake(intake={"on_arrival": True}), time.time() + 1)
     assert archive.held["out"].instances == ["arrived"]
+
+
+def test_a_study_that_a_person_called_processed_is_left_alone_until_a_person_starts_it(
+    intake: Intake, archive: FakeArchive
+) -> None:
+    archive.held["a"] = FakeStudy(["i1"])
+    marks.mark(intake.ledger.engine, {"a": None}, "ada")
+    archive.arrive("a", "i2", last_update="20261121T090000")
+    examine(intake, "a", stable=True)
+    assert known(intake).status == states.IGNORED
+    number = start_by_hand(intake, "a", "bob")
+    assert (known(intake).id, known(intake).status) == (number, states.QUEUED)
+    assert len(intake.ledger.instances(number)) == 2
+
+
+def test_a_marked_study_that_no_project_takes_stays_marked(
+    new_intake: Callable[..., Intake], archive: FakeArchive
+) -> None:
+    intake = new_intake(projects=({"name": "mr", "match": {"modality": ("MR",)}},))
+    archive.held["a"] = FakeStudy(["i1"])
+    marks.mark(intake.ledger.engine, {"a": None}, "ada")
+    with pytest.raises(Conflict, match="no project matches"):
+        start_by_hand(intake, "a", "bob")
+    assert known(intake).reason == "marked as processed by ada"
+    examine(intake, "a", stable=True)
+    assert (known(intake).status, known(intake).recheck) == (states.IGNORED, 0)
