@@ -3,13 +3,14 @@
 import time
 from collections import Counter
 
-from .. import pacs, states
+from .. import states
 from ..database.batches import Batch, RowStudy
 from ..errors import Retriable
 from ..pacs.base import Archive
 from ..pipeline import Job
 from ..steps import Resources
 from . import present, question
+from .archive import connected, settings_of
 
 LOOK_S = 1.0
 # Where the studies of one row ended differently the first of these is told.
@@ -28,8 +29,8 @@ def run(job: Job, resources: Resources) -> None:
     """
     row = resources.batches.guard(job.study, job.run)
     batch = resources.batches.get(row.batch_id)
-    settings = question.archive(resources.settings.configuration, batch)
-    archive = pacs.connect(settings, resources.orthanc)
+    settings = settings_of(resources.settings.configuration, batch)
+    archive = connected(job, batch, resources)
     missing = 0
     for study in resources.batches.studies(row.id):
         if study.state == states.ROW_WORKING:

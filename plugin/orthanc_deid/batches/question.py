@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..database.batches import Batch, BatchRow, RowStudy
-from ..errors import ConfigurationError, Rejected
+from ..database.batches import BatchRow, RowStudy
 from ..pacs.base import Found, Level, Wanted
 from ..sealed import Seal
-from ..settings import Archive, Configuration
 
 if TYPE_CHECKING:
     from .lists.table import Line
@@ -57,14 +55,3 @@ def close_found(seal: Seal, found: Found) -> tuple[str, bytes, int | None]:
 def found(seal: Seal, study: RowStudy) -> Found:
     """Open what an archive has answered."""
     return Found(**seal.open(study.found))
-
-
-def archive(configuration: Configuration, batch: Batch) -> Archive:
-    """Return the settings of a batch's archive; raise Rejected where there is none any more."""
-    try:
-        settings = configuration.source(batch.source)
-    except ConfigurationError:
-        raise Rejected("the configuration no longer names this source") from None
-    if not isinstance(settings, Archive):
-        raise Rejected("the source is no longer an archive that can be asked")
-    return settings

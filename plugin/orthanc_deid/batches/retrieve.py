@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from .. import pacs, states
+from .. import states
 from ..database.batches import Batch, BatchRow, RowStudy
 from ..database.origins import Origin
 from ..pacs.base import Archive, Found, Instance
@@ -11,14 +11,15 @@ from ..pipeline import Job
 from ..settings import Archive as ArchiveSettings
 from ..steps import Resources, pace
 from . import present, question
+from .archive import connected, settings_of
 
 
 def run(job: Job, resources: Resources) -> None:
     """Request what is missing of each study of a row, each at its turn."""
     row = resources.batches.guard(job.study, job.run)
     batch = resources.batches.get(row.batch_id)
-    settings = question.archive(resources.settings.configuration, batch)
-    archive = pacs.connect(settings, resources.orthanc)
+    settings = settings_of(resources.settings.configuration, batch)
+    archive = connected(job, batch, resources)
     for study in resources.batches.studies(row.id):
         if study.state in states.ROW_OPEN:
             resources.batches.guard(row.id, job.run)

@@ -17,11 +17,15 @@ from .conflicts import conflicts
 from .deidentify import deidentify
 from .destinations import destinations, export
 from .doctor import diagnose
+from .dumps import move_dumps
+from .manifest import manifest
 from .metadata import add_metadata
 from .printing import print_studies, print_study
 from .profile import profile
+from .pull import pull
 from .retention import retention
 from .server import Asked
+from .watch import watch
 
 WAIT = "Wait until each has ended; exit 1 unless all are done."
 
@@ -187,9 +191,13 @@ for command in (
 ):
     main.add_command(command)
 main.add_command(conflicts)
+main.add_command(manifest)
+main.add_command(move_dumps)
 main.add_command(pull)
 main.add_command(batches)
+main.add_command(move_dumps)
 main.add_command(profile)
+main.add_command(watch)
 main.add_command(deidentify)
 
 

@@ -18,7 +18,7 @@ def _go_on() -> None:
     """Let it be waited to the end."""
 
 
-def connect(settings: ArchiveSettings, orthanc: Orthanc, going: Callable[[], None] = _go_on) -> Archive:
+def connect(settings: ArchiveSettings, orthanc: Orthanc, going: Callable[[], object] = _go_on) -> Archive:
     """Return the archive that the settings describe, not yet spoken to.
 
     `going` is called at least every half second while something is waited for: what it raises (Postponed, Stale)

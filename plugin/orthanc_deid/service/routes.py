@@ -38,12 +38,17 @@ from .models import (
     DestinationAnswer,
     DestinationList,
     Health,
+    ManifestList,
     MarkedAnswer,
     ProfileAnswer,
     ProfileList,
     ProjectList,
     RemovalList,
     Resent,
+    RowPage,
+    SeriesList,
+    SourceAnswer,
+    SourceList,
     StudyAnswer,
     StudyPage,
     UnprocessedPage,
@@ -62,6 +67,7 @@ from .results import (
 )
 from .retention import preview_retention, run_retention
 from .retrospective import list_unprocessed, mark_processed
+from .sources import check_source, list_sources, pause_source, resume_source, show_source
 from .studies import (
     approve_study,
     cancel_study,
@@ -116,6 +122,7 @@ ROUTES = (
     Route("GET", "/deid/series/{series}/contact-sheet", series_sheet, None, errors=FILE),
     Route("GET", "/deid/instances/{instance}/png", instance_png, None, errors=FILE),
     Route("GET", "/deid/instances/{instance}/jpeg", instance_jpeg, None, errors=FILE),
+    Route("POST", "/deid/manifests", announce_instances, ManifestList, 201, (422,)),
     Route("GET", "/deid/destinations", list_destinations, DestinationList),
     Route("POST", "/deid/destinations/{name}/check", check_destination, Checked, errors=(404, 422)),
     Route("POST", "/deid/destinations/{name}/pause", pause_destination, DestinationAnswer, errors=(404, 422)),
@@ -133,6 +140,11 @@ ROUTES = (
     Route("POST", "/deid/batches/{batch}/resume", resume_batch, BatchAnswer, errors=(404, 409, 422)),
     Route("POST", "/deid/batches/{batch}/cancel", cancel_batch, BatchAnswer, errors=(404, 409, 422)),
     Route("POST", "/deid/batches/{batch}/retry", retry_batch, BatchAnswer, 202, (404, 409, 422)),
+    Route("GET", "/deid/sources", list_sources, SourceList),
+    Route("GET", "/deid/sources/{name}", show_source, SourceAnswer, errors=(404, 422)),
+    Route("POST", "/deid/sources/{name}/check", check_source, Checked, errors=(404, 422)),
+    Route("POST", "/deid/sources/{name}/pause", pause_source, SourceAnswer, errors=(404, 422)),
+    Route("POST", "/deid/sources/{name}/resume", resume_source, SourceAnswer, errors=(404, 422)),
     Route("GET", "/deid/profiles", list_profiles, ProfileList),
     Route("GET", "/deid/profiles/{name}", show_profile, ProfileAnswer, errors=(404, 422)),
     Route("GET", "/deid/projects", list_projects, ProjectList),

@@ -1,0 +1,262 @@
+"""Routes on batches: begin one with a list, see how its rows are, pause, go on, cancel, try the rest again, report."""
+
+import tempfile
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from fastapi import Body, Path, Query
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import StreamingResponse
+
+from .. import log, pacs, states
+from ..batches import question
+from ..batches.archive import settings_of
+from ..batches.lists import columns, read, report
+from ..database import views
+from ..database.batches import Asked, Batch, BatchRow
+from ..engine import Queue
+from ..errors import ConfigurationError, Conflict, Rejected
+from ..pipeline import rows_of
+from ..settings import Archive
+from .models import BatchWanted
+from .parameters import Held, User
+from .runtime import Runtime
+
+BatchNumber = Annotated[int, Path(ge=1, description="number of the batch")]
+Line = Annotated[int, Path(ge=1, description="line of the list, from 1")]
+LIST_BYTES = 32 * 2**20
+FAULTS_TOLD = 20
+REPORT_ROWS = 200  # read at once
+PIECE = 1 << 16  # characters
+
+
+class ListRefused(Rejected):
+    """A list with faults; nothing of it was begun."""
+
+    def __init__(self, faults: tuple[read.Fault, ...]) -> None:
+        told = "; ".join(f"line {f.line}, {f.column}: {f.message}" for f in faults[:FAULTS_TOLD])
+        more = f"; and {len(faults) - FAULTS_TOLD} more" if len(faults) > FAULTS_TOLD else ""
+        super().__init__(f"{len(faults)} faults, nothing was asked for: {told}{more}")
+        self.faults = faults
+
+
+def begin_batch(
+    runtime: Held,
+    user: User,
+    wanted: Annotated[BatchWanted, Query()],
+    content: Annotated[bytes, Body(media_type="text/csv", description="the list: CSV with a header, UTF-8")],
+) -> Any:
+    """Begin to fetch what a list names from an archive; a list with any fault begins nothing."""
+    if len(content) > LIST_BYTES:
+        raise Rejected(f"the list is larger than {LIST_BYTES} bytes: cut it into several")
+    _demand_names(runtime, wanted)
+    table = read.read(content)
+    if table.faults:
+        raise ListRefused(table.faults)
+    for line in table.lines:
+        if line.project:
+            _demand_project(runtime, line.project, f"line {line.number}, Project")
+    asked = Asked(
+        source=wanted.source, actor=user, target="" if wanted.to == "local" else wanted.to, mode=wanted.mode,
+        project=wanted.project, hold=wanted.hold, priority=wanted.priority, studies_most=wanted.most,
+    )  # fmt: skip
+    made = runtime.batches.create(asked, [(line.number, question.close(runtime.seal, line)) for line in table.lines])
+    log.event("batch begun", batch=made.id, count=len(table.lines))
+    runtime.reconcile.hint()
+    return _told(runtime, made)
+
+
+def list_batches(
+    runtime: Held,
+    limit: Annotated[int, Query(ge=1, le=1000, description="most batches in the answer")] = 100,
+    cursor: Annotated[int | None, Query(ge=1, description="`next` of the page before")] = None,
+) -> Any:
+    """List batches, newest first."""
+    page = runtime.batches.page(limit + 1, cursor)
+    more = len(page) > limit
+    return {"items": [_told(runtime, each) for each in page[:limit]], "next": page[limit - 1].id if more else None}
+
+
+def show_batch(runtime: Held, batch: BatchNumber) -> Any:
+    """Show one batch: how many of its rows are in which state, how much has arrived."""
+    return _told(runtime, runtime.batches.get(batch))
+
+
+def list_rows(
+    runtime: Held,
+    batch: BatchNumber,
+    state: Annotated[str | None, Query(description="states of rows, separated by commas")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="most rows in the answer")] = 100,
+    cursor: Annotated[int, Query(ge=0, description="`next` of the page before")] = 0,
+) -> Any:
+    """List the rows of a batch in the order of the list, without what they ask for."""
+    runtime.batches.get(batch)
+    wanted = state.split(",") if state else None
+    page = runtime.batches.rows(batch, state=wanted, after=cursor, limit=limit + 1)
+    items = [_row(runtime, each) for each in page[:limit]]
+    return {"items": items, "next": page[limit - 1].line if len(page) > limit else None}
+
+
+def show_series(runtime: Held, batch: BatchNumber, line: Line) -> Any:
+    """Tell what the archive says of every series that a row names; this is identified."""
+    found = runtime.batches.get(batch)
+    archive = pacs.connect(settings_of(runtime.settings.configuration, found), runtime.orthanc)
+    answer = []
+    for row in runtime.batches.rows(batch, after=line - 1, limit=1):
+        for study in runtime.batches.studies(row.id) if row.line == line else ():
+            of = question.found(runtime.seal, study)
+            answer += [
+                dict(series.attributes)
+                for series in archive.series(of.study_uid)
+                if of.series_uid in ("", series.series_uid)
+            ]
+    log.event("identified answer given", batch=batch, count=len(answer))
+    return {"items": answer}
+
+
+def report_batch(runtime: Held, batch: BatchNumber) -> StreamingResponse:
+    """Give the list back with what came of each row, as CSV; this is identified."""
+    runtime.batches.get(batch)
+    log.event("identified report given", batch=batch)
+    return StreamingResponse(_report(runtime, batch), media_type="text/csv; charset=utf-8")
+
+
+def pause_batch(runtime: Held, batch: BatchNumber) -> Any:
+    """Begin no further study of a batch; what is being sent is finished."""
+    return _told(runtime, runtime.batches.set_state(batch, states.BATCH_PAUSED))
+
+
+def resume_batch(runtime: Held, batch: BatchNumber) -> Any:
+    """Let a paused batch go on at once."""
+    made = runtime.batches.set_state(batch, states.BATCH_RUNNING)
+    runtime.queue.hasten(rows_of(batch))
+    runtime.reconcile.hint()
+    return _told(runtime, made)
+
+
+def cancel_batch(runtime: Held, batch: BatchNumber) -> Any:
+    """Stop a batch; what has arrived stays and goes its way."""
+    made = runtime.batches.set_state(batch, states.BATCH_CANCELLED)
+    _cancel_jobs(runtime.queue, batch)
+    return _told(runtime, made)
+
+
+def retry_batch(
+    runtime: Held,
+    batch: BatchNumber,
+    state: Annotated[str | None, Query(description="states of rows, separated by commas; without: all undone")] = None,
+) -> Any:
+    """Ask once more for the rows that were not found, refused, partial or not begun."""
+    wanted = set(state.split(",")) if state else set(states.ROW_UNDONE)
+    if wanted - states.ROW_UNDONE:
+        message = f"not a state that can be tried again (those: {', '.join(sorted(states.ROW_UNDONE))})"
+        raise RequestValidationError([{"loc": ("query", "state"), "msg": message}])
+    if not runtime.batches.again(batch, wanted):
+        raise Conflict("no row of the batch is in such a state")
+    runtime.reconcile.hint()
+    return _told(runtime, runtime.batches.get(batch))
+
+
+def _cancel_jobs(queue: Queue, batch: int) -> None:
+    queue.cancel(rows_of(batch))
+
+
+def _demand_names(runtime: Runtime, wanted: BatchWanted) -> None:
+    try:
+        settings = runtime.settings.configuration.source(wanted.source)
+    except ConfigurationError as error:
+        raise RequestValidationError([{"loc": ("query", "source"), "msg": str(error)}]) from None
+    if not isinstance(settings, Archive):
+        message = f"{wanted.source} is of kind {settings.kind}: only a pacs or dicomweb source can be asked"
+        raise RequestValidationError([{"loc": ("query", "source"), "msg": message}])
+    if wanted.project:
+        _demand_project(runtime, wanted.project, "project")
+
+
+def _demand_project(runtime: Runtime, project: str, where: str) -> None:
+    try:
+        runtime.settings.configuration.project(project)
+    except ConfigurationError as error:
+        raise RequestValidationError([{"loc": ("list", where), "msg": str(error)}]) from None
+
+
+def _told(runtime: Runtime, batch: Batch) -> dict[str, Any]:
+    studies, expected, arrived = runtime.batches.instances(batch.id)
+    return {
+        "id": batch.id,
+        "source": batch.source,
+        "to": batch.target or "local",
+        "mode": batch.mode,
+        "state": batch.state,
+        "project": batch.project,
+        "hold": bool(batch.hold),
+        "priority": batch.priority,
+        "most": batch.studies_most,
+        "actor": batch.actor,
+        "rows": runtime.batches.counts(batch.id),
+        "studies": studies,
+        "instances": {"expected": expected, "arrived": arrived},
+        "created_at": views.iso(batch.created_at),
+        "updated_at": views.iso(batch.updated_at),
+    }
+
+
+def _row(runtime: Runtime, row: BatchRow) -> dict[str, Any]:
+    return {
+        "line": row.line,
+        "state": row.state,
+        "reason": row.reason,
+        "attempt": row.attempt,
+        "next_attempt_at": views.iso(row.next_attempt_at),
+        "studies": [
+            {
+                "state": each.state,
+                "expected": each.expected,
+                "arrived": each.arrived,
+                "orthanc": each.orthanc,
+                "status": _status(runtime, each.orthanc),
+            }
+            for each in runtime.batches.studies(row.id)
+        ],
+    }
+
+
+def _status(runtime: Runtime, orthanc: str | None) -> str | None:
+    """Return how far a study that has arrived is."""
+    found = runtime.ledger.find(orthanc) if orthanc else None
+    return found.status if found else None
+
+
+def _report(runtime: Runtime, batch: int) -> Iterator[bytes]:
+    """Yield the report in pieces; it is put together on disk, so that a list of any length fits into memory."""
+    used = {name for row in _rows(runtime, batch) for name in question.question(runtime.seal, row).cells}
+    listed = [column.name for column in columns.COLUMNS if column.name in used]
+    with tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as file:
+        report.write((_report_row(runtime, row) for row in _rows(runtime, batch)), file, listed)
+        file.seek(0)
+        while text := file.read(PIECE):
+            yield text.encode()
+
+
+def _rows(runtime: Runtime, batch: int) -> Iterator[BatchRow]:
+    after = 0
+    while page := runtime.batches.rows(batch, after=after, limit=REPORT_ROWS):
+        yield from page
+        after = page[-1].line
+
+
+def _report_row(runtime: Runtime, row: BatchRow) -> report.ReportRow:
+    studies = []
+    for each in runtime.batches.studies(row.id):
+        found = question.found(runtime.seal, each)
+        missing = tuple(runtime.seal.open(each.missing)) if each.missing else ()
+        studies.append(
+            report.ReportStudy(
+                study_uid=found.study_uid, expected=each.expected, arrived=each.arrived, missing=missing,
+                state=each.state, orthanc=each.orthanc or "", pipeline=_status(runtime, each.orthanc) or "",
+            )
+        )  # fmt: skip
+    cells = question.question(runtime.seal, row).cells
+    return report.ReportRow(
+        line=row.line, cells=cells, state=row.state, reason=row.reason or "", studies=tuple(studies)
+    )
