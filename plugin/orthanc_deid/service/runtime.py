@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from .. import arrival, door_rules, engine, log
+from ..collect import KINDS as COLLECTED
 from ..database import migrate, open_database
 from ..database.batches import Batches
 from ..database.ledger import Ledger
@@ -17,6 +18,7 @@ from ..intake.examine import Intake
 from ..intake.reconcile import Reconcile
 from ..intake.retain import Retainer
 from ..orthanc_rest import Orthanc, local_address
+from ..pacs import connect
 from ..processes import OnDemand
 from ..results.study import converters
 from ..sealed import Seal
@@ -50,16 +52,20 @@ class Runtime:
         made_by = converters(loaded, self.orthanc, self.processes.get)
         self.conversions = Conversions(self.orthanc, self.ledger, made_by)
         self.workers = [_worker(slot) for slot in range(loaded.workers)]
+        if any(source.kind in COLLECTED for source in loaded.configuration.sources):
+            self.workers.append(_collector())
 
     def start(self) -> None:
         """Start workers and reconciliation."""
         for worker in self.workers:
             worker.start()
         self.reconcile.start()
-        log.event("service ready", count=len(self.workers))
+        self.counting.start()
+        log.event("service ready", count=self.settings.workers)
 
     def stop(self) -> None:
         """Stop them; what workers leave unfinished goes on after the next start."""
+        self.counting.stop()
         self.reconcile.stop()
         for worker in self.workers:
             worker.stop()
@@ -83,3 +89,8 @@ def _worker(slot: int) -> Child:
         name=f"worker-{slot}",
         environment=dict(os.environ),
     )
+
+
+def _collector() -> Child:
+    words = [sys.executable, "-m", "orthanc_deid.collect"]
+    return Child(words, name="collect", environment=dict(os.environ))
