@@ -343,8 +343,32 @@ class DestinationList(BaseModel):
     items: list[DestinationAnswer] = Field(description="in the order of the configuration")
 
 
+class SourceAnswer(BaseModel):
+    """One source; counts are of files, or of studies of another Orthanc, since its first start."""
+
+    name: str = Field(description="name in the configuration")
+    kind: str = Field(description="what it is")
+    project: str | None = Field(description="its studies belong to this project; null: to the first that matches")
+    paused: bool = Field(description="nothing is taken from it until a person lets it go on")
+    opens_in_s: float = Field(description="seconds until its time window opens; 0: now")
+    state: str | None = Field(
+        description="working, waiting, paused or away; null: it is asked by batches alone, or was never looked at"
+    )
+    reason: str | None = Field(description="why it is away, or what a person is to know")
+    waiting: int = Field(description="seen and not taken yet")
+    taken: int = Field(description="taken")
+    refused: int = Field(description="refused")
+    looked_at: str | None = Field(description="ISO 8601, UTC")
+
+
+class SourceList(BaseModel):
+    """All sources."""
+
+    items: list[SourceAnswer] = Field(description="in the order of the configuration")
+
+
 class Checked(BaseModel):
-    """What a destination said when it was spoken to."""
+    """What a destination or source said when it was spoken to."""
 
     ok: bool = Field(description="it answers and takes the log-in")
     detail: str = Field(description="what it is, or what is wrong")

@@ -22,6 +22,7 @@ StudyId = Annotated[str, Path(pattern=ORTHANC_ID, description="Orthanc id of the
 SeriesId = Annotated[str, Path(pattern=ORTHANC_ID, description="Orthanc id of a series of a result")]
 InstanceId = Annotated[str, Path(pattern=ORTHANC_ID, description="Orthanc id of an instance of a result")]
 DestinationName = Annotated[str, Path(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="its name")]
+SourceName = Annotated[str, Path(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="its name")]
 Offset = Annotated[int, Query(ge=0, description="first byte, from 0, of the part that is wanted")]
 Bytes = Annotated[int | None, Query(ge=1, description="bytes of the part that is wanted; without: all")]
 ProfileName = Annotated[str, Path(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="its name")]
