@@ -50,7 +50,8 @@ class Lies:
     relational: bool = False  # answers below the study without its UID
     finds: int = SUCCESS  # status that every C-FIND is refused with
     moves: int = SUCCESS  # status that every C-MOVE is refused with
-    delay_s: float = 0  # before each answer of C-FIND and each instance of C-MOVE
+    delay_s: float = 0  # before each answer of C-FIND
+    pause_s: float = 0  # before each instance of C-MOVE
     abort_find: int | None = None  # answers after which it aborts
     abort_move: int | None = None  # instances after which it aborts
     associations: int | None = None  # associations in all, after which it refuses every further one
@@ -73,6 +74,21 @@ class Asked:
     level: str
     keys: Mapping[str, str]  # by keyword, as it stood in the identifier; lists with a backslash
     target: str = ""  # AE title; C-MOVE only
+
+
+class _Entity(AE):
+    """An application entity that can be full; the setter of its base wants room for one at least."""
+
+    full = False
+
+    @property
+    def maximum_associations(self) -> int:
+        """How many associations it takes."""
+        return 0 if self.full else 100
+
+    @maximum_associations.setter
+    def maximum_associations(self, value: int) -> None:
+        """Leave it to `full`."""
 
 
 @dataclass
@@ -114,7 +130,7 @@ class LyingPacs:
 
     def start(self) -> None:
         """Listen."""
-        ae = AE(self.ae)
+        ae = _Entity(self.ae)
         syntaxes = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
         for uid in (
             Verification,
@@ -149,7 +165,7 @@ class LyingPacs:
         asked = event.assoc.requestor.primitive
         self.callers.append(str(asked.calling_ae_title).strip())
         full = self.lies.associations is not None and len(self.callers) > self.lies.associations
-        event.assoc.ae.maximum_associations = 0 if full else 100
+        event.assoc.ae.full = full
         event.assoc.ae.require_calling_aet = [] if self.lies.knows_caller else ["NOBODY"]
 
     def _find(self, event: Any) -> Answers:  # noqa: ANN401  # pynetdicom's event has no type
@@ -247,7 +263,7 @@ class LyingPacs:
             yield self.lies.moves, None
             return
         for number, ds in enumerate(some):
-            time.sleep(self.lies.delay_s)
+            time.sleep(self.lies.pause_s)
             if number == self.lies.abort_move:
                 event.assoc.abort()
                 return

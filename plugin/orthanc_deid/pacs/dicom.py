@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from ..destinations.dicom import dimse
+from ..destinations.dicom.dimse import Refusal
 from ..destinations.dicom.modality import Modality, Query, RefusedError
-from ..errors import ConfigurationError, Rejected, Retriable
+from ..errors import ConfigurationError, DeidError, Rejected, Retriable
 from ..orthanc_rest import Orthanc
 from ..settings.sources import PacsSource
 from . import jobs, refusals
@@ -27,7 +28,7 @@ STUCK_S = 3600  # over timeout_s; Orthanc itself gives up where the archive is s
 class PacsArchive:
     """A DICOM node, registered in our Orthanc; `going` is called while it is waited, and raises to end that."""
 
-    def __init__(self, settings: PacsSource, orthanc: Orthanc, going: Callable[[], None]) -> None:
+    def __init__(self, settings: PacsSource, orthanc: Orthanc, going: Callable[[], object]) -> None:
         self._settings = settings
         self._orthanc = orthanc
         self._going = going
@@ -39,14 +40,20 @@ class PacsArchive:
     def check(self) -> str:
         """C-ECHO, a C-FIND of a study that nobody has, and whether our Orthanc can retrieve as the settings say."""
         self._node.register()
-        try:
-            self._node.echo()
-        except Retriable:
-            self._demand_accepted()
-            raise
         self._demand_method()
+        self._echo()
         self._ask("study", {UNIQUE["study"]: NOBODY})
         return "answers C-ECHO and C-FIND"
+
+    def _echo(self) -> None:
+        try:
+            self._node.echo()
+        except Retriable as error:
+            away = error
+        else:
+            return
+        self._demand_accepted()
+        raise away
 
     def find(self, wanted: Wanted) -> list[Found]:
         """Answer as `Archive.find`."""
@@ -95,13 +102,30 @@ class PacsArchive:
     def _asked(self, level: Level, keys: Mapping[str, str]) -> Iterator[Query]:
         self._going()
         self._node.register()
-        try:
-            with self._node.query(LEVELS[level], keys) as query:
-                yield query
-        except RefusedError as error:
-            if error.refusal.words == dimse.REJECTION:
-                self._demand_accepted()
-            raise refusals.exception(error.refusal, "C-FIND") from None
+        self._demand_sendable(keys)
+        with ExitStack() as stack:
+            refusal = None
+            try:
+                query = stack.enter_context(self._node.query(LEVELS[level], keys))
+            except RefusedError as error:
+                refusal = error.refusal
+            if refusal:
+                raise self._reason(refusal, "C-FIND")
+            yield query
+
+    def _reason(self, refusal: Refusal, doing: str) -> DeidError:
+        if refusal.words == dimse.REJECTION:
+            self._demand_accepted()
+        return refusals.exception(refusal, doing)
+
+    def _demand_sendable(self, keys: Mapping[str, str]) -> None:
+        """Raise Rejected where our Orthanc would leave letters out of the question and of its answers."""
+        text = "".join(keys.values())
+        if text.isascii():
+            return
+        encoding = self._orthanc.call("GET", "/tools/default-encoding").decode("ascii", "replace").strip()
+        if encoding == "Ascii" or (encoding == "Latin1" and not _is_latin(text)):
+            raise Rejected(f'DefaultEncoding of this Orthanc is {encoding}: set it to "Utf8" to ask with such letters')
 
     def _demand_accepted(self) -> None:
         """Raise Rejected where it rejects every association with us until a person acts."""
@@ -142,10 +166,7 @@ class PacsArchive:
         stuck_s = self._settings.timeout_s + STUCK_S if here else math.inf
         state = jobs.ended(self._orthanc, job, self._going, stuck_s)
         if state["State"] == "Failure":
-            refusal = dimse.of_details(str(state.get("ErrorDetails", "")))
-            if refusal.words == dimse.REJECTION:
-                self._demand_accepted()
-            raise refusals.exception(refusal, self._method)
+            raise self._reason(dimse.of_details(str(state.get("ErrorDetails", ""))), self._method)
 
 
 def _pieces(instances: Sequence[Instance]) -> Iterator[tuple[Level, dict[str, str]]]:
@@ -168,6 +189,13 @@ def _positions(answers: Sequence[Mapping[str, Any]], wanted: Collection[str], ke
         if uid in wanted:
             first.setdefault(uid, number)
     return sorted(first.values())
+
+
+def _is_latin(text: str) -> bool:
+    try:
+        return bool(text.encode("latin-1"))
+    except UnicodeEncodeError:
+        return False
 
 
 def _texts(answer: Mapping[str, Any]) -> dict[str, str]:

@@ -28,7 +28,7 @@ def under_way(orthanc: Orthanc, ae: str, goal: str, level: Level, wanted: Collec
     return None
 
 
-def ended(orthanc: Orthanc, job: str, going: Callable[[], None], stuck_s: float) -> dict[str, Any]:
+def ended(orthanc: Orthanc, job: str, going: Callable[[], object], stuck_s: float) -> dict[str, Any]:
     """Wait for the end of a job and return it; whatever ends the waiting before cancels the job.
 
     Raises
@@ -44,7 +44,7 @@ def ended(orthanc: Orthanc, job: str, going: Callable[[], None], stuck_s: float)
         raise
 
 
-def _ended(orthanc: Orthanc, job: str, going: Callable[[], None], stuck_s: float) -> dict[str, Any]:
+def _ended(orthanc: Orthanc, job: str, going: Callable[[], object], stuck_s: float) -> dict[str, Any]:
     seen: object = None
     end, pause = time.monotonic() + stuck_s, 0.02
     while True:

@@ -1,12 +1,13 @@
 """A DICOMweb server, spoken to directly: QIDO-RS with paging, STOW-RS, and its log-in."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import requests
+import urllib3
 
 from ...errors import Rejected, Retriable
 from ...orthanc_rest import basic, reason
@@ -84,6 +85,40 @@ class DicomwebClient:
             found |= missing & _uids(page)
         return found
 
+    def search(self, path: str, query: Mapping[str, str], unique: str) -> list[Mapping[str, Any]]:
+        """Ask by QIDO-RS for everything at a path, page by page; `unique` is the tag of the UID that tells items apart.
+
+        Raises
+        ------
+        CannotBeAskedError
+            It does not offer QIDO-RS, or not this question.
+        """
+        found: dict[str, Mapping[str, Any]] = {}
+        for _ in range(MOST_PAGES):
+            page = self._qido(path, {**query, "limit": str(PAGE), "offset": str(len(found))})
+            new = {uid: item for item in page for uid in [_uid(item, unique)] if uid not in found}
+            if not new:
+                break  # so that a server without paging ends it as well
+            found |= new
+        return list(found.values())
+
+    @contextmanager
+    def opened(self, path: str, accept: str) -> Iterator[requests.Response]:
+        """GET something large, which is read from the response piece by piece.
+
+        The reader raises Retriable by `broken` where the connection ends early.
+        """
+        response = self._open("GET", path, {"Accept": accept, **self.login()}, {})
+        if response.status_code == UNAUTHORIZED and self._settings.oauth:
+            response.close()
+            response = self._open("GET", path, {"Accept": accept, **self.login(renew=True)}, {})
+        with closing(response):
+            if response.status_code in NOT_OFFERED:
+                raise CannotBeAskedError(f"code {response.status_code}")
+            if response.status_code not in (200, 206):
+                raise self._refused(Answer(response.status_code, response.headers, b"", whole=True))
+            yield response
+
     def store(self, study: str, files: Sequence[tuple[str, Path]]) -> dict[str, Refusal]:
         """Store files, each with its SOPInstanceUID, in one request; return the reason for each that was refused."""
         body = Related([file for _, file in files])
@@ -94,21 +129,13 @@ class DicomwebClient:
         return refusals(answer.content, [uid for uid, _ in files], stored=answer.status not in (202, CONFLICT))
 
     def _all(self, study: str) -> set[str]:
-        """Ask page by page until nothing new comes, so that a server without paging ends it as well."""
-        found: set[str] = set()
-        for _ in range(MOST_PAGES):
-            query = {"includefield": SOP_INSTANCE, "limit": str(PAGE), "offset": str(len(found))}
-            page = _uids(self._qido(f"/studies/{study}/instances", query))
-            if page <= found:
-                break
-            found |= page
-        return found
+        return _uids(self.search(f"/studies/{study}/instances", {"includefield": SOP_INSTANCE}, SOP_INSTANCE))
 
     def _qido(self, path: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
         answer = self._request("GET", path, headers={"Accept": "application/dicom+json"}, params=query)
         if answer.status == NO_CONTENT:
             return []
-        if answer.status == NOT_FOUND and path != "/studies":
+        if answer.status == NOT_FOUND and path.startswith("/studies/"):
             return []  # it does not know the study
         if answer.status in NOT_OFFERED:
             raise CannotBeAskedError(f"code {answer.status}")
@@ -127,9 +154,13 @@ class DicomwebClient:
         return answer
 
     def _once(self, method: str, path: str, headers: Mapping[str, str], more: Mapping[str, Any]) -> Answer:
+        with closing(self._open(method, path, headers, more)) as response, broken():
+            return _read(response)
+
+    def _open(self, method: str, path: str, headers: Mapping[str, str], more: Mapping[str, Any]) -> requests.Response:
         verify, certificate = trust(self._settings)
-        try:
-            response = self._session.request(
+        with broken():
+            return self._session.request(
                 method,
                 self._root + path,
                 headers=headers,
@@ -140,10 +171,6 @@ class DicomwebClient:
                 stream=True,
                 **more,
             )
-            with closing(response):
-                return _read(response)
-        except (requests.RequestException, OSError) as error:
-            raise Retriable(f"the DICOMweb server cannot be reached: {_reason(error)}") from None
 
     def _refused(self, answer: Answer) -> Exception:
         code = answer.status
@@ -162,6 +189,15 @@ class DicomwebClient:
             return oauth.token(credentials, session, self._settings.timeout_s, renew=renew)
 
 
+@contextmanager
+def broken() -> Iterator[None]:
+    """Raise Retriable, in our words, where the connection ends or none is made."""
+    try:
+        yield
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        raise Retriable(f"the DICOMweb server cannot be reached: {_reason(error)}") from None
+
+
 def _read(response: requests.Response) -> Answer:
     content = bytearray()
     for piece in response.iter_content(PIECE_BYTES):
@@ -173,6 +209,11 @@ def _read(response: requests.Response) -> Answer:
 
 def _uids(page: Sequence[Mapping[str, Any]]) -> set[str]:
     return {str(value) for item in page for value in item.get(SOP_INSTANCE, {}).get("Value", [])}
+
+
+def _uid(item: Mapping[str, Any], tag: str) -> str:
+    values = item.get(tag, {}).get("Value") or [""]
+    return str(values[0])
 
 
 def _reason(error: BaseException) -> str:

@@ -145,6 +145,8 @@ class Modality:
         status, content = self._orthanc.exchange("POST", f"{self._path}/{what}", json.dumps(body).encode())
         if status in (401, 403, 404, 502, 503, 504):
             raise Retriable(f"Orthanc is away ({status})")
+        if status == HTTPStatus.BAD_REQUEST and b"SpecificCharacterSet" in content:
+            raise Rejected("this Orthanc cannot read the character set of the answers: Orthanc 1.12 or later can")
         if status == HTTPStatus.BAD_REQUEST:
             raise Rejected(f"Orthanc refuses {what} with code 400")
         return status, content

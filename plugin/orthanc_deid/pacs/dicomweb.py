@@ -1,0 +1,147 @@
+"""A DICOMweb server: asked by QIDO-RS, retrieved from by WADO-RS into our Orthanc (PS3.18 10.4 and 10.6)."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import IO, Any
+
+import requests
+
+from ..destinations.dicom.dicomweb_client import CannotBeAskedError, DicomwebClient, broken
+from ..errors import ConfigurationError, Rejected, Retriable
+from ..orthanc_rest import Orthanc
+from ..settings.sources import DicomwebSource
+from .attributes import ATTRIBUTES, UNIQUE
+from .base import Found, Instance, Level, Wanted
+from .matching import Answer
+from .multipart import Parts, boundary
+from .questions import Questions, UnansweredError
+
+KEYWORDS = {attribute.tag: keyword for keyword, attribute in ATTRIBUTES.items()}
+PIECE_BYTES = 1 << 16
+# As it is stored: without a transfer syntax a server may decompress (PS3.18 8.7.3.3.2).
+AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+ANY_SYNTAX = 'multipart/related; type="application/dicom"'
+
+
+class DicomwebArchive:
+    """One server; `going` is called between two instances, and raises to end a retrieval."""
+
+    def __init__(self, settings: DicomwebSource, orthanc: Orthanc, going: Callable[[], object]) -> None:
+        self._orthanc = orthanc
+        self._going = going
+        self._client = DicomwebClient(settings)
+        self._questions = Questions(self._ask)
+
+    def check(self) -> str:
+        """Ask for one study: address, log-in and QIDO-RS are right."""
+        try:
+            self._client.check()
+        except CannotBeAskedError as error:
+            raise Retriable(f"the DICOMweb server does not answer QIDO-RS ({error})") from None
+        return "answers QIDO-RS"
+
+    def find(self, wanted: Wanted) -> list[Found]:
+        """Answer as `Archive.find`."""
+        return self._questions.find(wanted)
+
+    def series(self, study_uid: str) -> list[Found]:
+        """Answer as `Archive.series`."""
+        return self._questions.series(study_uid)
+
+    def instances(self, study_uid: str, series_uid: str = "") -> list[Instance] | None:
+        """Answer as `Archive.instances`."""
+        return self._questions.instances(study_uid, series_uid)
+
+    def count(self, study_uid: str) -> int | None:
+        """Answer as `Archive.count`."""
+        return self._questions.count(study_uid)
+
+    def retrieve(self, found: Found, instances: Sequence[Instance] = (), target: str = "") -> None:
+        """Fetch a study, a series or instances, and store each instance in our Orthanc as it comes.
+
+        Raises
+        ------
+        ConfigurationError
+            It should go to another AE title than this Orthanc's: WADO-RS answers who asks.
+        """
+        if target and target != str(self._orthanc.system()["DicomAet"]):
+            raise ConfigurationError("a DICOMweb server sends to this Orthanc only: use a source of kind pacs")
+        for path in _paths(found, instances):
+            self._fetch(path)
+
+    def _ask(self, level: Level, keys: Mapping[str, str]) -> list[Answer]:
+        self._going()
+        path, matching = _question(level, keys)
+        told = ",".join(ATTRIBUTES[keyword].tag for keyword in keys)
+        try:
+            items = self._client.search(path, {**matching, "includefield": told}, ATTRIBUTES[UNIQUE[level]].tag)
+        except CannotBeAskedError as error:
+            raise UnansweredError(f"the DICOMweb server does not answer this question of QIDO-RS ({error})") from None
+        return [_texts(item) for item in items]
+
+    def _fetch(self, path: str) -> None:
+        try:
+            self._fetch_as(path, AS_STORED)
+        except CannotBeAskedError:
+            try:
+                self._fetch_as(path, ANY_SYNTAX)
+            except CannotBeAskedError as error:
+                raise Rejected(f"the DICOMweb server does not send by WADO-RS ({error})") from None
+
+    def _fetch_as(self, path: str, accept: str) -> None:
+        with self._client.opened(path, accept) as response:
+            limit = boundary(response.headers.get("Content-Type", ""))
+            if limit is None:
+                raise Rejected("the DICOMweb server answers WADO-RS with something else than multipart/related")
+            for file in Parts(_pieces(response), limit):
+                self._going()
+                self._store(file)
+
+    def _store(self, file: IO[bytes]) -> None:
+        """Store one instance; what our Orthanc refuses is missing afterwards, as after C-MOVE."""
+        try:
+            self._orthanc.store(file.read())
+        except Rejected:
+            return
+
+
+def _paths(found: Found, instances: Sequence[Instance]) -> list[str]:
+    if instances:
+        return [f"/studies/{i.study_uid}/series/{i.series_uid}/instances/{i.sop_uid}" for i in instances]
+    series = f"/series/{found.series_uid}" if found.series_uid else ""
+    return [f"/studies/{found.study_uid}{series}"]
+
+
+def _question(level: Level, keys: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Return the path, which names the UIDs of the levels above where they are known, and the matching keys."""
+    values = {keyword: value for keyword, value in keys.items() if value}
+    path = ""
+    if level != "study":
+        path = f"/studies/{study}" if (study := values.pop(UNIQUE["study"], "")) else ""
+    if level == "instance":
+        path += f"/series/{values.pop(UNIQUE['series'])}"
+    resource = {"study": "studies", "series": "series", "instance": "instances"}[level]
+    # A comma in a value would part it in two: such a value is compared here alone.
+    matching = {keyword: value.replace("\\", ",") for keyword, value in values.items() if "," not in value}
+    return f"{path}/{resource}", matching
+
+
+def _pieces(response: requests.Response) -> Iterator[bytes]:
+    with broken():
+        yield from response.iter_content(PIECE_BYTES)
+
+
+def _texts(item: Mapping[str, Any]) -> dict[str, str]:
+    """Return the attributes of the DICOM JSON model by keyword (PS3.18 F.2), several values with a backslash."""
+    found: dict[str, str] = {}
+    for tag, element in item.items():
+        values = element.get("Value") if isinstance(element, dict) else None
+        if tag.upper() in KEYWORDS and isinstance(values, list):
+            found[KEYWORDS[tag.upper()]] = "\\".join(_text(value) for value in values if value is not None)
+    return found
+
+
+def _text(value: Any) -> str:  # noqa: ANN401  # a value of JSON
+    if isinstance(value, dict):  # a name
+        groups = [str(value.get(group, "")) for group in ("Alphabetic", "Ideographic", "Phonetic")]
+        return "=".join(groups).rstrip("=")
+    return str(value)
