@@ -191,11 +191,8 @@ for command in (
 ):
     main.add_command(command)
 main.add_command(conflicts)
-main.add_command(manifest)
-main.add_command(move_dumps)
 main.add_command(pull)
 main.add_command(batches)
-main.add_command(move_dumps)
 main.add_command(profile)
 main.add_command(watch)
 main.add_command(deidentify)
