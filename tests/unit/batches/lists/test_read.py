@@ -76,11 +76,15 @@ def test_a_modality_is_one_of_the_study_or_that_of_the_series() -> None:
     "header",
     [
         "PatientID,StudyInstanceUID,SeriesInstanceUID,Pseudonym",
-        "PatientID,PatientName,PatientBirthDate,AccessionNumber,From,Until,Modality,StudyDescription,"
-        "SeriesDescription,SeriesNumber,Pseudonym",
-        "StudyDate,StudyTime,SeriesDescription,PatientID,ProtocolName,StudyInstanceUID,PatientName,PatientBirthDate,"
-        "SeriesInstanceUID,DeviceSerialNumber,AcquisitionDate,Modality,ImageType,SeriesNumber,StudyDescription,"
-        "AccessionNumber,SequenceName,new_ids",
+        (
+            "PatientID,PatientName,PatientBirthDate,AccessionNumber,From,Until,Modality,StudyDescription,"
+            "SeriesDescription,SeriesNumber,Pseudonym"
+        ),
+        (
+            "StudyDate,StudyTime,SeriesDescription,PatientID,ProtocolName,StudyInstanceUID,PatientName,PatientBirthDate,"
+            "SeriesInstanceUID,DeviceSerialNumber,AcquisitionDate,Modality,ImageType,SeriesNumber,StudyDescription,"
+            "AccessionNumber,SequenceName,new_ids"
+        ),
         "PatientID,Accession,StudyDate",
         "patient_id;study date;ACCESSION_NO",
     ],
