@@ -1,7 +1,8 @@
 """A DICOMweb server: asked by QIDO-RS, retrieved from by WADO-RS into our Orthanc (PS3.18 10.4 and 10.6)."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import IO, Any
+from contextlib import suppress
+from typing import Any, BinaryIO
 
 import requests
 
@@ -96,12 +97,10 @@ class DicomwebArchive:
                 self._going()
                 self._store(file)
 
-    def _store(self, file: IO[bytes]) -> None:
+    def _store(self, file: BinaryIO) -> None:
         """Store one instance; what our Orthanc refuses is missing afterwards, as after C-MOVE."""
-        try:
-            self._orthanc.store(file.read())
-        except Rejected:
-            return
+        with suppress(Rejected):
+            self._orthanc.offer(file)
 
 
 def _paths(found: Found, instances: Sequence[Instance]) -> list[str]:

@@ -4,7 +4,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import IO
+from typing import BinaryIO, cast
 
 from ..errors import Retriable
 
@@ -27,7 +27,7 @@ class Parts:
         self._delimiter = b"\r\n--" + limit
         self._kept = b"\r\n"  # the first delimiter has no line before it
 
-    def __iter__(self) -> Iterator[IO[bytes]]:
+    def __iter__(self) -> Iterator[BinaryIO]:
         """Yield each part's content at its beginning; it is gone when the next is asked for.
 
         Raises
@@ -50,7 +50,7 @@ class Parts:
         # What follows stays, so that headers may be empty.
         return self._kept.startswith(b"--")
 
-    def _until(self, mark: bytes, content: IO[bytes] | None) -> None:
+    def _until(self, mark: bytes, content: BinaryIO | None) -> None:
         """Take everything up to a mark, and the mark; write it into `content`."""
         while (at := self._kept.find(mark)) < 0:
             ready = len(self._kept) - len(mark) + 1
@@ -71,6 +71,6 @@ class Parts:
 
 
 @contextmanager
-def _room() -> Iterator[IO[bytes]]:
+def _room() -> Iterator[BinaryIO]:
     with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
-        yield file
+        yield cast("BinaryIO", file)

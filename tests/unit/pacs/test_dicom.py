@@ -13,7 +13,7 @@ from archives import encoded, made, pacs, two_series
 from dicom_servers import Dcmqrscp
 from lying_pacs import Lies, LyingPacs
 from orthanc_deid.errors import ConfigurationError, DeidError, Postponed, Rejected, Retriable
-from orthanc_deid.pacs import connect
+from orthanc_deid.pacs import connect, dicom
 from orthanc_deid.pacs.base import Archive, Found, Instance, Wanted
 from servers import OrthancServer, free_port, wait_for
 from shipments import client, passing
@@ -354,9 +354,10 @@ def test_a_study_a_series_and_single_instances_arrive(archive: Archive, liar: Ly
 
 
 def test_many_single_instances_come_over_one_association(
-    archive: Archive, liar: LyingPacs, server: OrthancServer
+    archive: Archive, liar: LyingPacs, server: OrthancServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    many = [made(PERSON, series=4, number=n) for n in range(1, 61)]
+    monkeypatch.setattr(dicom, "AT_ONCE", 4)
+    many = [made(PERSON, series=4, number=n) for n in range(1, 8)]
     liar.add(*many)
     liar.callers.clear()
     archive.retrieve(Found(STUDY), [instance(ds) for ds in many])
