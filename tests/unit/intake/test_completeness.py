@@ -1,4 +1,5 @@
 import inspect
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -65,11 +66,13 @@ class Pacs:
     instances_: list[str] | None = None
     error: Exception | None = None
     asked: int = 0
+    before: Callable[[], object] = bool
     requested: list[tuple[str, list[str]]] = field(default_factory=list)
 
     def count(self, study_uid: str) -> int | None:
         assert study_uid == STUDY_UID
         self.asked += 1
+        self.before()
         if self.error:
             raise self.error
         return self.counted
@@ -464,6 +467,25 @@ def test_two_services_ask_once(ward: Callable[..., Ward], pacs: Pacs) -> None:
     for thread in threads:
         thread.join(20)
     assert (len(threads), pacs.asked) == (1, 1)
+
+
+def test_a_source_that_hangs_holds_up_no_other_and_is_not_asked_without_end(
+    ward: Callable[..., Ward], pacs: Pacs
+) -> None:
+    goes_on = threading.Event()
+    site, pacs.before = ward(COUNT, sources=(SOURCE | {"concurrency": 1},)), lambda: goes_on.wait(20)
+    site.hold(names(2))
+    site.examine()
+    hanging = site.counting.look()
+    site.set(next_look_at=time.time() - 1)  # its claim has ended
+    assert site.counting.look() == []
+    site.intake.ledger.add("b", "default")
+    site.waiting.begin(site.study.id + 1, 1, time.time() - 1, "", 1)
+    assert len(site.counting.look()) == 1
+    goes_on.set()
+    hanging[0].join(20)
+    site.set(next_look_at=time.time() - 1)
+    assert len(site.counting.look()) == 1
 
 
 def test_a_study_that_was_deleted_is_waited_for_no_longer(ward: Callable[..., Ward], pacs: Pacs) -> None:
