@@ -99,8 +99,9 @@ def _parameters(operation: Schema, document: Schema) -> Iterator[Schema]:
     """Yield the parameters of a route, and the fields of its body as others."""
     yield from operation.get("parameters", ())
     content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
-    reference = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
-    body = document["components"]["schemas"][reference] if reference else {}
+    schema = content.get("schema", {})
+    reference = schema.get("$ref", "").rpartition("/")[2]
+    body = document["components"]["schemas"][reference] if reference else schema
     for name, schema in body.get("properties", {}).items():
         yield {"name": name, "in": "JSON body", "schema": schema, "description": schema["description"]}
 

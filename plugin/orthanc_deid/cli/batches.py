@@ -114,11 +114,11 @@ def cancel(asked: Asked, number: int) -> None:
 @click.pass_obj
 def retry(asked: Asked, number: int, state: str | None) -> None:
     """Ask once more for what was partial, not found, refused, failed or not begun."""
-    _act(asked, number, "retry", state=state)
+    _act(asked, number, "retry", {"state": state or ""})
 
 
-def _act(asked: Asked, number: int, verb: str, **query: str | None) -> None:
-    batch = asked.server().call("POST", f"/deid/batches/{number}/{verb}", **query)
+def _act(asked: Asked, number: int, verb: str, body: dict[str, str] | None = None) -> None:
+    batch = asked.server().call("POST", f"/deid/batches/{number}/{verb}", body)
     if asked.as_json:
         click.echo(json.dumps(batch, indent=2))
     else:

@@ -3,14 +3,17 @@
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from .. import states
+from ..batches.lists import sheet
+from ..batches.lists.read import Fault, read
 from .arguments import Command
 from .batch_answers import print_batch, rows_of, write_private
 from .copies import save
@@ -57,19 +60,21 @@ def pull(asked: Asked, /, file: Path, source: str, **options: Any) -> None:  # n
     Exit codes: 0 every row is delivered, here already, or found; 3 some are not (the report says why); 1 refused.
     """  # noqa: D301  # \b is click's own mark
     content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    table = read(content)
+    if table.faults:
+        _refuse(table.faults)
     server = asked.server()
-    batch = server.send(
-        "/deid/batches",
-        content,
-        "text/csv",
-        source=source,
-        to=options["to"],
-        project=options["project"] or None,
-        mode="find" if options["dry_run"] else "retrieve",
-        hold="true" if options["hold"] else None,
-        priority=options["priority"],
-        most=options["most"],
-    )
+    wanted = {
+        "list": sheet.text_of(content),
+        "source": source,
+        "to": options["to"],
+        "project": options["project"],
+        "mode": "find" if options["dry_run"] else "retrieve",
+        "hold": options["hold"],
+        "priority": options["priority"],
+        "most": options["most"],
+    }
+    batch = server.call("POST", "/deid/batches", wanted)
     number = int(batch["id"])
     if options["no_wait"]:
         click.echo(
@@ -85,6 +90,15 @@ def pull(asked: Asked, /, file: Path, source: str, **options: Any) -> None:  # n
         saved = save(server, number, options["folder"])
         _tell(asked, f"{saved} instances below {options['folder']}: IDENTIFIED, not de-identified; keep them safe")
     _conclude(asked, server, batch)
+
+
+def _refuse(faults: Sequence[Fault]) -> NoReturn:
+    """Name every fault by line and column, and stop."""
+    for fault in faults:
+        where = f"line {fault.line}" + (f", {fault.column}" if fault.column else "")
+        click.echo(f"{where}: {fault.message}", err=True)
+    click.echo("Nothing was asked for.", err=True)
+    sys.exit(1)
 
 
 def await_end(server: Server, number: int, *, as_json: bool) -> dict[str, Any]:

@@ -31,10 +31,6 @@ class Server:
         """Call a route and return its JSON; end with a message where it answers with a problem."""
         return self._send(method, path, query, body).json()
 
-    def send(self, path: str, content: bytes, content_type: str, **query: str | int | None) -> Any:  # noqa: ANN401  # JSON
-        """POST something else than JSON to a route and return its JSON."""
-        return self._send("POST", path, query, content=content, content_type=content_type).json()
-
     def get(self, path: str, **query: str | int | None) -> requests.Response:
         """Return the whole answer of a route; end with a message where it answers with a problem."""
         return self._send("GET", path, query)
@@ -60,27 +56,22 @@ class Server:
                 break
         return items
 
-    def _send(  # noqa: PLR0913  # what a request is made of
-        self, method: str, path: str, query: Mapping[str, str | int | None], body: Body = None,
-        *, content: bytes | None = None, content_type: str = "",
-    ) -> requests.Response:  # fmt: skip
-        answer = self._ask(method, path, query, body, content=content, content_type=content_type)
+    def _send(
+        self, method: str, path: str, query: Mapping[str, str | int | None], body: Body = None
+    ) -> requests.Response:
+        answer = self._ask(method, path, query, body)
         if answer.status_code == requests.codes.unauthorized:
             raise click.ClickException("log-in refused: see --user and --password-file")
         if not answer.ok:
             raise click.ClickException(_problem(answer))
         return answer
 
-    def _ask(  # noqa: PLR0913  # what a request is made of
-        self, method: str, path: str, query: Mapping[str, str | int | None], body: Body = None,
-        *, content: bytes | None = None, content_type: str = "",
-    ) -> requests.Response:  # fmt: skip
+    def _ask(
+        self, method: str, path: str, query: Mapping[str, str | int | None], body: Body = None
+    ) -> requests.Response:
         wanted = {name: value for name, value in query.items() if value is not None}
         try:
-            return self._session.request(
-                method, self.url + path, params=wanted, json=body, data=content, timeout=TIMEOUT_S,
-                headers={"Content-Type": content_type} if content_type else None,
-            )  # fmt: skip
+            return self._session.request(method, self.url + path, params=wanted, json=body, timeout=TIMEOUT_S)
         except requests.exceptions.InvalidURL:
             raise click.ClickException("--url: not a web address: http://127.0.0.1:8042 is one") from None
         except requests.exceptions.MissingSchema:

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
+from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
@@ -60,6 +61,7 @@ def build(runtime: Runtime, secret: str) -> FastAPI:
             responses={code: _described(code) for code in (*route.errors, 503)},
             summary=(route.function.__doc__ or "").split("\n")[0],
             include_in_schema=route.path.startswith("/deid/"),
+            openapi_extra=_body(route.body) if route.body else None,
         )
     for error in (DeidError, SQLAlchemyError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(error, _answer)
@@ -80,6 +82,11 @@ def problem(status: int, title: str, detail: str, field: str | None = None) -> J
         body["field"] = field
     headers = {"Retry-After": "2"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+def _body(model: type[BaseModel]) -> dict[str, Any]:
+    """Return what the OpenAPI description says of a body that a function reads by itself."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": model.model_json_schema()}}}}
 
 
 def _described(code: int) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 import tempfile
 from collections.abc import Iterator
+from email.message import Message
 from typing import Annotated, Any
 
-from fastapi import Body, Path, Query
+from fastapi import Depends, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
+from pydantic import ValidationError
 
 from .. import log, pacs, states
 from ..batches import question
@@ -14,11 +16,10 @@ from ..batches.archive import settings_of
 from ..batches.lists import columns, read, report
 from ..database import views
 from ..database.batches import Asked, Batch, BatchRow
-from ..engine import Queue
 from ..errors import ConfigurationError, Conflict, Rejected
 from ..pipeline import rows_of
 from ..settings import Archive
-from .models import BatchWanted
+from .models import BatchRetry, BatchWanted
 from .parameters import Held, User
 from .runtime import Runtime
 
@@ -40,24 +41,43 @@ class ListRefused(Rejected):
         self.faults = faults
 
 
-def begin_batch(
-    runtime: Held,
-    user: User,
-    wanted: Annotated[BatchWanted, Query()],
-    content: Annotated[bytes, Body(media_type="text/csv", description="the list: CSV with a header, UTF-8")],
-) -> Any:
-    """Begin to fetch what a list names from an archive; a list with any fault begins nothing."""
+async def _wanted(request: Request) -> BatchWanted:
+    """Read the body: JSON, or the list itself with the other fields as parameters of its Content-Type.
+
+    Orthanc passes no query on with a POST.
+    """
+    content = await request.body()
+    kind = Message()
+    kind["content-type"] = request.headers.get("content-type", "")
     if len(content) > LIST_BYTES:
         raise Rejected(f"the list is larger than {LIST_BYTES} bytes: cut it into several")
-    _demand_names(runtime, wanted)
-    table = read.read(content)
+    try:
+        if kind.get_content_type() == "application/json":
+            return BatchWanted.model_validate_json(content)
+        told = {name: value for name, value in kind.get_params([])[1:] if name != "charset"}
+        return BatchWanted.model_validate({"list": content.decode("utf-8")} | told)
+    except ValidationError as error:
+        faults = [{"loc": ("body", *each["loc"]), "msg": each["msg"]} for each in error.errors(include_input=False)]
+        raise RequestValidationError(faults) from None
+    except UnicodeDecodeError:
+        raise Rejected("the list is not UTF-8: save it as UTF-8") from None
+
+
+def begin_batch(runtime: Held, user: User, wanted: Annotated[BatchWanted, Depends(_wanted)]) -> Any:
+    """Begin to fetch what a list names from an archive; a list with any fault begins nothing."""
+    source = _source(runtime, wanted)
+    table = read.read(wanted.list)
     if table.faults:
         raise ListRefused(table.faults)
+    if not table.lines:
+        raise Rejected("the list names nothing")
+    if wanted.project:
+        _demand_project(runtime, wanted.project, "project")
     for line in table.lines:
         if line.project:
             _demand_project(runtime, line.project, f"line {line.number}, Project")
     asked = Asked(
-        source=wanted.source, actor=user, target="" if wanted.to == "local" else wanted.to, mode=wanted.mode,
+        source=source, actor=user, target="" if wanted.to == "local" else wanted.to, mode=wanted.mode,
         project=wanted.project, hold=wanted.hold, priority=wanted.priority, studies_most=wanted.most,
     )  # fmt: skip
     made = runtime.batches.create(asked, [(line.number, question.close(runtime.seal, line)) for line in table.lines])
@@ -137,40 +157,39 @@ def resume_batch(runtime: Held, batch: BatchNumber) -> Any:
 def cancel_batch(runtime: Held, batch: BatchNumber) -> Any:
     """Stop a batch; what has arrived stays and goes its way."""
     made = runtime.batches.set_state(batch, states.BATCH_CANCELLED)
-    _cancel_jobs(runtime.queue, batch)
+    runtime.queue.cancel(rows_of(batch))
     return _told(runtime, made)
 
 
-def retry_batch(
-    runtime: Held,
-    batch: BatchNumber,
-    state: Annotated[str | None, Query(description="states of rows, separated by commas; without: all undone")] = None,
-) -> Any:
+def retry_batch(runtime: Held, batch: BatchNumber, which: BatchRetry) -> Any:
     """Ask once more for the rows that were not found, refused, partial or not begun."""
-    wanted = set(state.split(",")) if state else set(states.ROW_UNDONE)
+    wanted = set(which.state.split(",")) if which.state else set(states.ROW_UNDONE)
     if wanted - states.ROW_UNDONE:
         message = f"not a state that can be tried again (those: {', '.join(sorted(states.ROW_UNDONE))})"
-        raise RequestValidationError([{"loc": ("query", "state"), "msg": message}])
+        raise RequestValidationError([{"loc": ("body", "state"), "msg": message}])
     if not runtime.batches.again(batch, wanted):
         raise Conflict("no row of the batch is in such a state")
     runtime.reconcile.hint()
     return _told(runtime, runtime.batches.get(batch))
 
 
-def _cancel_jobs(queue: Queue, batch: int) -> None:
-    queue.cancel(rows_of(batch))
-
-
-def _demand_names(runtime: Runtime, wanted: BatchWanted) -> None:
+def _source(runtime: Runtime, wanted: BatchWanted) -> str:
+    """Return the archive that is meant; raise where there is none, or several and none is named."""
+    configuration = runtime.settings.configuration
+    archives = [source.name for source in configuration.sources if isinstance(source, Archive)]
+    if wanted.source in archives:
+        return wanted.source
+    if not wanted.source and len(archives) == 1:
+        return archives[0]
     try:
-        settings = runtime.settings.configuration.source(wanted.source)
+        message = "name the archive"
+        if wanted.source:
+            kind = configuration.source(wanted.source).kind
+            message = f"{wanted.source} is of kind {kind}: only a pacs or dicomweb source can be asked"
     except ConfigurationError as error:
-        raise RequestValidationError([{"loc": ("query", "source"), "msg": str(error)}]) from None
-    if not isinstance(settings, Archive):
-        message = f"{wanted.source} is of kind {settings.kind}: only a pacs or dicomweb source can be asked"
-        raise RequestValidationError([{"loc": ("query", "source"), "msg": message}])
-    if wanted.project:
-        _demand_project(runtime, wanted.project, "project")
+        message = str(error)
+    known = f"; known: {', '.join(archives)}" if archives else "; deid.yaml names no source of kind pacs or dicomweb"
+    raise RequestValidationError([{"loc": ("body", "source"), "msg": message + known}])
 
 
 def _demand_project(runtime: Runtime, project: str, where: str) -> None:

@@ -127,9 +127,15 @@ class Export(BaseModel):
 
 
 class BatchWanted(BaseModel):
-    """How a list is to be fetched; pages add fields of their own to a query, so others are not refused."""
+    """A list, and how it is to be fetched."""
 
-    source: str = Field(description="name of the archive in the configuration: kind pacs or dicomweb")
+    model_config = ConfigDict(extra="forbid")
+
+    list: str = Field(description="the list: CSV with a header, or one StudyInstanceUID a line")
+    source: str = Field(
+        default="",
+        description="name of the archive (kind pacs or dicomweb); without: the only one",
+    )
     to: str = Field(
         default="local",
         pattern=r"^[ -\[\]-~]{1,16}$",
@@ -140,6 +146,14 @@ class BatchWanted(BaseModel):
     hold: bool = Field(default=False, description="its studies wait in review after verification")
     priority: int = Field(default=5, ge=1, le=9, description="1: before all others, 9: after them")
     most: int | None = Field(default=None, ge=1, description="most studies that are retrieved")
+
+
+class BatchRetry(BaseModel):
+    """Which rows are tried once more."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: str = Field(default="", description="states of rows, separated by commas; without: all that are undone")
 
 
 class BatchInstances(BaseModel):

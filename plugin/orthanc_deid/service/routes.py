@@ -32,6 +32,7 @@ from .manifests import announce_instances
 from .models import (
     BatchAnswer,
     BatchPage,
+    BatchWanted,
     Checked,
     ConflictAnswer,
     ConflictPage,
@@ -101,6 +102,7 @@ class Route:
     model: type[BaseModel] | None
     status: int = 200
     errors: tuple[int, ...] = ()
+    body: type[BaseModel] | None = None  # where the function reads the body by itself
 
 
 FILE = (403, 404, 422)
@@ -130,7 +132,7 @@ ROUTES = (
     Route("POST", "/deid/destinations/{name}/resend", resend_failed, Resent, 202, (404, 422)),
     Route("GET", "/deid/conflicts", list_conflicts, ConflictPage, errors=(404, 422)),
     Route("POST", "/deid/conflicts/{conflict}", decide_conflict, ConflictAnswer, 202, (404, 409, 422)),
-    Route("POST", "/deid/batches", begin_batch, BatchAnswer, 201, (422,)),
+    Route("POST", "/deid/batches", begin_batch, BatchAnswer, 201, (422,), BatchWanted),
     Route("GET", "/deid/batches", list_batches, BatchPage, errors=(422,)),
     Route("GET", "/deid/batches/{batch}", show_batch, BatchAnswer, errors=(404, 422)),
     Route("GET", "/deid/batches/{batch}/rows", list_rows, RowPage, errors=(404, 422)),

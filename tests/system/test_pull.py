@@ -1,0 +1,263 @@
+"""Batches against real servers: Orthanc asks a PACS, what arrives goes through the pipeline, every row is told."""
+
+import csv
+import io
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+
+from dicom_servers import Dcmqrscp
+from lying_pacs import LyingPacs
+from servers import CHECKOUT, wait_for
+from sites import DEID, Site
+from studies import ROOT, Person, ct_study
+
+SOURCES = """
+sources:
+  - {{kind: pacs, name: pacs, ae: PACS, host: 127.0.0.1, port: {port}, arrive_s: 2, concurrency: 4}}
+  - {{kind: pacs, name: dcmtk, ae: DCMQR, host: 127.0.0.1, port: {dcmtk}, arrive_s: 2}}
+  - {{kind: folder, name: inbox, path: /nowhere}}
+"""
+NewSite = Callable[..., Site]
+
+
+def uid(person: int, study: int = 1) -> str:
+    return f"{ROOT}.{person}.{study}"
+
+
+class Pull:
+    """A site whose clinical Orthanc knows two archives, and the command line."""
+
+    def __init__(self, new_site: NewSite, folder: Path, pacs: LyingPacs, dcmtk_port: int = 1) -> None:
+        deid = DEID + SOURCES.replace("{port}", str(pacs.port)).replace("{dcmtk}", str(dcmtk_port))
+        self.site = new_site(deid=deid)
+        self.folder = folder
+        self.pacs = pacs
+        pacs.known["CLINICAL"] = ("127.0.0.1", self.site.clinical.dicom_port)
+        self.site.start()
+
+    def list_of(self, *rows: str, header: str = "StudyInstanceUID", name: str = "list.csv") -> Path:
+        path = self.folder / name
+        path.write_text("\n".join([header, *rows]) + "\n")
+        return path
+
+    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        clinical = self.site.clinical
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("ORTHANC_DEID_")}
+        environment = clean | {"PYTHONPATH": str(CHECKOUT / "plugin"), "ORTHANC_DEID_PASSWORD": clinical.password}
+        command = [sys.executable, "-m", "orthanc_deid", "--url", clinical.url, *map(str, arguments)]
+        return subprocess.Popen(
+            command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def __call__(self, *arguments: str | Path, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+        running = self.start(*arguments)
+        stdout, stderr = running.communicate(timeout=seconds)
+        return subprocess.CompletedProcess(running.args, running.returncode, stdout, stderr)
+
+    def json(self, *arguments: str | Path) -> Any:  # noqa: ANN401  # JSON
+        done = self("--json", *arguments)
+        return json.loads(done.stdout)
+
+    def states(self, batch: int) -> list[str]:
+        rows = self.site.clinical.get(f"/deid/batches/{batch}/rows", timeout=30).json()["items"]
+        return [row["state"] for row in rows]
+
+
+@pytest.fixture
+def pacs() -> Iterator[LyingPacs]:
+    with LyingPacs([file for n in (1, 2, 3) for file in ct_study(Person(n), 4)]) as server:
+        yield server
+
+
+@pytest.fixture
+def pull(new_site: NewSite, tmp_path: Path, pacs: LyingPacs) -> Pull:
+    return Pull(new_site, tmp_path, pacs)
+
+
+def test_a_list_is_fetched_processed_and_reported_row_by_row(pull: Pull) -> None:
+    listed = pull.list_of(uid(1), uid(9), uid(2), uid(1))
+    done = pull("pull", listed, "--from", "pacs", "--report", pull.folder / "report.csv")
+    assert done.returncode == 3, done.stderr
+    assert "rows: 2 delivered, 1 duplicate, 1 not-found" in done.stdout
+    assert "line 3: not-found: the archive has no study of this kind" in done.stdout
+    report = pull.folder / "report.csv"
+    assert stat.S_IMODE(report.stat().st_mode) == 0o600
+    rows = list(csv.DictReader(io.StringIO(report.read_text())))
+    assert [(r["Line"], r["State"], r["Expected"], r["Arrived"]) for r in rows] == [
+        ("2", "delivered", "4", "4"),
+        ("3", "not-found", "0", "0"),
+        ("4", "delivered", "4", "4"),
+        ("5", "duplicate", "4", rows[3]["Arrived"]),
+    ]
+    for row in (rows[0], rows[2]):
+        found = pull.site.await_status(row["OrthancStudy"], "done")
+        assert len(pull.site.arrived(found["output"])) == 4
+    again = pull("pull", listed, "--from", "pacs")
+    assert "3 duplicate, 1 not-found" in again.stdout
+    assert sorted(asked.keys["StudyInstanceUID"] for asked in pull.pacs.moves) == [uid(1), uid(2)]
+
+
+def test_success_with_missing_images_is_partial_and_they_are_asked_for_again(pull: Pull) -> None:
+    withheld = f"{uid(1)}.1.3"
+    pull.pacs.lies.withheld = frozenset({withheld})
+    done = pull("pull", pull.list_of(uid(1)), "--from", "pacs", "--report", pull.folder / "report.csv")
+    assert done.returncode == 3
+    assert "line 2: partial: 3 of 4 instances" in done.stdout
+    (row,) = csv.DictReader(io.StringIO((pull.folder / "report.csv").read_text()))
+    assert row["MissingSOPInstanceUIDs"] == withheld
+    assert len(pull.pacs.moves) == 3
+    assert pull.pacs.sent.count(f"{uid(1)}.1.1") == 1  # what had arrived was not asked for again
+    pull.pacs.lies.withheld = frozenset()
+    assert pull("batches", "retry", "1").returncode == 0
+    wait_for(lambda: pull.states(1) == ["delivered"], 30, "the rest arrives")
+    assert pull.site.await_status(row["OrthancStudy"], "done", version=1)
+
+
+def test_a_mistake_in_the_list_is_named_before_anything_is_asked(pull: Pull) -> None:
+    listed = pull.list_of("20200615,*", "2020-13-45,Doe", header="StudyDate,PatientNam")
+    done = pull("pull", listed, "--from", "pacs")
+    assert done.returncode == 1
+    assert "PatientName" in done.stderr
+    assert "line 3" in done.stderr
+    assert pull.pacs.finds == []
+    wrong = pull("pull", pull.list_of(uid(1)), "--from", "pax")
+    assert "did you mean pacs" in wrong.stderr
+    folder = pull("pull", pull.list_of(uid(1)), "--from", "inbox")
+    assert "only a pacs or dicomweb source can be asked" in folder.stderr
+
+
+def test_a_dry_run_asks_and_retrieves_nothing(pull: Pull) -> None:
+    listed = pull.list_of("MRN-77*", header="PatientID")
+    done = pull("pull", listed, "--from", "pacs", "--dry-run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 found" in done.stdout
+    assert pull.pacs.moves == []
+    assert pull.json("batches", "show", "1")["studies"] == 3
+
+
+def test_copies_and_dumps_are_in_the_tree_of_the_older_tool(pull: Pull) -> None:
+    done = pull("pull", pull.list_of(uid(1)), "--from", "pacs", "--info", "dumps", "--save", "copies")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "IDENTIFIED" in done.stdout
+    place = "sub-MRN_770001/ses-20200615101112/00001-No_series_description"
+    assert sorted(p.name for p in (pull.folder / "copies" / place).iterdir()) == [
+        f"{uid(1)}.1.{n}.dcm" for n in (1, 2, 3, 4)
+    ]
+    assert stat.S_IMODE((pull.folder / "copies").stat().st_mode) == 0o700
+    ds = pydicom.dcmread(pull.folder / "copies" / place / f"{uid(1)}.1.1.dcm")
+    assert ds.PatientID == "MRN-770001"
+    (row,) = csv.DictReader(io.StringIO((pull.folder / "dumps" / f"{place}.csv").read_text()))
+    assert row["SeriesInstanceUID"] == f"{uid(1)}.1"
+
+
+def test_rows_say_whose_a_study_is(pull: Pull) -> None:
+    listed = pull.list_of(f"{uid(1)},default,TRIAL-007", header="StudyInstanceUID,Project,Pseudonym")
+    assert pull("pull", listed, "--from", "pacs").returncode == 0
+    (row,) = pull.site.clinical.get("/deid/batches/1/rows", timeout=30).json()["items"]
+    found = pull.site.await_status(row["studies"][0]["orthanc"], "done")
+    output = pull.site.research.get(f"/studies/{found['output']}", timeout=30).json()
+    assert output["PatientMainDicomTags"]["PatientID"] == "TRIAL-007"
+    assert output["PatientMainDicomTags"]["PatientName"] == "TRIAL-007"
+
+
+def test_what_is_held_waits_for_a_person_and_is_then_delivered(pull: Pull) -> None:
+    assert pull("pull", pull.list_of(uid(1), uid(2)), "--from", "pacs", "--hold").returncode == 0
+    rows = pull.site.clinical.get("/deid/batches/1/rows", timeout=30).json()["items"]
+    first, second = (row["studies"][0]["orthanc"] for row in rows)
+    pull.site.await_status(first, "review")
+    pull.site.await_status(second, "review")
+    assert pull.site.research.studies() == []
+    assert pull.site.clinical.post(f"/deid/studies/{first}/approve", timeout=30).status_code == 202
+    pull.site.await_status(first, "done")
+    body = {"reason": "not wanted"}
+    assert pull.site.clinical.post(f"/deid/studies/{second}/reject", json=body, timeout=30).json()["status"] == (
+        "rejected"
+    )
+    assert len(pull.site.research.studies()) == 1
+    assert pull.site.clinical.post(f"/deid/studies/{first}/approve", timeout=30).status_code == 409
+
+
+def test_pause_cancel_and_most(pull: Pull) -> None:
+    pull.pacs.lies.pause_s = 0.5
+    assert (
+        pull("pull", pull.list_of(uid(1), uid(2), uid(3)), "--from", "pacs", "--max", "1", "--no-wait").returncode == 0
+    )
+    assert pull("batches", "pause", "1").returncode == 0
+    assert pull.json("batches", "show", "1")["state"] == "paused"
+    assert pull("batches", "resume", "1").returncode == 0
+    wait_for(lambda: set(pull.states(1)) == {"delivered", "skipped"}, 60, "one is fetched")
+    assert len(pull.pacs.moves) == 1
+    assert pull("batches", "cancel", "1").returncode == 1  # it has ended
+    pull("pull", pull.list_of(uid(2), uid(3)), "--from", "pacs", "--no-wait")
+    assert pull("batches", "cancel", "2").returncode == 0
+    assert set(pull.states(2)) <= {"cancelled", "delivered"}
+
+
+def test_kills_in_the_middle_lose_no_row_and_fetch_nothing_twice(new_site: NewSite, tmp_path: Path) -> None:
+    people = range(1, 41)
+    with LyingPacs([file for n in people for file in ct_study(Person(n), 2)]) as pacs:
+        pull = Pull(new_site, tmp_path, pacs)
+        listed = pull.list_of(*(uid(n) for n in people), uid(99))
+        assert pull("pull", listed, "--from", "pacs", "--no-wait").returncode == 0
+        for count in (5, 15, 25):
+            wait_for(lambda count=count: len(pacs.moves) >= count, 60, "some are fetched")  # type: ignore[misc]  # bound
+            pull.site.clinical.kill()
+            pull.site.clinical.start()
+            pull.site.await_service()
+        wait_for(lambda: not {"queued", "working"} & set(pull.states(1)), 120, "every row ends")
+        assert pull.states(1) == ["delivered"] * len(people) + ["not-found"]
+        fetched = [asked.keys["StudyInstanceUID"] for asked in pacs.moves]
+        assert set(fetched) == {uid(n) for n in people}
+        assert len(pacs.sent) <= 2 * len(people) + 2 * 3 * 4  # at most what was under way at each kill
+
+
+def test_nothing_of_a_patient_is_in_log_database_or_addresses(pull: Pull) -> None:
+    pull.pacs.lies.withheld = frozenset({f"{uid(1)}.1.3"})
+    listed = pull.list_of(uid(1), header="StudyInstanceUID")
+    pull("pull", listed, "--from", "pacs")
+    pull("pull", pull.list_of(f"{Person(2).PatientID},20200615", header="PatientID,StudyDate"), "--from", "pacs")
+    database = pull.site.clinical.home / "deid.sqlite"
+    held = [path.read_bytes() for path in database.parent.glob("deid.sqlite*")]
+    for person in (1, 2):
+        markers = [*Person(person).markers, uid(person)]
+        assert [marker for marker in markers if marker in pull.site.clinical.log()] == []
+        assert all(marker.encode() not in data for data in held for marker in markers)
+
+
+def test_dcmtks_archive_is_asked_as_well(new_site: NewSite, tmp_path: Path, pacs: LyingPacs) -> None:
+    probe = Dcmqrscp(tmp_path / "qr", "DCMQR")
+    pull = Pull(new_site, tmp_path, pacs, probe.port)
+    with Dcmqrscp(tmp_path / "qr", "DCMQR", probe.port, move_to={"CLINICAL": pull.site.clinical.dicom_port}):
+        files = []
+        for n, data in enumerate(ct_study(Person(7), 5)):
+            files.append(tmp_path / f"{n}.dcm")
+            files[-1].write_bytes(data)
+        subprocess.run(
+            ["/usr/bin/storescu", "-aec", "DCMQR", "127.0.0.1", str(probe.port), *map(str, files)],
+            check=True, timeout=30, capture_output=True,
+        )  # fmt: skip
+        listed = pull.list_of(f"{Person(7).PatientID},20200601-20200630", header="PatientID,StudyDate")
+        done = pull("pull", listed, "--from", "dcmtk")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "5 of 5 instances here" in done.stdout
+
+
+def test_ctrl_c_ends_the_waiting_and_not_the_batch(pull: Pull) -> None:
+    pull.pacs.lies.pause_s = 0.4
+    running = pull.start("pull", pull.list_of(uid(1)), "--from", "pacs")
+    wait_for(lambda: pull.pacs.moves, 60, "it is being fetched")
+    running.send_signal(signal.SIGINT)
+    _, stderr = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert "goes on in the server" in stderr
+    wait_for(lambda: pull.states(1) == ["delivered"], 60, "it is fetched all the same")
