@@ -1,11 +1,11 @@
 """Instances that came again with another content: who waits for a decision, and what was decided."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, Select, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from .. import states
@@ -93,8 +93,11 @@ class Conflicts:
         """Decide that what came takes the place of what is stored; raise Conflict where it is decided already."""
         self._decide(number, REPLACING, TAKEN, actor)
 
-    def replaced(self, number: int) -> None:
-        """Note that the instance in Orthanc is the other one now: to be made again and delivered again.
+    def replaced(self, number: int, present: Collection[str]) -> None:
+        """Note that the instance in Orthanc is the other one now: its study is made and delivered again.
+
+        All of it that is `present` (Orthanc ids of its sources), for what a DICOM node has it keeps: a person deletes
+        the study there as a whole.
 
         Raises
         ------
@@ -108,7 +111,7 @@ class Conflicts:
             decided = update(conflict).where(conflict.c.id == number, conflict.c.state == REPLACING)
             if not connection.execute(decided.values(state=REPLACED, resolved_at=time.time())).rowcount:
                 return
-            if _renew(connection, found, one.instance) and found.status == states.DONE:
+            if _renew(connection, found, one.instance, present) and found.status == states.DONE:
                 _wait(connection, found, "an instance was replaced", found.version + 1, one.actor)
 
     def _decide(self, number: int, state: str, told: str, actor: str) -> None:
@@ -148,20 +151,34 @@ def _wait(connection: Connection, found: Study, why: str, version: int | None = 
     note(connection, found.id, found.version if version is None else version, states.WAITING, why, actor)
 
 
-def _renew(connection: Connection, found: Study, orthanc: str) -> bool:
-    """Have an instance made and delivered again as part of the next version; False where it is not known yet."""
-    version = found.version + 1
-    values: dict[str, object] = {"version": version, "state": states.INSTANCE_RECEIVED, "output": None, "reason": None}
-    if found.arrived:  # the door has made and searched it
-        values |= {"state": states.INSTANCE_DEIDENTIFIED, "output": orthanc}
-    mine = (instance.c.study_id == found.id, instance.c.source == orthanc)
-    known = bool(connection.execute(update(instance).where(*mine).values(**values)).rowcount)
-    changed: dict[str, object] = {"recheck": 1, "removed": found.removed & ~REMOVED["source"]}
-    if known:
-        changed |= {"version": version} | ({"verified_version": version} if found.arrived else {})
+def _renew(connection: Connection, found: Study, orthanc: str, present: Collection[str]) -> bool:
+    """Have a study made and delivered again as its next version; False where the instance is not known yet."""
+    known = connection.execute(
+        select(instance.c.id, instance.c.source, instance.c.state).where(instance.c.study_id == found.id)
+    ).all()
+    is_known = any(row.source == orthanc for row in known)
+    values: dict[str, object] = {"recheck": 1, "removed": found.removed & ~REMOVED["source"]}
+    if is_known:
+        anew = [
+            {"number": row.id}
+            for row in known
+            if row.source == orthanc or (row.source in present and row.state == states.INSTANCE_DEIDENTIFIED)
+        ]
+        _make_anew(connection, anew, found)
+        values |= {"version": found.version + 1}
+        values |= {"verified_version": found.version + 1} if found.arrived else {}  # by the door
         mark_superseded(connection, found.id)
-    connection.execute(update(study).where(study.c.id == found.id).values(**changed))
-    return known
+    connection.execute(update(study).where(study.c.id == found.id).values(**values))
+    return is_known
+
+
+def _make_anew(connection: Connection, anew: list[dict[str, int]], found: Study) -> None:
+    values: dict[str, object] = {"version": found.version + 1, "reason": None}
+    if found.arrived:  # the door has made them, under the same ids
+        values |= {"state": states.INSTANCE_DEIDENTIFIED, "output": instance.c.source}
+    else:
+        values |= {"state": states.INSTANCE_RECEIVED, "output": None}
+    connection.execute(update(instance).where(instance.c.id == bindparam("number")).values(**values), anew)
 
 
 def _one(connection: Connection, query: Select[tuple[object, ...]]) -> Contested:

@@ -167,7 +167,7 @@ class ConflictingFiles:
         for entry in cache.entries(self._places.results):
             if entry.study == known.study_id:  # made of what is no longer there
                 cache.remove(entry)
-        self._conflicts.replaced(known.id)
+        self._conflicts.replaced(known.id, self._intake.orthanc.present(came.study))
         self._remove(name)
 
     def _store(self, came: _Came) -> None:
