@@ -35,14 +35,14 @@ class Column:
             values.demand_readable(written)
             if self.rule not in _SEVERAL:
                 values.demand_one(written)
-            values.demand_narrow(written)
         if self.limit and len(written) > self.limit:
             raise ValueError(f"is longer than {self.limit} characters")
+        values.demand_narrow(written)
         return self.rule(written, latest)
 
 
 # Rules whose values may be several, with a backslash between them; they look at each.
-_SEVERAL = (values.uids, values.modalities)
+_SEVERAL = (values.uids, values.modalities, values.image_type)
 
 COLUMNS: tuple[Column, ...] = (
     Column("PatientID", "study", 64, values.identifier, "text, wildcards"),
@@ -62,7 +62,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("ProtocolName", "series", 64, values.text, "text, wildcards"),
     Column("DeviceSerialNumber", "series", 64, values.identifier, "text, wildcards"),
     Column("SequenceName", "series", 64, values.text, "text, wildcards"),
-    Column("ImageType", "instance", 64, values.text, "text, wildcards; slow"),
+    Column("ImageType", "instance", 64, values.image_type, "text, wildcards; values in order: `\\`; slow"),
     Column("AcquisitionDate", "instance", 0, values.day, "`YYYYMMDD`; slow"),
     Column("Project", None, 0, values.project, "name of a project of the configuration"),
     Column("Pseudonym", None, 64, values.text, "PatientID of the output", ("new_ids", "new_id")),

@@ -15,6 +15,7 @@ from .table import Fault, Faults, Line, Table
 __all__ = ["Fault", "Line", "Table", "read"]
 
 _EASTERNMOST = timedelta(hours=14)  # where today begins first: a study of today is in the future nowhere
+_MOST_COLUMNS = 256
 _UNSURE = 0.8  # how like a known name a first line must be to be a header with a slip in it
 _PRINTABLE = re.compile(r"[^ -~\u00a1-\ud7ff]+")
 _UID_LIKE = re.compile(r"[0-9.]*[0-9]\.[0-9][0-9.]*")
@@ -82,6 +83,9 @@ class _Reader:
             names = _readable(row, self._delimiter)
         except ValueError as error:
             self._faults.add(row.number, "", str(error))
+            return []
+        if len(names) > _MOST_COLUMNS:
+            self._faults.add(row.number, "", f"has more than {_MOST_COLUMNS} columns")
             return []
         sure = any(map(columns.known, names))
         if not sure and not any(columns.nearest(name, _UNSURE) for name in names):

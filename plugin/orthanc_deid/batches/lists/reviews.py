@@ -8,6 +8,7 @@ import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from ...pacs.base import Wanted
@@ -157,14 +158,19 @@ def _slip(review: Mapping[Any, Any], flag: str) -> bool:
     """Tell whether a name that is not known is almost that of a flag: what it says would be missed."""
     if flag in review:
         return False
-    unknown = [str(name)[:64] for name in review if name not in (*_UIDS, *_FLAGS, *_OTHER)]
-    return bool(difflib.get_close_matches(flag, unknown, n=1, cutoff=_SLIP))
+    unknown = tuple(str(name)[:64] for name in review if name not in _OTHER and name not in (*_UIDS, *_FLAGS))
+    return bool(unknown) and _is_almost(flag, unknown)
+
+
+@lru_cache(maxsize=1024)  # the names of one list are the same in each review
+def _is_almost(flag: str, names: tuple[str, ...]) -> bool:
+    return bool(difflib.get_close_matches(flag, names, n=1, cutoff=_SLIP))
 
 
 def _uid(review: Mapping[Any, Any]) -> tuple[str, str]:
     for name in _UIDS:
-        if value := review.get(name):
-            return name, str(value).strip()
+        if isinstance(value := review.get(name), str) and value.strip():
+            return name, value.strip()
     return _UIDS[0], ""
 
 

@@ -26,7 +26,7 @@ _CODE = re.compile(r"[A-Z0-9 _*?]+")
 _ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[Ee]\+?[0-9]+")
 _PLAIN = re.compile("[ !-)+->@-\\[\\]-~\u00a1-\u1fff]*")
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\ufffd]")
-_NOTHING_BUT_WILDCARDS = re.compile(r"[*?^\s]*[*?][*?^\s]*")
+_NOTHING_TO_COMPARE = "*?\\^=- "  # a value of nothing else matches everything
 _WILDCARDS = frozenset("*?")
 UID_LENGTH = 64  # PS3.5 9.1
 _MODALITY_LENGTH = 16
@@ -58,9 +58,12 @@ def demand_readable(value: str) -> None:
 
 
 def demand_narrow(value: str) -> None:
-    """Raise ValueError where nothing but wildcards stands."""
-    if not _WILDCARDS.isdisjoint(value) and _NOTHING_BUT_WILDCARDS.fullmatch(value):
-        raise ValueError("a lone * matches everything: leave the cell empty, or add what it begins or ends with")
+    """Raise ValueError where nothing but wildcards and separators stands."""
+    if value.strip(_NOTHING_TO_COMPARE):
+        return
+    if _WILDCARDS.isdisjoint(value):
+        raise ValueError("holds nothing to compare: leave the cell empty, or add a letter or digit")
+    raise ValueError("a lone * matches everything: leave the cell empty, or add what it begins or ends with")
 
 
 def demand_short(value: str, limit: int) -> None:
@@ -80,6 +83,11 @@ def text(value: str, _latest: str) -> str:
     return value
 
 
+def image_type(value: str, _latest: str) -> str:
+    r"""Take one of the values of ImageType, or its values from the first on, with `\` between them."""
+    return value
+
+
 def identifier(value: str, _latest: str) -> str:
     """Take the number of a patient or study, unless a spreadsheet has rounded it."""
     if _ROUNDED.fullmatch(value):
@@ -89,13 +97,14 @@ def identifier(value: str, _latest: str) -> str:
 
 def person(value: str, _latest: str) -> str:
     """Make `*LASTWORD` of a name; what has ^ or * is taken as it is, `Last, First` becomes `Last^First`."""
-    if not any(map(str.isalnum, value)):
-        raise ValueError("holds no letter")  # an archive may take it for nothing asked at all
     if "^" in value or "*" in value:
         return value
     if "," in value:
         return re.sub(r"\s*,\s*", "^", value)
-    return f"*{value.upper().split()[-1]}"
+    last = value.upper().split()[-1]
+    if not last.strip(_NOTHING_TO_COMPARE):
+        raise ValueError("ends with a word without letters: write Last^First, or a * where anything may follow")
+    return f"*{last}"
 
 
 def day(value: str, latest: str) -> str:

@@ -1,9 +1,12 @@
 """The configuration of PACSMAN and PACSIFIER becomes a source of this."""
 
+import contextlib
 import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from orthanc_deid.batches.lists.old_settings import source_of
 from orthanc_deid.errors import ConfigurationError
@@ -99,3 +102,17 @@ def test_a_file_that_is_no_json_object_is_told() -> None:
     assert faults('{\n"port": 104,,\n}') == ["line 2: is not JSON"]
     assert faults("[]")[0].startswith("is no object")
     assert faults('{"port": 1, "port": 2}') == ["port: stands twice"]
+
+
+_values = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+
+
+@settings(max_examples=200, derandomize=True, deadline=None, database=None)
+@given(
+    st.text()
+    | st.dictionaries(st.sampled_from([*OLD, "server_ip"]) | st.text(), _values).map(lambda d: OLD | d).map(json.dumps)
+)
+def test_whatever_the_file_holds_it_is_a_source_or_a_fault_of_configuration(text: str) -> None:
+    with contextlib.suppress(ConfigurationError):
+        entry, _ = source_of(text, "old")
+        assert PacsSource.model_validate(entry)

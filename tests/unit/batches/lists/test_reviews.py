@@ -86,6 +86,7 @@ def test_the_uid_is_that_of_the_identified_study() -> None:
     [
         ({**RELEASED, "study": 17}, "original_study_uid", "number of the review database"),
         (RELEASED, "original_study_uid", "is missing"),
+        ({**RELEASED, "original_study_uid": 1.2}, "original_study_uid", "is missing"),
         (review(f"{STUDY}.01"), "original_study_uid", "no UID"),
         ({key: value for key, value in review().items() if key != "has_phi"}, "has_phi", "is missing"),
         (
