@@ -35,6 +35,11 @@ class Server:
         """Return the whole answer of a route; end with a message where it answers with a problem."""
         return self._send("GET", path, query)
 
+    def find(self, path: str) -> Any:  # noqa: ANN401  # JSON
+        """Return the JSON of a route; None where it answers 404; end with a message where there is another problem."""
+        answer = self._ask("GET", path, {})
+        return None if answer.status_code == requests.codes.not_found else self._accepted(answer).json()
+
     def text(self, path: str) -> str:
         """Return what a route of Orthanc's own answers with."""
         return self._send("GET", path, {}).text

@@ -6,7 +6,7 @@ The text files have the names that they have in dicom-pipeline; the presence of 
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -141,6 +141,3 @@ def _files(folder: Path) -> Iterator[Path]:
 def _seconds(path: Path) -> int:
     found = _NAME.fullmatch(path.name)
     return int(found[1]) if found else 0
-
-
-Values = Mapping[str, Any]
