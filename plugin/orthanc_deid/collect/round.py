@@ -11,7 +11,8 @@ from ..database.collected import WORKING
 from .base import Tools
 
 Item = TypeVar("Item")
-_LOOK_S = 2.0  # seconds between two looks at gate, windows and counts
+_LOOK_S = 2.0  # seconds between two looks at gate and windows
+_TELL_S = 0.5  # seconds of which the counts may be lost
 
 
 class Dealt(Enum):
@@ -33,7 +34,7 @@ class Round(Generic[Item]):
         self._lock = threading.Lock()
         self._fresh: dict[Dealt, int] = {}
         self._fault: Exception | None = None
-        self._looked_at = 0.0
+        self._looked_at = self._told_at = 0.0
         self.waiting = 0
         self.dealt = 0
 
@@ -78,10 +79,12 @@ class Round(Generic[Item]):
 
     def _watch(self) -> None:
         now = time.monotonic()
+        if now - self._told_at >= _TELL_S:
+            self._told_at = now
+            self._tell()
         if now - self._looked_at >= _LOOK_S:
             self._looked_at = now
             self._tools.demand_open()
-            self._tell()
             self._tools.collected.note_state(self._source, WORKING, waiting=self.waiting)
 
     def _tell(self) -> None:
