@@ -1,5 +1,6 @@
 """A DICOMweb server: asked by QIDO-RS, retrieved from by WADO-RS into our Orthanc (PS3.18 10.4 and 10.6)."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, BinaryIO
@@ -12,7 +13,7 @@ from ..orthanc_rest import Orthanc
 from ..settings.sources import DicomwebSource
 from .attributes import ATTRIBUTES, UNIQUE
 from .base import Found, Instance, Level, Wanted
-from .matching import Answer
+from .matching import WILD, Answer, is_universal
 from .multipart import Parts, boundary
 from .questions import Questions, UnansweredError
 
@@ -72,9 +73,12 @@ class DicomwebArchive:
     def _ask(self, level: Level, keys: Mapping[str, str]) -> list[Answer]:
         self._going()
         path, matching = _question(level, keys)
-        told = ",".join(ATTRIBUTES[keyword].tag for keyword in keys)
+        more = {"includefield": ",".join(ATTRIBUTES[keyword].tag for keyword in keys)}
+        loose = {keyword: _loose(keyword, value) for keyword, value in matching.items()}
         try:
-            items = self._client.search(path, {**matching, "includefield": told}, ATTRIBUTES[UNIQUE[level]].tag)
+            items = self._client.search(path, matching | more, ATTRIBUTES[UNIQUE[level]].tag)
+            if not items and loose != matching:
+                items = self._client.search(path, loose | more, ATTRIBUTES[UNIQUE[level]].tag)
         except CannotBeAskedError as error:
             raise UnansweredError(f"the DICOMweb server does not answer this question of QIDO-RS ({error})") from None
         return [_texts(item) for item in items]
@@ -122,6 +126,15 @@ def _question(level: Level, keys: Mapping[str, str]) -> tuple[str, dict[str, str
     # A comma in a value would part it in two: such a value is compared here alone.
     matching = {keyword: value.replace("\\", ",") for keyword, value in values.items() if "," not in value}
     return f"{path}/{resource}", matching
+
+
+def _loose(keyword: str, value: str) -> str:
+    """Return a value without what a URL must encode, since not every server decodes it; the answers are compared here.
+
+    Orthanc's DICOMweb plugin 1.7 finds nothing by a value with a blank or a circumflex.
+    """
+    wild = re.sub(r"[^A-Za-z0-9._~*?,:@/-]+", "*", value)
+    return wild if ATTRIBUTES[keyword].vr in WILD and not is_universal(wild) else value
 
 
 def _pieces(response: requests.Response) -> Iterator[bytes]:

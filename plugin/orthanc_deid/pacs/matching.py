@@ -36,7 +36,7 @@ def is_universal(wanted: str) -> bool:
 def sendable(keyword: str, wanted: str) -> str:
     """Return what is sent for a value: empty where no archive need understand it, so that only we compare."""
     vr = ATTRIBUTES[keyword].vr
-    if is_universal(wanted) or (vr not in WILD and re.search(r"[*?]", wanted)):
+    if is_universal(wanted) or keyword in SEQUENCES or (vr not in WILD and re.search(r"[*?]", wanted)):
         return ""
     return "" if "\\" in wanted and vr != "UI" else wanted
 

@@ -70,6 +70,7 @@ def test_some_values_ask_for_everything(wanted: str) -> None:
 def test_what_archives_understand_differently_is_not_sent() -> None:
     assert sendable("StudyInstanceUID", "1.2\\1.3") == "1.2\\1.3"
     assert sendable("Modality", "CT\\MR") == ""
+    assert sendable("ImageType", "AXIAL") == ""  # Orthanc compares all its values at once
     assert sendable("StudyDate", "2020*") == ""
     assert sendable("StudyDate", "20200101-20200630") == "20200101-20200630"
     assert sendable("PatientName", "*MULLER") == "*MULLER"
