@@ -65,6 +65,7 @@ MAY_IMPORT = {
     "packed": {"errors"},
     "folder": {"confidentiality", "errors", "packed", "processes"},
     "arrival": {"confidentiality", "errors"},
+    "staging": {"batches", "cli", "errors", "states"},
 }
 
 

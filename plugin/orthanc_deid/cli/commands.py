@@ -24,7 +24,9 @@ from .printing import print_studies, print_study
 from .profile import profile
 from .pull import pull
 from .retention import retention
+from .review import approve, reject
 from .server import Asked
+from .staging import staging
 from .watch import watch
 
 WAIT = "Wait until each has ended; exit 1 unless all are done."
@@ -196,6 +198,8 @@ main.add_command(batches)
 main.add_command(profile)
 main.add_command(watch)
 main.add_command(deidentify)
+for command in (approve, reject, staging):
+    main.add_command(command)
 
 
 def _act(asked: Asked, studies: tuple[str, ...], verb: str, *, wait: bool) -> None:

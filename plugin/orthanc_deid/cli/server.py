@@ -64,7 +64,10 @@ class Server:
     def _send(
         self, method: str, path: str, query: Mapping[str, str | int | None], body: Body = None
     ) -> requests.Response:
-        answer = self._ask(method, path, query, body)
+        return self._accepted(self._ask(method, path, query, body))
+
+    @staticmethod
+    def _accepted(answer: requests.Response) -> requests.Response:
         if answer.status_code == requests.codes.unauthorized:
             raise click.ClickException("log-in refused: see --user and --password-file")
         if not answer.ok:

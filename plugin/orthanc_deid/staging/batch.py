@@ -48,21 +48,22 @@ def begin(server: Server, folder: RunFolder, asked: Options, selection: Selectio
         folder.write(FILE, noted)  # before anything is begun: what is newer may be this run's
     number = noted.get("id") or _begun_before(server, asked, selection, int(noted["after"]))
     if number is None:
-        content = query(selection.chosen, asked.modalities).encode()
-        number = server.send("/deid/batches", content, "text/csv", **_parameters(asked, selection))["id"]
+        wanted = _wanted(asked, selection) | {"list": query(selection.chosen, asked.modalities)}
+        number = server.call("POST", "/deid/batches", wanted)["id"]
     folder.write(FILE, noted | {"id": number})
     return int(number)
 
 
-def _parameters(asked: Options, selection: Selection) -> dict[str, str | int | None]:
+def _wanted(asked: Options, selection: Selection) -> dict[str, str | bool | int | None]:
+    """Return how the list is fetched; a batch tells the same of itself."""
     most = None if selection.counted else asked.most
-    return {"source": asked.source, "project": asked.project or None, "hold": "true", "most": most}
+    how = {"source": asked.source, "project": asked.project, "to": "local", "mode": "retrieve"}
+    return how | {"hold": True, "most": most}
 
 
 def _begun_before(server: Server, asked: Options, selection: Selection, after: int) -> int | None:
     """Return a newer batch that asks for the same in the same way; the oldest of them."""
-    wanted = {"source": asked.source, "project": asked.project, "hold": True, "mode": "retrieve", "to": "local"}
-    wanted["most"] = None if selection.counted else asked.most
+    wanted = _wanted(asked, selection)
     found = None
     for batch in _newer(server, after):
         alike = all(batch[name] == value for name, value in wanted.items())
@@ -137,5 +138,5 @@ def _look_up(server: Server, entry: Entry) -> str | None:
     """Return what another line has fetched, where this one names its study."""
     if len(entry.uids) != 1:
         return None
-    found = server.send("/tools/lookup", entry.uids[0].encode(), "text/plain")
-    return next((str(each["ID"]) for each in found if each["Type"] == "Study"), None)
+    wanted = {"Level": "Study", "Query": {"StudyInstanceUID": entry.uids[0]}}
+    return next(map(str, server.call("POST", "/tools/find", wanted)), None)

@@ -119,7 +119,8 @@ class _Run:
                 pushing.reject(self.server, study, reason)
         refused = sum(bool(reason) for reason in reasons.values())
         self.tell(f"  {len(reasons) - refused} of {len(reasons)} accepted")
-        return "".join(f"{s} {f'refused: {r}' if r else 'accepted'}\n" for s, r in reasons.items()) + noted["text"]
+        told = "".join(f"{s} {f'refused: {r}' if r else 'accepted'}\n" for s, r in reasons.items())
+        return told + str(noted["text"])
 
     def _ask(self, rested: list[Rested]) -> None:
         waiting = [each.told() for each in rested if each.waits]
