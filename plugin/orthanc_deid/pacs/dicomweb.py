@@ -1,13 +1,11 @@
 """A DICOMweb server: asked by QIDO-RS, retrieved from by WADO-RS into our Orthanc (PS3.18 10.4 and 10.6)."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, BinaryIO
 
-import requests
-
-from ..destinations.dicom.dicomweb_client import CannotBeAskedError, DicomwebClient, broken
+from ..destinations.dicom.dicomweb_client import CannotBeAskedError, DicomwebClient
 from ..errors import ConfigurationError, Rejected, Retriable
 from ..orthanc_rest import Orthanc
 from ..settings.sources import DicomwebSource
@@ -18,7 +16,6 @@ from .multipart import Parts, boundary
 from .questions import Questions, UnansweredError
 
 KEYWORDS = {attribute.tag: keyword for keyword, attribute in ATTRIBUTES.items()}
-PIECE_BYTES = 1 << 16
 # As it is stored: without a transfer syntax a server may decompress (PS3.18 8.7.3.3.2).
 AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 ANY_SYNTAX = 'multipart/related; type="application/dicom"'
@@ -93,11 +90,11 @@ class DicomwebArchive:
                 raise Rejected(f"the DICOMweb server does not send by WADO-RS ({error})") from None
 
     def _fetch_as(self, path: str, accept: str) -> None:
-        with self._client.opened(path, accept) as response:
-            limit = boundary(response.headers.get("Content-Type", ""))
+        with self._client.opened(path, accept) as answer:
+            limit = boundary(answer.content_type)
             if limit is None:
                 raise Rejected("the DICOMweb server answers WADO-RS with something else than multipart/related")
-            for file in Parts(_pieces(response), limit):
+            for file in Parts(answer.pieces, limit):
                 self._going()
                 self._store(file)
 
@@ -135,11 +132,6 @@ def _loose(keyword: str, value: str) -> str:
     """
     wild = re.sub(r"[^A-Za-z0-9._~*?,:@/-]+", "*", value)
     return wild if ATTRIBUTES[keyword].vr in WILD and not is_universal(wild) else value
-
-
-def _pieces(response: requests.Response) -> Iterator[bytes]:
-    with broken():
-        yield from response.iter_content(PIECE_BYTES)
 
 
 def _texts(item: Mapping[str, Any]) -> dict[str, str]:

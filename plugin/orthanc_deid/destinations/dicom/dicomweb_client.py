@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -34,6 +35,14 @@ BUSY = (408, 425, 429, 500, 502, 503, 504, 507)
 
 class CannotBeAskedError(Exception):
     """The server is there but does not answer QIDO-RS; the message is in our words."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An answer that has begun."""
+
+    content_type: str
+    pieces: Iterator[bytes]
 
 
 class DicomwebClient:
@@ -104,10 +113,13 @@ class DicomwebClient:
         return list(found.values())
 
     @contextmanager
-    def opened(self, path: str, accept: str) -> Iterator[requests.Response]:
-        """GET something large, which is read from the response piece by piece.
+    def opened(self, path: str, accept: str) -> Iterator[Opened]:
+        """GET something large, which is read piece by piece; reading raises Retriable where the connection ends.
 
-        The reader raises Retriable by `broken` where the connection ends early.
+        Raises
+        ------
+        CannotBeAskedError
+            It does not offer this, or not in a form of `accept`.
         """
         response = self._open("GET", path, {"Accept": accept, **self.login()}, {})
         if response.status_code == UNAUTHORIZED and self._settings.oauth:
@@ -118,7 +130,7 @@ class DicomwebClient:
                 raise CannotBeAskedError(f"code {response.status_code}")
             if response.status_code not in (200, 206):
                 raise self._refused(Answer(response.status_code, response.headers, b"", whole=True))
-            yield response
+            yield Opened(response.headers.get("Content-Type", ""), _pieces(response))
 
     def store(self, study: str, files: Sequence[tuple[str, Path]]) -> dict[str, Refusal]:
         """Store files, each with its SOPInstanceUID, in one request; return the reason for each that was refused."""
@@ -157,12 +169,12 @@ class DicomwebClient:
         return answer
 
     def _once(self, method: str, path: str, headers: Mapping[str, str], more: Mapping[str, Any]) -> Answer:
-        with closing(self._open(method, path, headers, more)) as response, broken():
+        with closing(self._open(method, path, headers, more)) as response, _broken():
             return _read(response)
 
     def _open(self, method: str, path: str, headers: Mapping[str, str], more: Mapping[str, Any]) -> requests.Response:
         verify, certificate = trust(self._settings)
-        with broken():
+        with _broken():
             return self._session.request(
                 method,
                 self._root + path,
@@ -193,12 +205,17 @@ class DicomwebClient:
 
 
 @contextmanager
-def broken() -> Iterator[None]:
+def _broken() -> Iterator[None]:
     """Raise Retriable, in our words, where the connection ends or none is made."""
     try:
         yield
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise Retriable(f"the DICOMweb server cannot be reached: {_reason(error)}") from None
+
+
+def _pieces(response: requests.Response) -> Iterator[bytes]:
+    with _broken():
+        yield from response.iter_content(PIECE_BYTES)
 
 
 def _read(response: requests.Response) -> Answer:
