@@ -32,7 +32,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 def changed(dicom: bytes, **attributes: Any) -> bytes:  # noqa: ANN401  # any value
     ds = dcmread(BytesIO(dicom))
-    ds.update(attributes)
+    for keyword, value in attributes.items():
+        setattr(ds, keyword, value)
     file = BytesIO()
     ds.save_as(file, enforce_file_format=True)
     return file.getvalue()
