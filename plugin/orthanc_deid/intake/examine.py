@@ -175,9 +175,8 @@ def _compare(intake: Intake, study: Study) -> Study | None:
 
 def _start(intake: Intake, study: Study, reason: str | None, actor: str) -> bool:
     """Begin a run; False where no project takes the study."""
-    # What is stored already was made with the key and profile of its project; before that the whole study decides.
     belonging = _belonging(intake, study.source, intake.orthanc.series(study.source))
-    project = intake.configuration.project(study.project) if study.output and study.project else belonging.project()
+    project = belonging.project_of(study)
     if project is None:
         if states.IGNORED in states.MOVES[study.status] and not _is_settled(study):
             intake.ledger.move(study.id, states.IGNORED, reason=NO_PROJECT)
