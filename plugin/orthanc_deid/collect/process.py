@@ -19,10 +19,10 @@ from ..database.gates import Gates
 from ..database.lease import Leases
 from ..database.origins import Origins
 from ..errors import ConfigurationError, DeidError, Postponed, Retriable
+from ..openings import demand_open
 from ..orthanc_rest import Orthanc, local_address
 from ..sealed import Seal
 from ..settings import Settings, read_secret
-from ..steps.pace import demand_open
 from . import KINDS, Collected, connect
 from .base import Collector, Tools
 

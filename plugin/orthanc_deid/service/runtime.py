@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from collections.abc import Callable
 
 from .. import arrival, door_rules, engine, log
@@ -67,8 +68,12 @@ class Runtime:
         """Stop them; what workers leave unfinished goes on after the next start."""
         self.counting.stop()
         self.reconcile.stop()
-        for worker in self.workers:
-            worker.stop()
+        # Side by side: Orthanc gives the service 5 s in all.
+        ends = [threading.Thread(target=worker.stop) for worker in self.workers]
+        for end in ends:
+            end.start()
+        for end in ends:
+            end.join()
         self.conversions.close()
         self.processes.close()
         self.queue.close()

@@ -3,18 +3,16 @@
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from ..database.gates import Gates
 from ..errors import Postponed
+from ..openings import PAUSED, PAUSED_S, demand_open
 from ..settings.delivery import Delivery
 from ..settings.paced import Paced
-from ..settings.windows import opens_in
+
+__all__ = ["PAUSED", "PAUSED_S", "demand_open"]
 
 RATIONED = "waits: a bounded number of studies may begin in an hour"
-PAUSED = "waits: paused by a person"
-PAUSED_S = 3600.0  # letting it go on hastens what waits
 LOOK_S = 2.0  # seconds between two looks at gate, windows and ledger while something is being sent
 
 
@@ -33,16 +31,6 @@ def admit(settings: Paced, gates: Gates, ahead: Callable[[], int]) -> None:
         if wait_s > 0:
             # Each comes at its own turn: if all came at the next one, all but one would be enqueued again each time.
             raise Postponed(RATIONED, wait_s + ahead() * apart_s)
-
-
-def demand_open(settings: Paced, gates: Gates) -> None:
-    """Raise Postponed while it is paused or its windows are closed."""
-    if gates.get(settings.name).paused:
-        raise Postponed(PAUSED, PAUSED_S)
-    now = datetime.now(ZoneInfo(settings.timezone)) if settings.timezone else datetime.now().astimezone()
-    wait_s = opens_in(settings.windows, now)
-    if wait_s > 0:
-        raise Postponed("waits: the time window is closed", wait_s)
 
 
 def rest(seconds: float, guard: Callable[[], object]) -> None:
