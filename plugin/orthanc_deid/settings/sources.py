@@ -1,11 +1,14 @@
 """Settings of where studies come from beside those that are sent: archives, other Orthancs, folders, object stores."""
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from ..errors import ConfigurationError
 from .model import File, Model, Name
 from .network import AeTitle, DicomNode, DicomwebServer
+from .old_archive import source_of
 from .paced import Paced
 from .peer import OrthancNode
 from .stores import Store
@@ -45,12 +48,29 @@ class PacsSource(Archive, DicomNode):
     """A PACS, asked by C-FIND and C-MOVE (or C-GET) through this Orthanc."""
 
     kind: Literal["pacs"] = Field(description="what the source is")
+    old_config: File | None = Field(
+        default=None,
+        description="JSON configuration of PACSMAN or PACSIFIER, from which the keys are taken that are not given here",
+    )
     retrieve: Literal["move", "get"] = Field(
         default="move", description="C-MOVE, or C-GET where this Orthanc has it (1.12.7 and later)"
     )
     move_to: AeTitle | None = Field(
         default=None, description="AE title under which the PACS knows this Orthanc; without: this Orthanc's own"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_old_config(cls, values: Any) -> Any:  # noqa: ANN401  # whatever stands in the file
+        if not isinstance(values, dict) or not values.get("old_config"):
+            return values
+        try:
+            entry, _ = source_of(Path(str(values["old_config"])).read_text(encoding="utf-8"), str(values.get("name")))
+        except OSError as error:
+            raise ValueError(f"old_config: the file cannot be read ({type(error).__name__})") from None
+        except ConfigurationError as error:
+            raise ValueError(f"old_config: {error}") from None
+        return entry | values
 
 
 class DicomwebSource(Archive, DicomwebServer):

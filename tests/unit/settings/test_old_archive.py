@@ -2,14 +2,16 @@
 
 import contextlib
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from orthanc_deid.batches.lists.old_settings import source_of
 from orthanc_deid.errors import ConfigurationError
+from orthanc_deid.settings.old_archive import source_of
 from orthanc_deid.settings.sources import PacsSource
 
 OLD: dict[str, Any] = {
@@ -116,3 +118,20 @@ def test_whatever_the_file_holds_it_is_a_source_or_a_fault_of_configuration(text
     with contextlib.suppress(ConfigurationError):
         entry, _ = source_of(text, "old")
         assert PacsSource.model_validate(entry)
+
+
+def test_the_file_of_the_older_tool_is_a_source_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(OLD))
+    made = PacsSource.model_validate({"kind": "pacs", "name": "clinical", "old_config": str(file), "batch_size": 3})
+    assert (made.ae, made.host, made.port, made.move_to) == ("PACS", "pacs.example.org", 104, "RESEARCH")
+    assert (made.batch_size, made.batch_wait_s) == (3, 2.5)
+
+
+def test_a_fault_in_the_file_of_the_older_tool_stops_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(without("port")))
+    with pytest.raises(ValidationError, match="port: is missing"):
+        PacsSource.model_validate({"kind": "pacs", "name": "clinical", "old_config": str(file)})
+    with pytest.raises(ValidationError, match="cannot be read"):
+        PacsSource.model_validate({"kind": "pacs", "name": "clinical", "old_config": str(tmp_path / "none.json")})

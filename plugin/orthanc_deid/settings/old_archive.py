@@ -7,10 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
-from ...errors import ConfigurationError
-from ...settings.sources import PacsSource
+from ..errors import ConfigurationError
 
 _HOST = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
 _AE = re.compile(r"[ -\[\]-~]{1,16}")
@@ -88,7 +85,7 @@ def source_of(text: str, name: str) -> tuple[dict[str, Any], list[str]]:
     if faults:
         raise ConfigurationError("\n".join(faults))
     remarks = list(_remarks(old, found))
-    return _checked({"kind": "pacs", "name": name, **_moved(found)}), remarks
+    return {"kind": "pacs", "name": name, **_moved(found)}, remarks
 
 
 def _parsed(text: str) -> dict[str, Any]:
@@ -153,13 +150,3 @@ def _remarks(old: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
     if found.get("move_aet", found["local_ae"]) != found["local_ae"]:
         yield "move_AET: is not taken, as `--move` alone sent to it: name it as the target where you want that"
     yield from (f"{key}: is not taken: {why}" for key, why in _ELSEWHERE.items() if key in old)
-
-
-def _checked(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return the entry; a configuration with it starts."""
-    try:
-        PacsSource.model_validate(entry)
-    except ValidationError as error:
-        keys = ", ".join(".".join(map(str, each["loc"])) or "the entry" for each in error.errors())
-        raise ConfigurationError(f"makes no source of kind pacs: {keys}") from None
-    return entry
