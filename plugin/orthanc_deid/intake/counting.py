@@ -15,12 +15,12 @@ from ..database.awaited import Awaited, Waiting
 from ..database.gates import Gates
 from ..database.ledger import Study
 from ..errors import ConfigurationError, NotFound, Postponed, Rejected, Retriable, Stale
+from ..openings import demand_open
 from ..orthanc_rest import Orthanc
 from ..pacs.base import Archive, Found, Instance
 from ..settings import Configuration
 from ..settings import sources as settings
 from ..settings.completeness import Completeness
-from ..steps.pace import demand_open
 from ..steps.subject import orthanc_id
 from .completeness import STABLE, here, requests_next, rule_of
 from .examine import Intake
@@ -141,7 +141,7 @@ class Counting:
             if requests and not count.complete:
                 self._request(archive, row, rule, found, count)
         except Postponed as postponed:
-            self._fail(row, str(postponed), max(postponed.after_s, rule.ask_every_s))
+            self._fail(row, str(postponed), rule.ask_every_s)  # a person may let it go on sooner than it says
         except Retriable as error:
             self._fail(row, AWAY, max(error.after_s, rule.ask_every_s))
         except (Rejected, ConfigurationError):

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,8 @@ class Service:
 
     def __init__(self, folder: Path) -> None:
         (folder / "deid.yaml").write_text("")
+        (folder / "key").touch(mode=0o600)
+        (folder / "key").write_text("00" * 32)
         environment = {
             "ORTHANC_DEID_HOME": str(folder),
             "ORTHANC_DEID_CONFIG": str(folder / "deid.yaml"),
@@ -99,9 +102,8 @@ def test_the_user_who_asked_stands_in_the_event_as_he_is_written(service: Servic
 @pytest.mark.parametrize("secret", ["", "of another"])
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 def test_no_route_answers_without_the_secret(service: Service, route: Any, secret: str) -> None:  # noqa: ANN401  # a Route
-    answer = service.ask(
-        route.method, route.path.format(study=STUDY, series=STUDY, instance=STUDY, name="research"), secret=secret
-    )
+    path = re.sub(r"\{\w+\}", "1", route.path)
+    answer = service.ask(route.method, path, secret=secret)
     assert (answer.status, answer.body["detail"]) == (401, "ask through Orthanc, under /deid/")
 
 
