@@ -158,6 +158,9 @@ def test_copies_and_dumps_are_in_the_tree_of_the_older_tool(pull: Pull) -> None:
     assert ds.PatientID == "MRN-770001"
     (row,) = csv.DictReader(io.StringIO((pull.folder / "dumps" / f"{place}.csv").read_text()))
     assert row["SeriesInstanceUID"] == f"{uid(1)}.1"
+    for folder in ("copies", "dumps"):
+        (row,) = csv.DictReader(io.StringIO((pull.folder / folder / "logs" / "pacs_query_log.csv").read_text()))
+        assert row == {"StudyInstanceUID": uid(1), "SeriesNumber": "1", "FilesFound": "4"}
 
 
 def test_rows_say_whose_a_study_is(pull: Pull) -> None:
@@ -203,6 +206,7 @@ def test_pause_cancel_and_most(pull: Pull) -> None:
     assert set(pull.states(2)) <= {"cancelled", "delivered"}
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # sockets of the PACS, when Orthanc dies
 def test_kills_in_the_middle_lose_no_row_and_fetch_nothing_twice(new_site: NewSite, tmp_path: Path) -> None:
     people = range(1, 41)
     with LyingPacs([file for n in people for file in ct_study(Person(n), 2)]) as pacs:

@@ -1,37 +1,46 @@
 """`pull --save`: copies of what was retrieved, in the tree of the older CSV tool. They are identified."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ..batches.lists.report import SeriesRow
 from ..batches.lists.tree import Tree
 from .batch_answers import rows_of
+from .info import Cells, write_log
 from .server import Server
 
 
-def save(server: Server, batch: int, folder: Path) -> int:
+def save(server: Server, batch: int, folder: Path, cells: Cells) -> int:
     """Write every instance that a batch has fetched, but what is there already; answer how many are there."""
-    studies = {s["orthanc"]: None for row in rows_of(server, batch) for s in row["studies"] if s["orthanc"]}
     tree = Tree(folder)
-    return sum(_save_study(server, study, tree) for study in studies)
+    found: list[SeriesRow] = []
+    for row in rows_of(server, batch):
+        for study in row["studies"]:
+            if study["orthanc"]:
+                saved = _save_study(server, study["orthanc"], tree)
+                found += [SeriesRow(cells.get(row["line"], {}), *series) for series in saved]
+    write_log(folder, found)
+    return sum(series.files for series in found)
 
 
-def _save_study(server: Server, study: str, tree: Tree) -> int:
+def _save_study(server: Server, study: str, tree: Tree) -> Iterator[tuple[str, str, int]]:
+    """Yield StudyInstanceUID, SeriesNumber and the number of files of each series that is saved."""
     if not server.exists(f"/studies/{study}"):
         click.echo(f"{study}: no longer in this Orthanc, not saved", err=True)
-        return 0
+        return
     told = server.call("GET", f"/studies/{study}")
     attributes = {**told["PatientMainDicomTags"], **told["MainDicomTags"]}
-    count = 0
     for series in told["Series"]:
-        found = server.call("GET", f"/series/{series}")
-        place = tree.folder(attributes | found["MainDicomTags"])
-        for instance in server.call("GET", f"/series/{series}/instances"):
+        found = attributes | server.call("GET", f"/series/{series}")["MainDicomTags"]
+        instances = server.call("GET", f"/series/{series}/instances")
+        place = tree.folder(found)
+        for instance in instances:
             _save_instance(server, instance, place)
-            count += 1
-    return count
+        yield found["StudyInstanceUID"], found.get("SeriesNumber", ""), len(instances)
 
 
 def _save_instance(server: Server, instance: dict[str, Any], place: Path) -> None:

@@ -1,18 +1,34 @@
-"""`pull --info`: a CSV for each series, in the tree of the older CSV tool."""
+"""`pull --info`: a CSV for each series and the log, in the tree of the older CSV tool."""
 
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..batches.lists import dumps
+from ..batches.lists import dumps, report
 from ..batches.lists.tree import Tree
-from .batch_answers import rows_of
+from .batch_answers import rows_of, write_private
 from .server import Server
 
+LOG = Path("logs") / "pacs_query_log.csv"
+Cells = Mapping[int, Mapping[str, str]]  # of the list, by line
 
-def write_info(server: Server, batch: int, folder: Path) -> int:
+
+def write_info(server: Server, batch: int, folder: Path, cells: Cells) -> int:
     """Write what the archive tells of each series that a batch names; answer how many."""
-    tree, count = Tree(folder), 0
+    tree, found = Tree(folder), []
     for row in rows_of(server, batch):
         for series in server.call("GET", f"/deid/batches/{batch}/rows/{row['line']}/series")["items"]:
             dumps.write(tree.folder(series), series)
-            count += 1
-    return count
+            number, count = series.get("SeriesNumber", ""), series.get("NumberOfSeriesRelatedInstances", "")
+            files = int(count) if count.strip().isdigit() else 0
+            found.append(report.SeriesRow(cells.get(row["line"], {}), series["StudyInstanceUID"], number, files))
+    write_log(folder, found)
+    return len(found)
+
+
+def write_log(folder: Path, series: Sequence[report.SeriesRow]) -> None:
+    """Write the log of the older tool: a line for each series."""
+    text = io.StringIO()
+    report.pacsifier_log(series, text)
+    (folder / LOG).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_private(folder / LOG, text.getvalue().encode())

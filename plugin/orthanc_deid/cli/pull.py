@@ -84,10 +84,11 @@ def pull(asked: Asked, /, file: Path, source: str, **options: Any) -> None:  # n
     batch = await_end(server, number, as_json=asked.as_json)
     if options["report"]:
         write_private(options["report"], server.get(f"/deid/batches/{number}/report.csv").content)
+    cells = {line.number: line.cells for line in table.lines}
     if options["info"]:
-        _tell(asked, f"{write_info(server, number, options['info'])} series described below {options['info']}")
+        _tell(asked, f"{write_info(server, number, options['info'], cells)} series described below {options['info']}")
     if options["folder"]:
-        saved = save(server, number, options["folder"])
+        saved = save(server, number, options["folder"], cells)
         _tell(asked, f"{saved} instances below {options['folder']}: IDENTIFIED, not de-identified; keep them safe")
     _conclude(asked, server, batch)
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from .. import log, pacs, states
 from ..batches import question
 from ..batches.archive import settings_of
-from ..batches.lists import columns, read, report
+from ..batches.lists import columns, read, report, sheet
 from ..database import views
 from ..database.batches import Asked, Batch, BatchRow
 from ..errors import ConfigurationError, Conflict, Rejected
@@ -54,13 +54,14 @@ async def _wanted(request: Request) -> BatchWanted:
     try:
         if kind.get_content_type() == "application/json":
             return BatchWanted.model_validate_json(content)
-        told = {name: value for name, value in kind.get_params([])[1:] if name != "charset"}
-        return BatchWanted.model_validate({"list": content.decode("utf-8")} | told)
+        given = {name: value for name, value in kind.get_params([])[1:] if name != "charset"}
+        faults = read.read(content).faults
+        if faults:
+            raise ListRefused(faults)
+        return BatchWanted.model_validate({"list": sheet.text_of(content)} | given)
     except ValidationError as error:
-        faults = [{"loc": ("body", *each["loc"]), "msg": each["msg"]} for each in error.errors(include_input=False)]
-        raise RequestValidationError(faults) from None
-    except UnicodeDecodeError:
-        raise Rejected("the list is not UTF-8: save it as UTF-8") from None
+        told = [{"loc": ("body", *each["loc"]), "msg": each["msg"]} for each in error.errors(include_input=False)]
+        raise RequestValidationError(told) from None
 
 
 def begin_batch(runtime: Held, user: User, wanted: Annotated[BatchWanted, Depends(_wanted)]) -> Any:
