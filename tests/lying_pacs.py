@@ -154,9 +154,12 @@ class LyingPacs:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def stop(self) -> None:
-        """End the server."""
+        """End the server, once what is under way has ended."""
         if self._server:
             socketserver.BaseServer.shutdown(self._server)
+            end = time.monotonic() + 10
+            while self._server.active_associations and time.monotonic() < end:
+                time.sleep(0.02)
             self._server.server_close()
             self._server = None
 

@@ -37,9 +37,11 @@ class Instance:
 
 
 class Archive(Protocol):
-    """A PACS or a DICOMweb server. Every method raises Retriable where it is away, Rejected where it refuses for good.
+    """A PACS or a DICOMweb server; used by one thread.
 
-    Messages hold counts and status codes, never a value of a query or an answer.
+    Every method raises Retriable where it is away, Rejected where it refuses for good, ConfigurationError where a
+    setting must be changed first, and what `going` raises that was given to `connect`. Messages hold counts and status
+    codes, never a value of a query or an answer.
     """
 
     def check(self) -> str:
@@ -48,7 +50,8 @@ class Archive(Protocol):
     def find(self, wanted: Wanted) -> list[Found]:
         """Return the studies (level study), or the series with their studies (level series and instance), that match.
 
-        Keys that the archive does not match by are compared here, so that nothing is returned that does not match.
+        Keys that the archive does not match by are compared here, so that nothing is returned that does not match;
+        Rejected where it tells of an attribute in none of its answers, and for a question for the whole archive.
         """
 
     def series(self, study_uid: str) -> list[Found]:
@@ -58,7 +61,10 @@ class Archive(Protocol):
         """Return every instance of a study or series; None where it does not answer at that level."""
 
     def count(self, study_uid: str) -> int | None:
-        """Return NumberOfStudyRelatedInstances, or else what `instances` counts; None where it tells neither."""
+        """Return NumberOfStudyRelatedInstances, or else what `instances` counts.
+
+        None where it tells neither, and where it does not hold the study: nobody may take that for complete.
+        """
 
     def retrieve(self, found: Found, instances: Sequence[Instance] = (), target: str = "") -> None:
         """Have it send a study or series, or only these instances, to this Orthanc or to the AE title `target`.

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from ..destinations.dicom import dimse
@@ -22,6 +23,7 @@ LEVELS = {"study": "Study", "series": "Series", "instance": "Instance"}
 METHODS = {"move": "C-MOVE", "get": "C-GET"}
 NOBODY = "2.25.1"  # a StudyInstanceUID that no study has
 AT_ONCE = 50  # instances in one question and one job
+ANSWERS_S = 600  # all answers to one question, over timeout_s
 STUCK_S = 3600  # over timeout_s; Orthanc itself gives up where the archive is silent for timeout_s
 
 
@@ -33,7 +35,7 @@ class PacsArchive:
         self._orthanc = orthanc
         self._going = going
         # Another prefix than of destinations: one of the same name may be another node.
-        self._node = Modality(orthanc, f"from-{settings.name}", settings)
+        self._node = Modality(_patient(orthanc, settings.timeout_s), f"from-{settings.name}", settings)
         self._questions = Questions(self._ask)
         self._method = METHODS[settings.retrieve]
 
@@ -167,6 +169,11 @@ class PacsArchive:
         state = jobs.ended(self._orthanc, job, self._going, stuck_s)
         if state["State"] == "Failure":
             raise self._reason(dimse.of_details(str(state.get("ErrorDetails", ""))), self._method)
+
+
+def _patient(orthanc: Orthanc, silence_s: float) -> Orthanc:
+    """Return a client that waits while our Orthanc waits for the archive."""
+    return Orthanc(replace(orthanc.address, timeout_s=max(orthanc.address.timeout_s, silence_s + ANSWERS_S)))
 
 
 def _pieces(instances: Sequence[Instance]) -> Iterator[tuple[Level, dict[str, str]]]:

@@ -34,4 +34,6 @@ def exception(refusal: Refusal, doing: str) -> DeidError:
         return Retriable(f"the archive ends {doing} with status 0x{refusal.status:04X}")
     if refusal.about == dimse.AWAY:
         return Retriable(f"the archive does not answer {doing}: {refusal.words}")
+    if refusal.words == dimse.UNKNOWN:  # such as a job that somebody has cancelled in Orthanc
+        return Retriable(f"{doing} has ended {refusal.words}")
     return UnansweredError(f"the archive does not do {doing}: {refusal.words}")

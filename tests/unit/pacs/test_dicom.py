@@ -3,6 +3,7 @@
 import threading
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from archives import encoded, made, pacs, two_series
 from dicom_servers import Dcmqrscp
 from lying_pacs import Lies, LyingPacs
 from orthanc_deid.errors import ConfigurationError, DeidError, Postponed, Rejected, Retriable
+from orthanc_deid.orthanc_rest import Orthanc
 from orthanc_deid.pacs import connect, dicom
 from orthanc_deid.pacs.base import Archive, Found, Instance, Wanted
 from servers import OrthancServer, free_port, wait_for
@@ -324,7 +326,7 @@ def test_an_unknown_move_destination_is_told_with_its_mend(archive: Archive, lia
 def test_a_pacs_that_is_down_or_no_pacs_is_tried_again(server: OrthancServer) -> None:
     away = connect(pacs(free_port()), client(server))
     for act in (away.check, lambda: away.find(BY_ID), lambda: away.retrieve(Found(STUDY))):
-        with pytest.raises(Retriable, match="connection refused"):
+        with pytest.raises(Retriable, match=r"connection refused|association cannot be opened"):
             act()
     with pytest.raises(Retriable):
         connect(pacs(server.http_port, timeout_s=1), client(server)).check()
@@ -334,6 +336,19 @@ def assert_silent(error: BaseException) -> None:
     """Fail where a value of a question or an answer is in an exception or in what stands behind it."""
     told = "".join(traceback.format_exception(error))
     assert [marker for marker in (*PERSON.markers, '"PACS"') if marker in told] == []
+
+
+def test_an_archive_may_be_slower_than_our_orthanc(server: OrthancServer, liar: LyingPacs) -> None:
+    hasty = Orthanc(replace(client(server).address, timeout_s=0.5))
+    liar.lies = Lies(delay_s=1)
+    assert len(connect(pacs(liar.port), hasty).find(BY_ID)) == 1
+
+
+def test_tls_that_is_not_set_up_is_told_and_nothing_goes_without(server: OrthancServer, liar: LyingPacs) -> None:
+    archive = connect(pacs(liar.port, tls=True), client(server))
+    with pytest.raises(DeidError, match=r"DICOM TLS is not set up in orthanc\.json"):
+        archive.find(BY_ID)
+    assert liar.finds == []
 
 
 # Retrieving.
@@ -416,6 +431,19 @@ def test_who_must_stop_cancels_the_job(server: OrthancServer, liar: LyingPacs) -
     [job] = [job for job in server.get("/jobs?expand").json() if job["State"] in ("Running", "Failure")][-1:]
     wait_for(lambda: server.get(f"/jobs/{job['ID']}").json()["State"] == "Failure", 10)
     assert len(liar.moves) < 20
+
+
+def test_a_job_that_somebody_cancels_is_tried_again(server: OrthancServer, liar: LyingPacs) -> None:
+    def cancel() -> None:
+        for job in server.get("/jobs?expand").json():
+            if liar.moves and job["State"] == "Running":
+                server.post(f"/jobs/{job['ID']}/cancel", json={})
+
+    some = [made(PERSON, series=4, number=n) for n in range(1, 6)]
+    liar.add(*some)
+    liar.lies = Lies(pause_s=0.2)
+    with pytest.raises(Retriable, match="C-MOVE has ended for a reason that is not known"):
+        connect(pacs(liar.port), client(server), cancel).retrieve(Found(STUDY), [instance(ds) for ds in some])
 
 
 def test_what_a_dead_worker_has_left_running_is_waited_for_and_not_begun_again(

@@ -8,6 +8,7 @@ from ...errors import DeidError, Rejected, Retriable
 
 DUPLICATE = 0x0111
 AWAY, INSTANCE, REFUSED = "away", "instance", "refused"
+UNKNOWN = "for a reason that is not known"
 REJECTION = "it rejects the association: AE titles or address are not known to it"
 
 
@@ -88,7 +89,7 @@ def of_details(details: str) -> Refusal:
     for phrase, words, about, lasting in PHRASES:
         if re.search(phrase, details):
             return Refusal(words, about, lasting)
-    return Refusal("for a reason that is not known", REFUSED)
+    return Refusal(UNKNOWN, REFUSED)
 
 
 def verdict(refused: Counter[Refusal], total: int) -> DeidError | None:
