@@ -131,7 +131,7 @@ def test_a_mistake_in_the_list_is_named_before_anything_is_asked(pull: Pull) -> 
     assert "line 3" in done.stderr
     assert pull.pacs.finds == []
     wrong = pull("pull", pull.list_of(uid(1)), "--from", "pax")
-    assert "did you mean pacs" in wrong.stderr
+    assert "no archive is called pax (known: pacs, dcmtk)" in wrong.stderr
     folder = pull("pull", pull.list_of(uid(1)), "--from", "inbox")
     assert "only a pacs or dicomweb source can be asked" in folder.stderr
 

@@ -1,5 +1,6 @@
 """Routes on batches: begin one with a list, see how its rows are, pause, go on, cancel, try the rest again, report."""
 
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from email.message import Message
@@ -19,6 +20,7 @@ from ..database.batches import Asked, Batch, BatchRow
 from ..errors import ConfigurationError, Conflict, Rejected
 from ..pipeline import rows_of
 from ..settings import Archive
+from ..yaml_file import nearest
 from .models import BatchRetry, BatchWanted
 from .parameters import Held, User
 from .runtime import Runtime
@@ -182,15 +184,16 @@ def _source(runtime: Runtime, wanted: BatchWanted) -> str:
         return wanted.source
     if not wanted.source and len(archives) == 1:
         return archives[0]
-    try:
-        message = "name the archive"
-        if wanted.source:
+    message = f"no archive is called {wanted.source}{nearest(wanted.source, archives)}"
+    if not archives:
+        message = "deid.yaml names no source of kind pacs or dicomweb"
+    elif not wanted.source:
+        message = f"name the archive: {', '.join(archives)}"
+    else:
+        with contextlib.suppress(ConfigurationError):
             kind = configuration.source(wanted.source).kind
             message = f"{wanted.source} is of kind {kind}: only a pacs or dicomweb source can be asked"
-    except ConfigurationError as error:
-        message = str(error)
-    known = f"; known: {', '.join(archives)}" if archives else "; deid.yaml names no source of kind pacs or dicomweb"
-    raise RequestValidationError([{"loc": ("body", "source"), "msg": message + known}])
+    raise RequestValidationError([{"loc": ("body", "source"), "msg": message}])
 
 
 def _demand_project(runtime: Runtime, project: str, where: str) -> None:
