@@ -161,8 +161,6 @@ def test_practice_pushes_nothing_and_the_real_run_takes_the_studies_from_where_t
     assert [study["reason"] for study in rejected] == ["rejected: no encounter"]
     for done in (practice, real):
         assert without_identity(done.stdout + done.stderr, people)
-    again = staging.run("both", *words)
-    assert (again.returncode, "Nothing of the list is left to push." in again.stdout) == (0, True)
 
 
 def test_a_run_that_is_killed_while_it_pulls_goes_on_with_the_same_batch(staging: Staging) -> None:
@@ -235,9 +233,3 @@ def test_a_query_is_marked_line_by_line_and_another_modality_is_not_found(stagin
     assert header.startswith("PatientID;StudyDate;image_published;pub_date;processing_error;")
     assert first.split(";")[2] == "true"
     assert second.split(";")[4] == "true"
-    listed = staging.run("query", "list")
-    assert [line.split()[3].strip(",") for line in listed.stdout.splitlines()] == ["finished", "finished"]
-    cleaned = staging.run("query", "clean", "12/31/2099")
-    assert cleaned.returncode == 0, cleaned.stderr
-    assert {each.name for each in (staging.folder / "query").glob("run_at_*/*")} == {"overview.txt"}
-    assert "was cleaned" in staging.run("query", "run", "--last").stderr

@@ -28,8 +28,10 @@ class Selection:
 
 def select(entries: Sequence[Entry], most: int, modalities: Sequence[str]) -> Selection:
     """Take the first studies of a list, at most so many; where it asks by other attributes the archive counts."""
-    asked = [entry for entry in entries if _modalities(entry, modalities) is not None]
-    refused = [entry for entry in entries if entry not in asked]
+    asked: list[Entry] = []
+    refused: list[Entry] = []
+    for entry in entries:
+        (refused if _modalities(entry, modalities) is None else asked).append(entry)
     if not all(entry.uids for entry in asked):
         return Selection(asked, refused)
     chosen: list[Entry] = []
