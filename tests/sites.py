@@ -1,7 +1,7 @@
 """The product as a site runs it: a clinical Orthanc with the plugin and a research Orthanc as destination."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,15 @@ ENDS = ("failed", "quarantined", "rejected", "ignored")
 class Site:
     """Two Orthancs; `clinical` holds the plugin, `research` is what studies are delivered to."""
 
-    def __init__(self, folder: Path, *, database_url: str | None = None, deid: str = DEID, stable_age: int = 1) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        database_url: str | None = None,
+        deid: str = DEID,
+        stable_age: int = 1,
+        plugins: Sequence[str] = (),
+    ) -> None:
         self.research = OrthancServer(folder / "research", name="RESEARCH")
         password_file = self.research.home / "admin-password"
         environment = {"ORTHANC_DEID_DATABASE_URL": database_url} if database_url else {}
@@ -39,6 +47,7 @@ class Site:
             deid=deid.format(url=self.research.url, password_file=password_file),
             configuration={"StableAge": stable_age},
             environment=environment,
+            plugins=plugins,
         )
 
     def start(self) -> "Site":
