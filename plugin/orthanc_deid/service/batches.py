@@ -33,14 +33,16 @@ REPORT_ROWS = 200  # read at once
 PIECE = 1 << 16  # characters
 
 
-class ListRefused(Rejected):
-    """A list with faults; nothing of it was begun."""
-
-    def __init__(self, faults: tuple[read.Fault, ...]) -> None:
-        told = "; ".join(f"line {f.line}, {f.column}: {f.message}" for f in faults[:FAULTS_TOLD])
-        more = f"; and {len(faults) - FAULTS_TOLD} more" if len(faults) > FAULTS_TOLD else ""
-        super().__init__(f"{len(faults)} faults, nothing was asked for: {told}{more}")
-        self.faults = faults
+def _demand_faultless(table: read.Table) -> None:
+    """Refuse a list with faults, each named by line and column; nothing of it is begun."""
+    if not table.faults:
+        return
+    count = len(table.faults)
+    told = "; ".join(
+        f"line {f.line}{', ' + f.column if f.column else ''}: {f.message}" for f in table.faults[:FAULTS_TOLD]
+    )
+    more = f"; and {count - FAULTS_TOLD} more" if count > FAULTS_TOLD else ""
+    raise Rejected(f"{count} {'fault' if count == 1 else 'faults'}, nothing was asked for: {told}{more}")
 
 
 async def _wanted(request: Request) -> BatchWanted:
@@ -57,9 +59,7 @@ async def _wanted(request: Request) -> BatchWanted:
         if kind.get_content_type() == "application/json":
             return BatchWanted.model_validate_json(content)
         given = {name: value for name, value in kind.get_params([])[1:] if name != "charset"}
-        faults = read.read(content).faults
-        if faults:
-            raise ListRefused(faults)
+        _demand_faultless(read.read(content))
         return BatchWanted.model_validate({"list": sheet.text_of(content)} | given)
     except ValidationError as error:
         told = [{"loc": ("body", *each["loc"]), "msg": each["msg"]} for each in error.errors(include_input=False)]
@@ -70,10 +70,7 @@ def begin_batch(runtime: Held, user: User, wanted: Annotated[BatchWanted, Depend
     """Begin to fetch what a list names from an archive; a list with any fault begins nothing."""
     source = _source(runtime, wanted)
     table = read.read(wanted.list)
-    if table.faults:
-        raise ListRefused(table.faults)
-    if not table.lines:
-        raise Rejected("the list names nothing")
+    _demand_faultless(table)
     if wanted.project:
         _demand_project(runtime, wanted.project, "project")
     for line in table.lines:

@@ -1,77 +1,17 @@
-import asyncio
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 
-from orthanc_deid import settings
 from orthanc_deid.database import views
-from orthanc_deid.service.app import build
 from orthanc_deid.service.routes import ROUTES
-from orthanc_deid.service.runtime import Runtime
+from service_calls import Service
 
-SECRET = "of this test"
 STUDY = "0123abcd" + 4 * "-0123abcd"
 OTHER = "ffffffff" + 4 * "-ffffffff"
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: dict[str, str]
-    body: Any
-
-
-async def call(app: FastAPI, method: str, target: str, headers: dict[str, bytes]) -> Answer:
-    """Send one request to the application itself, without a server between."""
-    path, _, query = target.partition("?")
-    scope = {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
-        "path": path, "raw_path": path.encode(), "query_string": query.encode(), "root_path": "",
-        "headers": [(name.lower().encode(), value) for name, value in headers.items()],
-        "server": None, "client": None,
-    }  # fmt: skip
-    sent: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Any) -> None:  # noqa: ANN401  # ASGI's own
-        sent.append(message)
-
-    await app(scope, receive, send)
-    body = b"".join(message.get("body", b"") for message in sent)
-    answered = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-    return Answer(sent[0]["status"], answered, json.loads(body) if body else None)
-
-
-class Service:
-    """The application with a real ledger and queue, and an Orthanc that does not answer."""
-
-    def __init__(self, folder: Path) -> None:
-        (folder / "deid.yaml").write_text("")
-        (folder / "key").touch(mode=0o600)
-        (folder / "key").write_text("00" * 32)
-        environment = {
-            "ORTHANC_DEID_HOME": str(folder),
-            "ORTHANC_DEID_CONFIG": str(folder / "deid.yaml"),
-            "ORTHANC_DEID_ORTHANC_URL": "http://127.0.0.1:1",
-        }
-        self.runtime = Runtime(settings.load(environment))
-        self.app = build(self.runtime, SECRET)
-
-    def ask(self, method: str, target: str, *, user: bytes = b"", secret: str = SECRET) -> Answer:
-        headers = {"X-Deid-Secret": secret.encode(), "X-Deid-User": user}
-        return asyncio.run(call(self.app, method, target, headers))
-
-    def close(self) -> None:
-        self.runtime.queue.close()
-        self.runtime.database.dispose()
 
 
 @pytest.fixture
