@@ -107,7 +107,8 @@ class Door:
         try:
             found = self._examine(dicom)
             if isinstance(found, Header):
-                return self._put_aside(dicom, found, origin) or self._let_in(dicom)
+                answer = self._let_in(dicom)  # first, for what cannot be de-identified is refused for that reason
+                return self._put_aside(dicom, found, origin) or answer
             verdict = found
         except NotDicom:
             return self._not_stored  # as Orthanc itself answers; nothing is lost that could be a study

@@ -2,6 +2,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom.data import get_testdata_file
@@ -161,3 +162,40 @@ def test_deidentification_on_arrival_works_without_numpy_in_orthancs_process(
     modules = {name.partition(".")[0] for name in server.get("/modules").json()}
     assert {"pydicom", "pydantic", "pypdf"} <= modules
     assert {"numpy", "yaml", "PIL", "requests", "sqlalchemy", "dbos"} & modules == set()
+
+
+UIDS: dict[str, Any] = {"SOPInstanceUID": "1.2.3.4.5", "StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4"}
+
+
+def test_an_instance_that_changed_under_its_uids_is_put_aside_and_what_is_stored_stays(
+    server: OrthancServer, tmp_path: Path
+) -> None:
+    first, changed = instance(**UIDS), instance(**UIDS, SeriesNumber=7)
+    stored = server.upload(first).json()["ID"]
+    assert server.upload(first).json()["Status"] == "AlreadyStored"
+    assert server.c_store(file(tmp_path, changed)).returncode == 0
+    assert server.upload(changed).json()["Status"] == "FilteredOut"
+    assert server.get(f"/instances/{stored}/file").content == first
+    [aside] = (server.home / "conflicts").glob("*.json")
+    assert json.loads(aside.read_text())["origin"] == "DICOM_PROTOCOL"
+    server.request("DELETE", f"/instances/{stored}")
+    assert server.upload(first).json()["Status"] == "Success"
+
+
+def test_with_overwriting_what_is_stored_is_not_replaced_by_what_changed(
+    new_orthanc: NewOrthanc, python_with_stub: Path
+) -> None:
+    environment = {"ORTHANC_DEID_PYTHON": str(python_with_stub)}
+    server = new_orthanc(script=MAIN, environment=environment, configuration={"OverwriteInstances": True}).start()
+    first = instance(**UIDS)
+    stored = server.upload(first).json()["ID"]
+    assert server.upload(instance(**UIDS, SeriesNumber=7)).json()["Status"] == "FilteredOut"
+    assert server.get(f"/instances/{stored}/file").content == first
+
+
+def test_an_orthanc_that_cannot_compare_lets_instances_in(new_orthanc: NewOrthanc, python_with_stub: Path) -> None:
+    server = new_orthanc(script=MAIN, environment={"ORTHANC_DEID_PYTHON": str(python_with_stub)})
+    (server.home / "seen.sqlite").mkdir()
+    server.start()
+    assert [server.upload(instance()).json()["Status"] for _ in range(2)] == ["Success", "Success"]
+    assert server.log().count("repeated instances are not compared") == 1

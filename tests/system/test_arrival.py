@@ -169,7 +169,8 @@ def test_values_that_break_the_rules_of_their_vr_are_not_in_the_log(server: Orth
     broken = ct_instance(Person(9)).replace(uid, b"1.2.Zyxwvut009.MRN-770009\0".rjust(len(uid), b"1"))
     assert broken.count(b"Zyxwvut009.MRN") == 2
     assert server.upload(broken).status_code == 200
-    assert server.upload(broken.replace(b"20200615", b"Xanadu09")).status_code == 200
+    other = ct_instance(Person(9), number=2).replace(uid, b"1.2.Zyxwvut009.MRN-770009\0".rjust(len(uid), b"1"))
+    assert server.upload(other.replace(b"20200615", b"Xanadu09")).status_code == 200
     server.stop()
     assert holding(server, ("Zyxwvut", "MRN-", "Xanadu")) == {}
 
@@ -323,3 +324,23 @@ def test_switching_the_mode_on_keeps_the_pipeline_from_what_was_stored_before(
     wait_for(lambda: server.get(f"/deid/studies/{study}").ok, 60, "it is known")
     assert server.post(f"/deid/studies/{study}/process").status_code == 409
     assert len(server.instances()) == 1
+
+
+def test_what_changes_under_its_uids_is_compared_by_what_would_be_stored_of_it(server: OrthancServer) -> None:
+    first = ct_instance(Person(1))
+    stored = server.upload(first).json()["ID"]
+    before = server.get(f"/instances/{stored}/file").content
+    # Of another name nothing stays; of another kind of image all.
+    assert server.upload(first.replace(b"Qponmlk001", b"Qponmlk00X")).json()["Status"] == "FilteredOut"
+    wait_for(lambda: not list((server.home / "conflicts").glob("*")), 20, "the outputs are the same")
+    assert server.get("/deid/conflicts").json()["items"] == []
+    assert server.upload(first.replace(b"AXIAL", b"OTHER")).json()["Status"] == "FilteredOut"
+    wait_for(lambda: server.get("/deid/conflicts").json()["items"], 20, "the outputs differ")
+    [conflict] = server.get("/deid/conflicts").json()["items"]
+    assert conflict["attributes"] == ["ImageType"]
+    assert server.post(f"/deid/conflicts/{conflict['id']}", json={"keep": "arrived"}).status_code == 202
+    wait_for(lambda: not server.get("/deid/conflicts").json()["items"], 5)
+    wait_for(lambda: not list((server.home / "conflicts").glob("*")), 30, "it is carried out")
+    after = server.get(f"/instances/{stored}/file").content
+    assert (b"AXIAL" in before, b"OTHER" in after) == (True, True)
+    assert not any(marker.encode() in after for marker in Person(1).markers)

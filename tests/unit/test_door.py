@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from instances import instance
-from orthanc_deid.door import NOT_STORED, Actions, Door, Refusal, keep_durably
+from orthanc_deid.door import NOT_STORED, Actions, Again, Door, Refusal, keep_durably
 from orthanc_deid.errors import Rejected
 from orthanc_deid.header import Header, load_reader
 
@@ -23,6 +23,7 @@ def door(
     *refusals: Refusal,
     instance_bytes: int = 2**31,
     deidentify: Callable[[bytes], bytes] | None = None,
+    again: Again | None = None,
 ) -> Door:
     return Door(
         actions=ACTIONS,
@@ -31,6 +32,7 @@ def door(
         instance_bytes=instance_bytes,
         refusals=refusals,
         deidentify=deidentify,
+        again=again,
     )
 
 
@@ -172,3 +174,48 @@ def test_what_a_rule_refuses_is_not_deidentified(tmp_path: Path) -> None:
     assert made(instance(rows=64), 2) == (DISCARD, None)
     assert made(b"no DICOM", 2) == (MODIFY, NOT_STORED)
     assert {about["reason"] for about in kept(tmp_path)} == {"refused by a rule", "larger than 2000 bytes"}
+
+
+class Before:
+    """What the door is told of an instance: that it came before, or an exception."""
+
+    def __init__(self, *, told: bool | BaseException) -> None:
+        self.told, self.asked = told, list[str]()
+
+    def keeps_out(self, dicom: bytes, header: Header, origin: str) -> bool:
+        assert dicom[header.start :]
+        self.asked.append(origin)
+        if isinstance(self.told, BaseException):
+            raise self.told
+        return self.told
+
+
+def test_what_came_before_with_another_content_is_not_stored(tmp_path: Path) -> None:
+    before = Before(told=True)
+    assert door(tmp_path, again=before)(instance(), 3) == (DISCARD, None)
+    assert door(tmp_path, again=Before(told=True), deidentify=bytes)(instance(), 3) == (DISCARD, None)
+    assert before.asked == ["REST_API"]
+    assert not (tmp_path / "incoming").exists()
+
+
+def test_what_did_not_come_before_is_let_in(tmp_path: Path) -> None:
+    assert door(tmp_path, again=Before(told=False))(instance(), 2) == (KEEP, None)
+
+
+def test_what_is_refused_anyway_is_not_asked_for(tmp_path: Path) -> None:
+    before = Before(told=True)
+    assert door(tmp_path, SCREEN_SAVE, again=before)(instance(ImageType=["SCREEN SAVE"]), 2) == (DISCARD, None)
+    assert door(tmp_path, again=before, deidentify=raising(Rejected("x")))(instance(), 2) == (DISCARD, None)
+    assert before.asked == []
+    assert len(kept(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("error", [OSError("Doe^John"), SystemExit(), KeyboardInterrupt()])
+def test_the_sender_sees_a_failure_when_what_changed_cannot_be_put_aside(tmp_path: Path, error: BaseException) -> None:
+    assert door(tmp_path, again=Before(told=error))(instance(), 2) == (MODIFY, NOT_STORED)
+
+
+def test_a_fault_of_ours_in_comparing_loses_no_instance(tmp_path: Path) -> None:
+    assert door(tmp_path, again=Before(told=RuntimeError("Doe^John")))(instance(), 2) == (DISCARD, None)
+    assert len(kept(tmp_path)) == 1
+    assert "John" not in str(kept(tmp_path))
