@@ -22,7 +22,6 @@ class Awaited:
     """
 
     study_id: int
-    version: int
     since: float
     deadline_at: float
     next_look_at: float
@@ -33,7 +32,6 @@ class Awaited:
     requests: int
     asked_at: float | None
     reason: str | None
-    overridden: int
 
 
 class Waiting:
@@ -48,15 +46,13 @@ class Waiting:
             row = connection.execute(select(awaited).where(awaited.c.study_id == study_id)).first()
         return Awaited(**row._mapping) if row else None  # noqa: SLF001  # SQLAlchemy's API
 
-    def begin(self, study_id: int, version: int, deadline_at: float, ask: str, present: int) -> Awaited:
+    def begin(self, study_id: int, deadline_at: float, ask: str, present: int) -> Awaited:
         """Wait for a study; what is known of one that is waited for already stays, above all its deadline.
 
         It is looked at now where a source is to be asked, else at the deadline.
         """
         now = time.time()
-        row = Awaited(
-            study_id, version, now, deadline_at, now if ask else deadline_at, ask, None, present, None, 0, None, None, 0
-        )
+        row = Awaited(study_id, now, deadline_at, now if ask else deadline_at, ask, None, present, None, 0, None, None)
         found = self.find(study_id)
         if found and found.ask == ask:
             return found

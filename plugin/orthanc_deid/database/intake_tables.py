@@ -84,7 +84,6 @@ awaited = Table(
     "awaited",
     metadata,
     Column("study_id", ForeignKey("study.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
-    Column("version", Integer, nullable=False, comment="of the study when the waiting began"),
     Column("since", Float, nullable=False, comment=AT),
     Column("deadline_at", Float, nullable=False, comment=AT),
     Column("next_look_at", Float, nullable=False, index=True, comment=AT),
@@ -95,7 +94,6 @@ awaited = Table(
     Column("requests", Integer, nullable=False, comment="times that what is missing was requested"),
     Column("asked_at", Float, comment=AT),
     Column("reason", String(500), comment="why it could not be asked"),
-    Column("overridden", Integer, nullable=False, comment="1: a person has it processed as it is"),
 )
 
 manifest = Table(

@@ -90,7 +90,7 @@ def _judge_quiet(intake: Intake, study: Study, rule: Completeness, quiet_until: 
     if quiet_until <= time.time():
         return Verdict()
     present = len(intake.ledger.instances(study.id))
-    row = waiting.begin(study.id, study.version, quiet_until, "", present)
+    row = waiting.begin(study.id, quiet_until, "", present)
     waiting.look_at(row, quiet_until, quiet_until)
     waiting.note_numbers(study.id, None, present, None)
     return _not_quiet(rule, quiet_until)
@@ -125,7 +125,7 @@ def _row(intake: Intake, study: Study, rule: Completeness) -> Awaited:
     """Return what is known of a study that is waited for; what was told of other instances counts no more."""
     waiting = Waiting(intake.ledger.engine)
     present = len(intake.ledger.instances(study.id))
-    row = waiting.begin(study.id, study.version, time.time() + rule.deadline_s, rule.ask or "", present)
+    row = waiting.begin(study.id, time.time() + rule.deadline_s, rule.ask or "", present)
     if row.present == present or rule.by == "manifest":
         return row
     waiting.note_present(study.id, present)

@@ -28,13 +28,13 @@ def waiting(database: Engine) -> Waiting:
 
 def begin(database: Engine, source: str = "a", ask: str = "pacs-1", present: int = 2) -> Awaited:
     study = Ledger(database).add(source, "default")
-    return Waiting(database).begin(study.id, 1, time.time() + 3600, ask, present)
+    return Waiting(database).begin(study.id, time.time() + 3600, ask, present)
 
 
 def test_a_second_beginning_keeps_the_first_deadline(database: Engine, waiting: Waiting) -> None:
     first = begin(database)
-    assert waiting.begin(first.study_id, 2, first.deadline_at + 100, "pacs-1", 3) == first
-    other = waiting.begin(first.study_id, 2, first.deadline_at + 100, "pacs-2", 3)
+    assert waiting.begin(first.study_id, first.deadline_at + 100, "pacs-1", 3) == first
+    other = waiting.begin(first.study_id, first.deadline_at + 100, "pacs-2", 3)
     assert (other.ask, other.deadline_at) == ("pacs-2", first.deadline_at + 100)
     assert waiting.find(first.study_id) == other
 

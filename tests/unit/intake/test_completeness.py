@@ -480,7 +480,7 @@ def test_a_source_that_hangs_holds_up_no_other_and_is_not_asked_without_end(
     site.set(next_look_at=time.time() - 1)  # its claim has ended
     assert site.counting.look() == []
     site.intake.ledger.add("b", "default")
-    site.waiting.begin(site.study.id + 1, 1, time.time() - 1, "", 1)
+    site.waiting.begin(site.study.id + 1, time.time() - 1, "", 1)
     assert len(site.counting.look()) == 1
     goes_on.set()
     hanging[0].join(20)

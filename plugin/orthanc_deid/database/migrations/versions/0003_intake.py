@@ -108,7 +108,6 @@ def upgrade() -> None:
     op.create_table(
         "awaited",
         sa.Column("study_id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False, comment="of the study when the waiting began"),
         sa.Column("since", sa.Float(), nullable=False, comment="UTC seconds since 1970"),
         sa.Column("deadline_at", sa.Float(), nullable=False, comment="UTC seconds since 1970"),
         sa.Column("next_look_at", sa.Float(), nullable=False, comment="UTC seconds since 1970"),
@@ -123,7 +122,6 @@ def upgrade() -> None:
         sa.Column("requests", sa.Integer(), nullable=False, comment="times that what is missing was requested"),
         sa.Column("asked_at", sa.Float(), nullable=True, comment="UTC seconds since 1970"),
         sa.Column("reason", sa.String(length=500), nullable=True, comment="why it could not be asked"),
-        sa.Column("overridden", sa.Integer(), nullable=False, comment="1: a person has it processed as it is"),
         sa.ForeignKeyConstraint(["study_id"], ["study.id"], name=op.f("fk_awaited_study_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("study_id", name=op.f("pk_awaited")),
     )
