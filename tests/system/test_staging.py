@@ -24,7 +24,8 @@ sources:
     host: 127.0.0.1
     port: {pacs}
     timeout_s: 5
-    arrive_s: 5
+    arrive_s: 2
+    attempts: 1
 """
 HOOK = """
 def hook(run):
@@ -203,6 +204,23 @@ def test_a_run_that_is_killed_while_it_pushes_pushes_the_rest_once(staging: Stag
     assert "Pushed: 4" in done.stdout
     assert staging.in_research() == delivered + 4
     assert flags(path) == [True] * 4
+
+
+def test_a_study_that_came_in_part_is_not_pushed_until_the_rest_has_come(staging: Staging) -> None:
+    person = Person(22)
+    path = staging.reviews("part.json", person)
+    delivered = staging.in_research()
+    staging.pacs.lies.withheld = frozenset({f"{uid(person)}.1.2"})
+    part = staging.run("part", "run", str(path), "--from", "staging")
+    assert part.returncode == 3, part.stderr
+    assert "line 1: partial: 2 of 3 instances" in part.stdout
+    assert staging.in_research() == delivered
+    assert flags(path) == ["partial: 2 of 3 instances; the rest was not sent, or was refused at the door"]
+    staging.pacs.lies.withheld = frozenset()
+    whole = staging.run("part", "run", str(staging.reviews("part.json", person)), "--from", "staging")
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    output = whole.stdout.partition("Pushed: 1\n  line 1: ")[2].split()[0]
+    assert len(staging.site.arrived(output)) == 3
 
 
 def test_a_hook_that_fails_stops_the_run_before_anything_is_pushed(staging: Staging) -> None:

@@ -31,7 +31,7 @@ def approve(asked: Asked, study: tuple[str, ...], *, wait: bool) -> None:
 def reject(asked: Asked, study: tuple[str, ...], reason: str) -> None:
     """Do not release studies that wait in `review`: nothing of them leaves.
 
-    `process STUDY` takes a rejected one up again.
+    `process STUDY` delivers a rejected one after all.
     """
     if not reason.strip():
         raise click.UsageError("--reason: say why")

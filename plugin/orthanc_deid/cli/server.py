@@ -40,6 +40,14 @@ class Server:
         answer = self._ask("GET", path, {})
         return None if answer.status_code == requests.codes.not_found else self._accepted(answer).json()
 
+    def refused(self, path: str, body: Body = None) -> str:
+        """POST and return why the state of things does not allow it; empty where it does."""
+        answer = self._ask("POST", path, {}, body)
+        if answer.status_code == requests.codes.conflict:
+            return _problem(answer)
+        self._accepted(answer)
+        return ""
+
     def text(self, path: str) -> str:
         """Return what a route of Orthanc's own answers with."""
         return self._send("GET", path, {}).text

@@ -16,7 +16,7 @@ NEWER = "instances have arrived since the hook was asked: run again"
 def reject(server: Server, study: str, reason: str) -> None:
     """Reject a study that waits; one that does not is left as it is."""
     if status(server, study)["status"] == states.REVIEW:
-        server.call("POST", f"/deid/studies/{study}/reject", {"reason": reason})
+        server.refused(f"/deid/studies/{study}/reject", {"reason": reason})
 
 
 def push(server: Server, released: Sequence[Rested], tell: Tell) -> dict[str, dict[str, Any]]:
@@ -36,8 +36,9 @@ def _release(server: Server, study: Rested) -> dict[str, Any] | None:
         return None
     if found["version"] != study.version:
         return _end(found | {"reason": NEWER})
-    server.call("POST", f"/deid/studies/{study.id}/approve")
-    return None
+    why = server.refused(f"/deid/studies/{study.id}/approve")
+    found = status(server, study.id)
+    return _end(found | {"reason": why}) if why and found["status"] == states.REVIEW else None
 
 
 def status(server: Server, study: str) -> dict[str, Any]:

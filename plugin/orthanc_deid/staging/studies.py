@@ -76,7 +76,7 @@ def rest(server: Server, study: str, meanwhile: Callable[[], None] = _nothing) -
     while True:
         found = _ask(server, study)
         if found and not _is_at_work(found):
-            if not _is_coming(server, found):
+            if not _is_coming(server, found) and not _take_up(server, found):
                 return found
             if time.monotonic() > coming_until:
                 return found | {"status": states.WAITING, "reason": COMING}
@@ -103,6 +103,15 @@ def _is_coming(server: Server, found: Mapping[str, Any]) -> bool:
         return False
     held = server.find(f"/studies/{found['source']}/statistics")
     return bool(held) and int(held["CountInstances"]) > found["instances"]["received"]
+
+
+def _take_up(server: Server, found: Mapping[str, Any]) -> bool:
+    """Have instances de-identified that came to a study while it waited in review; False where there are none."""
+    counts = found["instances"]
+    if found["status"] != states.REVIEW or counts["received"] <= counts["deidentified"] + counts["quarantined"]:
+        return False
+    server.refused(f"/deid/studies/{found['source']}/process")  # it waits again afterwards: it is held
+    return True
 
 
 def _described(server: Server, found: Mapping[str, Any], lines: Sequence[int]) -> Rested:
