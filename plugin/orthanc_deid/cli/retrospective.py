@@ -76,7 +76,7 @@ def check(  # noqa: PLR0913  # its options
 @click.option("--wait", is_flag=True, help="Wait until each has ended; exit 1 unless all are done.")
 @click.pass_obj
 def run(asked: Asked, study: tuple[str, ...], *, wait: bool) -> None:
-    """De-identify studies now, by id or from a list.
+    """De-identify studies, by id or from a list.
 
     With - the ids are the lines of standard input.
 

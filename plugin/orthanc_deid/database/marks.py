@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from .. import states
@@ -74,7 +74,7 @@ def _mark(
         .order_by(study.c.id)
         .with_for_update()
     ).all()
-    open_ = [row for row in rows if _is_open(row, may_change)]
+    open_ = [row for row in rows if _is_open(row.status, row.reason, may_change)]
     new = found.keys() - outputs - {row.source for row in rows}
     reason = short(MARKED + actor)
     _ignore(connection, {row.id: found[row.source] for row in open_}, reason)
@@ -85,11 +85,11 @@ def _mark(
     return Marked(len(marked), len(rows) - len(open_) - at_work, at_work, len(outputs))
 
 
-def _is_open(row: Row[tuple[object, ...]], may_change: Sequence[str | None]) -> bool:
+def _is_open(status: str, reason: str | None, may_change: Sequence[str | None]) -> bool:
     """Tell whether automatic processing would still take a study; what has ended otherwise it leaves alone anyhow."""
-    if row.status == states.IGNORED:
-        return row.reason in may_change
-    return row.status in (states.RECEIVED, states.WAITING)
+    if status == states.IGNORED:
+        return reason in may_change
+    return status in (states.RECEIVED, states.WAITING)
 
 
 def _ignore(connection: Connection, numbers: Mapping[int, str | None], reason: str | None) -> None:
