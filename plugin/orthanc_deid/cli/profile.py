@@ -17,7 +17,7 @@ from ..explained import Line, explained
 
 @click.group()
 def profile() -> None:
-    """Look at profiles: what happens to every attribute, and why.
+    """Look at profiles: what they do to every attribute.
 
     \b
     orthanc-deid profile list                        the names

@@ -38,7 +38,7 @@ COMMANDS = (
     _command(
         "nifti",
         ("studies", "series"),
-        """Fetch the NIfTI of a result, a study or a series, as a ZIP.
+        """Fetch the NIfTI of a result, study or series, as a ZIP.
 
         It holds *.nii.gz with *.json, *.bval and *.bvec. RESOURCE is the Orthanc id of a de-identified study or series
         (`orthanc-deid show STUDY` names it as output). What is no volume, a localizer say, is left out.
