@@ -29,9 +29,9 @@ def approve(asked: Asked, study: tuple[str, ...], *, wait: bool) -> None:
 @click.option("--reason", required=True, help="Why, shown with the study: no name and no number of a patient.")
 @click.pass_obj
 def reject(asked: Asked, study: tuple[str, ...], reason: str) -> None:
-    """Do not release studies that wait in `review`: nothing of them leaves.
+    """Do not release studies that wait in `review`.
 
-    `process STUDY` delivers a rejected one after all.
+    Nothing of them leaves. `process STUDY` delivers a rejected one after all.
     """
     if not reason.strip():
         raise click.UsageError("--reason: say why")

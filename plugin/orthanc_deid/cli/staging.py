@@ -51,7 +51,7 @@ class _Modalities(click.ParamType[tuple[str, ...]]):
 
 @click.group(cls=_Group)
 def staging() -> None:
-    """Take what reviewers have released from a staging archive to the destinations.
+    """Bring what reviewers have released from an archive.
 
     \b
     orthanc-deid staging run reviews.json --from staging --practice
