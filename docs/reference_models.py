@@ -16,10 +16,16 @@ FORMATS = {"path": "path", "uri": "web address"}
 SCALARS = {"string", "integer", "number", "boolean"}
 # Models that only others are made of, and what is shared by them.
 BASES = {
+    "Paced": "destinations[] and sources[] of every kind",
     "Delivery": "destinations[] of every kind",
     "Files": "destinations[] of kind folder or object-store",
-    "DicomNode": "kind dicom, and kind karnak: dicom",
+    "Source": "sources[] of every kind",
+    "Archive": "sources[] of kind pacs or dicomweb",
+    "Incoming": "sources[] of kind folder or object-store",
+    "DicomNode": "kind dicom, pacs, and kind karnak: dicom",
     "DicomwebServer": "kind dicomweb, and kind karnak: dicomweb",
+    "OrthancNode": "kind orthanc-peer and orthanc",
+    "Store": "kind object-store: address and log-in",
 }
 
 
@@ -45,7 +51,7 @@ def sections(root: Model, title: str, enums: Mapping[str, str]) -> Iterator[str]
                 escaped(part["description"]),
             )
             for key, part in schema.get("properties", {}).items()
-            if key not in inherited
+            if key not in inherited or key in model.__annotations__
         ]
         if rows:
             yield from table(("key", "kind", "default", "bounds", "meaning"), rows)
@@ -68,7 +74,7 @@ def _places(root: Model, title: str) -> dict[Model, list[str]]:
 
 
 def _walk(model: Model, place: str, found: dict[Model, list[str]]) -> None:
-    for base in model.__bases__:
+    for base in reversed(model.__mro__[1:]):
         if issubclass(base, BaseModel) and any(key in base.__annotations__ for key in base.model_fields):
             found.setdefault(base, [])
     found.setdefault(model, []).append(place)
@@ -85,7 +91,7 @@ def _walk(model: Model, place: str, found: dict[Model, list[str]]) -> None:
 
 
 def _walk_kind(model: Model, place: str, kind: str, found: dict[Model, list[str]]) -> None:
-    """Walk over a kind of destination, whose own keys are named after it."""
+    """Walk over a kind of destination or source, whose own keys are named after it."""
     inner: dict[Model, list[str]] = {}
     _walk(model, f"kind {kind}: ", inner)
     inner[model] = [f"{place} of kind {kind}"]

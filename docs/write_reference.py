@@ -109,6 +109,8 @@ def _parameters(operation: Schema, document: Schema) -> Iterator[Schema]:
 def _answer(route: Route) -> str:
     if route.model:
         return f"{route.status} with [{route.model.__name__}](#{route.model.__name__.lower()})"
+    if route.path.endswith(".csv"):
+        return f"{route.status} with a CSV file"
     return f"{route.status} with a file, or 202 while it is made"
 
 

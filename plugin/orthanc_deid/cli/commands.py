@@ -60,6 +60,9 @@ def main(context: click.Context, url: str | None, user: str, password_file: Path
     orthanc-deid show STUDY                     one study with its history
     orthanc-deid retry STUDY                    start a quarantined or failed one again
     orthanc-deid nifti RESULT                   fetch it converted; also bids, dicomdir, png
+    orthanc-deid pull LIST.csv --from ARCHIVE   fetch what a list names from a PACS
+    orthanc-deid watch                          folders, archives: what waits, what was taken
+    orthanc-deid check                          what is in Orthanc and not processed yet
     orthanc-deid destinations list              what waits where
     orthanc-deid --json show STUDY              the same for machines
     orthanc-deid doctor                         is everything set up as it should be?

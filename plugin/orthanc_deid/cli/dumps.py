@@ -28,7 +28,7 @@ from .server import Asked
 )
 @click.pass_obj
 def move_dumps(asked: Asked, data_folder: Path, info_folder: Path) -> None:
-    """Move the dumps that --info wrote out of a folder of images.
+    """Move dumps of --info out of a folder of images.
 
     \b
     orthanc-deid move-dumps -d data -o info

@@ -19,7 +19,7 @@ from .server import Asked
 )
 @click.pass_obj
 def watch(asked: Asked, name: str | None, verb: str | None) -> None:
-    """See, check, pause and resume sources: watch folders, object stores, other Orthancs, archives.
+    """See, check, pause and resume sources.
 
     \b
     orthanc-deid watch                   what waits where, what was taken and refused

@@ -67,7 +67,7 @@ async def _wanted(request: Request) -> BatchWanted:
 
 
 def begin_batch(runtime: Held, user: User, wanted: Annotated[BatchWanted, Depends(_wanted)]) -> Any:
-    """Begin to fetch what a list names from an archive; a list with any fault begins nothing."""
+    """Begin to fetch what a list names from an archive, unless the list has a fault; JSON, or the list as it is."""
     source = _source(runtime, wanted)
     table = read.read(wanted.list)
     _demand_faultless(table)

@@ -14,7 +14,7 @@ PSEUDONYM_FIELDS = ("PatientID", "PatientName", "StudyID", "AccessionNumber")
 
 
 class DicomNode(Model):
-    """A DICOM node that takes C-STORE."""
+    """A DICOM node and how it is reached."""
 
     ae: AeTitle = Field(description="its AE title")
     host: str = Field(pattern=r"^[A-Za-z0-9_.:-]{1,253}$", description="its name or address")

@@ -55,6 +55,12 @@ class PacsSource(Archive, DicomNode):
     retrieve: Literal["move", "get"] = Field(
         default="move", description="C-MOVE, or C-GET where this Orthanc has it (1.12.7 and later)"
     )
+    timeout_s: int = Field(
+        default=60,
+        ge=1,
+        le=3600,
+        description="the longest that the PACS may be silent, in seconds: some say nothing until the last image is out",
+    )
     move_to: AeTitle | None = Field(
         default=None, description="AE title under which the PACS knows this Orthanc; without: this Orthanc's own"
     )
@@ -106,7 +112,10 @@ class Incoming(Model):
         default=4 * 2**30, ge=1024, description="bytes; a larger file, or what an archive unpacks to, is refused"
     )
     settle_s: float = Field(
-        default=10.0, ge=0, le=86400, description="seconds that size and time of a file must stay the same"
+        default=10.0,
+        ge=0,
+        le=86400,
+        description="seconds that size and time of a file must stay the same; of object stores only on SFTP",
     )
     ignore: tuple[str, ...] = Field(
         default=(".*", "*.tmp*", "*.part", "*.partial", "*.filepart", "*.crdownload", "*~"),
