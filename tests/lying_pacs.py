@@ -2,6 +2,7 @@
 
 import fnmatch
 import io
+import socket
 import socketserver
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
+from unittest.mock import patch
 
 import pydicom
 from pydicom.datadict import dictionary_VR
@@ -24,7 +26,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
     StudyRootQueryRetrieveInformationModelMove,
     Verification,
 )
-from pynetdicom.transport import ThreadedAssociationServer
+from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
 from servers import free_port
 
@@ -110,6 +112,8 @@ class LyingPacs:
     callers: list[str] = field(default_factory=list)  # AE titles, one for each association
     held: list[Dataset] = field(default_factory=list)
     _server: Any = None
+    _restore: Any = None
+    _sockets: list[socket.socket] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.add(*self.datasets)
@@ -130,6 +134,7 @@ class LyingPacs:
 
     def start(self) -> None:
         """Listen."""
+        self._record()
         ae = _Entity(self.ae)
         syntaxes = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
         for uid in (
@@ -162,6 +167,21 @@ class LyingPacs:
                 time.sleep(0.02)
             self._server.server_close()
             self._server = None
+            self._restore.stop()
+        for each in self._sockets:
+            each.close()
+
+    def _record(self) -> None:
+        """Remember the sockets of C-MOVE: pynetdicom leaves those open whose other end dies at once."""
+        original = AssociationSocket._create_socket  # noqa: SLF001  # nothing else makes them
+
+        def create(made_by: AssociationSocket, address: Any) -> socket.socket:  # noqa: ANN401  # pynetdicom's own
+            self._sockets = [each for each in self._sockets if each.fileno() >= 0]
+            self._sockets.append(original(made_by, address))
+            return self._sockets[-1]
+
+        self._restore = patch.object(AssociationSocket, "_create_socket", create)
+        self._restore.start()
 
     def _requested(self, event: Any) -> None:  # noqa: ANN401  # pynetdicom's event has no type
         """Decide before the association is negotiated whether its caller is known and welcome."""
