@@ -5,6 +5,7 @@
 
   var deid = window.orthancDeid;
   var POLL_MS = 2000, POLL_MOST_MS = 15000;
+  var LOOK_ON_MS = 60000; // after a decision: what follows from it begins a little later
   var AT_WORK = ['queued', 'deidentifying', 'verifying', 'converting', 'exporting'];
   var END_STATES = ['done', 'quarantined', 'failed', 'rejected', 'cancelled', 'ignored'];
   var STOPPED = ['quarantined', 'failed', 'cancelled'];
@@ -33,6 +34,7 @@
     '.deid-note:not(:empty) { padding: 0 40px .7em 15px; }' +
     '.deid-state { white-space: normal; overflow-wrap: anywhere; }' +
     '.deid-state [role=listitem] { font-weight: normal; font-size: 12px; margin-top: .4em; }' +
+    '.deid-state .deid-line { font-weight: normal; font-size: 12px; margin-top: .4em; }' +
     '.deid-state button { margin: .3em .4em 0 0; cursor: pointer; }';
 
   // What is in view: page, uuid, study, answer and what to end with it. An answer that comes when another is in view
@@ -53,6 +55,7 @@
     if (page !== 'instance') {
       list.append($('<li>').addClass('deid-state').append(
         $('<div>').attr({ id: page + '-deid-state', role: 'status' }),
+        $('<div>').attr({ id: page + '-deid-fault', role: 'alert' }).addClass('deid-fault deid-line'),
         $('<div>').attr('id', page + '-deid-actions'),
         $('<div>').attr({ id: page + '-deid-deliveries', role: 'list', 'aria-live': 'polite' })));
     }
@@ -94,6 +97,7 @@
     $('#' + page + '-deid-list .deid-note').empty();
     $('#' + page + '-deid-actions, #' + page + '-deid-deliveries').empty().removeData('told');
     say(page, '…');
+    tell(page, '');
     showEntries(page, false);
   }
 
@@ -115,19 +119,35 @@
   }
 
   function process(mine) {
-    say(mine.page, 'asking for it…');
-    order(mine, 'process', 'not started: ');
+    if (!mine.answer || !mine.answer.awaited || window.confirm(incomplete(mine.answer.awaited))) {
+      say(mine.page, 'asking for it…');
+      order(mine, 'process', 'not started: ');
+    }
+  }
+
+  function incomplete(awaited) {
+    return (awaited.expected === null ? 'It is not known whether all of it is here' :
+      awaited.present + ' of ' + awaited.expected + ' instances are here') + '. De-identify what is here now?';
   }
 
   // A POST whose answer is the study; it is shown, or why not.
   function order(mine, verb, otherwise) {
+    tell(mine.page, '');
     deid.ask('POST', pathOf(mine.study) + '/' + verb, null, function (answer) {
       showIfInView(mine, answer);
-    }, function (status, text) {
-      if (mine === view) {
-        say(mine.page, otherwise + text);
-      }
-    });
+    }, function (status, text) { fail(mine, otherwise + text); });
+  }
+
+  // Why something was not done stays until something else is asked for; the state goes on beside it.
+  function fail(mine, text) {
+    if (mine === view) {
+      tell(mine.page, text);
+      look(mine);
+    }
+  }
+
+  function tell(page, text) {
+    $('#' + page + '-deid-fault').text(text);
   }
 
   function look(mine) {
@@ -148,14 +168,19 @@
 
   function showIfInView(mine, answer) {
     if (mine === view) {
-      mine.wait = POLL_MS;
+      lookOn(mine);
       show(mine, answer);
     }
   }
 
+  function lookOn(mine) {
+    mine.wait = POLL_MS;
+    mine.lookUntil = $.now() + LOOK_ON_MS;
+  }
+
   function show(mine, answer) {
     var isResult = answer.output === mine.study;
-    var state = answer.status + (answer.reason ? ': ' + answer.reason : '');
+    var state = stateOf(answer);
     mine.answer = answer;
     showEntries(mine.page, isResult);
     if (mine.page !== 'instance') {
@@ -164,9 +189,21 @@
       showDeliveries(mine, answer);
       deid.showDeliveries(answer);
     }
-    if ($.inArray(answer.status, END_STATES) === -1 && mine.page !== 'instance') {
+    if (mine.page !== 'instance' && (isMoving(answer) || $.now() < mine.lookUntil)) {
       later(mine);
     }
+  }
+
+  function isMoving(answer) {
+    return $.inArray(answer.status, END_STATES) === -1 || answer.conflicts > 0;
+  }
+
+  // `213 of 240 instances, waiting until 14:20` says its state by itself.
+  function stateOf(answer) {
+    if (answer.status === 'waiting' && /, waiting until /.test(answer.reason)) {
+      return answer.reason;
+    }
+    return answer.status + (answer.reason ? ': ' + answer.reason : '');
   }
 
   // Pages of an identified study have no entry that gives anything out; those of a result are not processed again.
@@ -190,7 +227,7 @@
 
   function showActions(mine, answer, isResult) {
     var at = $('#' + mine.page + '-deid-actions');
-    redraw(at, [mine.study, answer.status, answer.output, !!answer.next_attempt_at], function () {
+    redraw(at, [mine.study, answer.status, answer.output, !!answer.next_attempt_at, answer.conflicts], function () {
       if (answer.output && !isResult) {
         at.append(linkTo(answer.output), ' ');
       }
@@ -203,6 +240,17 @@
       if (isAtWork) {
         at.append(deid.button('Cancel', function () { cancel(mine); }));
       }
+      deid.showDecisions(at, mine.study, answer, {
+        changed: function (changed) {
+          tell(mine.page, '');
+          showIfInView(mine, changed);
+        },
+        failed: function (text) { fail(mine, text); },
+        look: function () {
+          lookOn(mine);
+          look(mine);
+        }
+      });
     });
   }
 
@@ -243,13 +291,10 @@
   }
 
   function sendAgain(mine, destination) {
+    tell(mine.page, '');
     deid.send(mine.study, destination, false, function (answer) {
       showIfInView(mine, answer);
-    }, function (text) {
-      if (mine === view) {
-        say(mine.page, 'not sent again: ' + text);
-      }
-    });
+    }, function (text) { fail(mine, 'not sent again: ' + text); });
   }
 
   function openSend(mine) {

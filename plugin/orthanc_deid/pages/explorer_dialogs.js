@@ -1,4 +1,4 @@
-// The windows over a page of Orthanc Explorer: where a result is to be sent, and a picture.
+// The windows over a page of Orthanc Explorer: any, where a result is to be sent, and a picture.
 (function () {
   'use strict';
 
@@ -12,17 +12,19 @@
     '#deid-dialog button { margin: .2em .4em .2em 0; cursor: pointer; }' +
     '.deid-picture { max-height: 70vh; overflow: auto; margin-bottom: .6em; }' +
     '.deid-picture img { max-width: 100%; display: block; }' +
-    '.deid-destinations { list-style: none; padding: 0; margin: 0 0 1em; width: 36em; max-width: 100%; }' +
-    '.deid-destinations li { border-top: 1px solid #ccc; padding: .6em 0; overflow: hidden; }' +
-    '.deid-destinations span { display: block; font-size: 13px; overflow-wrap: anywhere; }' +
-    '.deid-destinations button { float: right; }';
+    '.deid-rows { list-style: none; padding: 0; margin: 0 0 1em; width: 36em; max-width: 100%; }' +
+    '.deid-rows li { border-top: 1px solid #ccc; padding: .6em 0; overflow: hidden; overflow-wrap: anywhere; }' +
+    '.deid-rows span { display: block; font-size: 13px; overflow-wrap: anywhere; }' +
+    '.deid-destinations button { float: right; }' +
+    '.deid-fault { color: #a00000; margin: .3em 0; }' +
+    '.deid-fault:empty { display: none; }';
 
   deid.button = function (text, click) {
     return $('<button>').attr({ type: 'button', 'data-role': 'none' }).text(text).click(click);
   };
 
   // The browser's own dialog: it keeps the focus inside, closes by Escape and gives the focus back.
-  function open(title, content) {
+  deid.openDialog = function (title, content) {
     deid.closeDialog();
     // It gets the focus: what is in the dialog may come later.
     var heading = $('<h1>').attr({ id: 'deid-dialog-title', tabindex: -1, autofocus: 'autofocus' }).text(title);
@@ -37,7 +39,7 @@
     } else {
       mine.attr('open', 'open');
     }
-  }
+  };
 
   deid.closeDialog = function () {
     if (!dialog) {
@@ -62,14 +64,14 @@
   deid.showPicture = function (title, blob, name) {
     var image = $('<img>').attr({ src: URL.createObjectURL(blob), alt: title });
     var save = deid.button('Save as ' + name, function () { deid.save(blob, name); });
-    open(title, [$('<div>').addClass('deid-picture').append(image)[0], save[0]]);
+    deid.openDialog(title, [$('<div>').addClass('deid-picture').append(image)[0], save[0]]);
   };
 
   // Lists the destinations; `changed` is given what the service says of the study after one was chosen.
   deid.openSend = function (study, answer, changed) {
-    var list = $('<ul>').addClass('deid-destinations');
+    var list = $('<ul>').addClass('deid-rows deid-destinations');
     var line = $('<p>').attr('role', 'status').text('asking for the destinations…');
-    open('Send to …', [line[0], list[0]]);
+    deid.openDialog('Send to …', [line[0], list[0]]);
     deid.ask('GET', 'deid/destinations', null, function (found) {
       line.text(found.items.length ? '' : 'no destination is configured');
       rows = {};
@@ -144,15 +146,16 @@
       words += ': ' + delivery.reason;
     }
     if (delivery.next_attempt_at) {
-      words += '; next attempt at ' + clock(delivery.next_attempt_at);
+      words += '; next attempt at ' + deid.clock(delivery.next_attempt_at);
     }
     return words;
   };
 
-  function clock(text) {
+  // A time of REST on the clock of whoever looks, with the date where that is not today's.
+  deid.clock = function (text) {
     var at = new Date(text);
     return at.toDateString() === new Date().toDateString() ? at.toLocaleTimeString() : at.toLocaleString();
-  }
+  };
 
   $('<style>').text(STYLE).appendTo('head');
 }());
