@@ -204,8 +204,21 @@ def test_what_is_held_waits_for_a_person_and_is_then_delivered(pull: Pull) -> No
     assert pull.site.clinical.post(f"/deid/studies/{second}/reject", json=body, timeout=30).json()["status"] == (
         "rejected"
     )
+    clinical = pull.site.clinical
+    assert clinical.post(f"/deid/studies/{first}/approve", timeout=30).status_code == 409
+    assert clinical.post(f"/deid/studies/{second}/process", timeout=30).status_code == 202
+    pull.site.await_status(second, "review")  # asked for once more, not released
+    away = {"destination": "research"}
+    assert clinical.post(f"/deid/studies/{second}/export", json=away, timeout=30).status_code == 409
+    assert clinical.post(f"/deid/studies/{second}/cancel", timeout=30).status_code == 202
+    assert clinical.post(f"/deid/studies/{second}/retry", timeout=30).status_code == 202
+    pull.site.await_status(second, "review")
+    pull.site.send(ct_study(Person(2), 1, first=9))
+    pull.site.await_status(second, "review", version=2)
     assert len(pull.site.research.studies()) == 1
-    assert pull.site.clinical.post(f"/deid/studies/{first}/approve", timeout=30).status_code == 409
+    assert clinical.post(f"/deid/studies/{second}/approve", timeout=30).status_code == 202
+    found = pull.site.await_status(second, "done", version=2)
+    assert len(pull.site.arrived(found["output"])) == 5
 
 
 def test_pause_cancel_and_most(pull: Pull) -> None:

@@ -176,7 +176,7 @@ def test_a_run_that_is_killed_while_it_pulls_goes_on_with_the_same_batch(staging
         kill(process)
         staging.pacs.lies.delay_s = 0
     number = staging.newest("pull") / "batch.json"
-    number.write_text(json.dumps({"after": json.loads(number.read_text())["after"]}))  # killed before it heard
+    number.write_text(json.dumps({"key": json.loads(number.read_text())["key"]}))  # killed before it heard
     done = staging.run("pull", "run", "--last")
     assert done.returncode == 0, done.stderr
     assert "Pushed: 2" in done.stdout

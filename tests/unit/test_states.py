@@ -38,7 +38,7 @@ def test_every_state_but_the_first_is_reached_and_none_is_left_for_the_first() -
 def test_the_main_line_is_possible() -> None:
     line = (*DESIGN[:5], "exporting", "done")
     assert all(to in MOVES[at] for at, to in pairwise(line))
-    assert all(to in MOVES[at] for at, to in (("verifying", "review"), ("review", "converting")))
+    assert all(to in MOVES[at] for at, to in (("verifying", "review"), ("review", "queued"), ("queued", "converting")))
 
 
 def test_from_every_state_at_work_a_study_can_be_quarantined_failed_and_cancelled() -> None:
@@ -50,7 +50,7 @@ def test_from_every_state_at_work_a_study_can_be_quarantined_failed_and_cancelle
 def test_nothing_is_exported_before_it_is_verified() -> None:
     # A run that continues a verified version may begin with its export: queued -> exporting.
     into_export = {state for state in STATES if states.EXPORTING in MOVES[state]}
-    assert into_export == {"queued", "verifying", "review", "converting", "exporting", "failed"}
+    assert into_export == {"queued", "verifying", "converting", "exporting", "failed"}
 
 
 def test_done_is_reached_from_work_on_what_is_verified_only() -> None:

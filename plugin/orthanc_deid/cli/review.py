@@ -31,7 +31,7 @@ def approve(asked: Asked, study: tuple[str, ...], *, wait: bool) -> None:
 def reject(asked: Asked, study: tuple[str, ...], reason: str) -> None:
     """Do not release studies that wait in `review`.
 
-    Nothing of them leaves. `process STUDY` delivers a rejected one after all.
+    Nothing of them leaves. `process STUDY` asks once more for a rejected one: it waits in review again.
     """
     if not reason.strip():
         raise click.UsageError("--reason: say why")

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from .. import states
 from ..errors import Conflict, NotFound, Postponed, Stale
@@ -29,6 +30,7 @@ class Asked:
     hold: bool = False
     priority: int = 5
     studies_most: int | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Batch:
     """One batch; times in UTC seconds since 1970."""
 
     id: int
+    key: str | None
     source: str
     target: str
     state: str
@@ -93,10 +96,25 @@ class Batches:
         self.engine = engine
 
     def create(self, asked: Asked, rows: Iterable[tuple[int, bytes]]) -> Batch:
-        """Note a batch with its rows (line, sealed cells), all queued; all of it or nothing."""
+        """Note a batch with its rows (line, sealed cells), all queued; all of it or nothing.
+
+        The same key once more answers the batch that it began.
+        """
+        try:
+            return self.get(self._insert(asked, rows))
+        except IntegrityError:
+            return self._of_key(asked.key)
+
+    def _of_key(self, key: str | None) -> Batch:
+        with self.engine.connect() as connection:
+            row = connection.execute(select(batch).where(batch.c.key == key)).one()
+        return Batch(**row._mapping)  # noqa: SLF001  # SQLAlchemy's API
+
+    def _insert(self, asked: Asked, rows: Iterable[tuple[int, bytes]]) -> int:
         now = time.time()
         with self.engine.begin() as connection:
             values = {
+                "key": asked.key,
                 "source": asked.source, "target": asked.target, "state": states.BATCH_RUNNING, "mode": asked.mode,
                 "project": asked.project, "hold": int(asked.hold), "priority": asked.priority,
                 "studies_most": asked.studies_most, "actor": asked.actor[:64], "created_at": now, "updated_at": now,
@@ -107,7 +125,7 @@ class Batches:
             connection.execute(
                 insert(batch_row), [fresh | rest | {"line": line, "query": query} for line, query in rows]
             )
-        return self.get(int(number))
+        return int(number)
 
     def get(self, number: int) -> Batch:
         """Return one batch, or raise NotFound."""

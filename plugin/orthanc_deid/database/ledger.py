@@ -166,15 +166,19 @@ class Ledger(Studies):
             _change(connection, found, states.QUEUED, reason, actor)
         return self.get(study_id)
 
-    def deliver(self, study_id: int, destinations: Iterable[str], *, anew: bool, reason: str, actor: str) -> Study:
+    def deliver(  # noqa: PLR0913  # what a delivery is begun with
+        self, study_id: int, destinations: Iterable[str], *, anew: bool, reason: str, actor: str, approved: bool = False
+    ) -> Study:
         """Begin a new run that delivers what is verified already; a run that exports is joined by more destinations.
 
-        `anew`: what has arrived there is sent once more; else only what is missing.
+        `anew`: what has arrived there is sent once more; else only what is missing. `approved`: a person has released
+        what was held.
 
         Raises
         ------
         Conflict
-            The study is at work otherwise, its newest version is not verified, or it is being sent there already.
+            The study is at work otherwise, its newest version is not verified, it is held, or it is being sent there
+            already.
         """
         destinations = list(destinations)
         with self._writing(study_id) as (connection, found):
@@ -183,6 +187,8 @@ class Ledger(Studies):
                 raise Conflict(f"study {study_id} is {found.status}: it is at work already")
             if found.version < 1 or found.verified_version < found.version or not found.output:
                 raise Conflict(f"study {study_id} is {found.status}: its newest version is not verified")
+            if found.hold and not approved:
+                raise Conflict(f"study {study_id} is {found.status}: it is held until a person approves it")
             if not is_begun_version(connection, found):
                 raise Conflict(f"study {study_id} is {found.status}: what has arrived since is to be processed first")
             if joins:

@@ -105,7 +105,8 @@ def _start_if_due(intake: Intake, study: Study) -> None:
         intake.ledger.mark_recheck(study.id, needed=False)
         return
     study = compared
-    if study.status in (states.RECEIVED, states.WAITING, states.IGNORED):
+    is_late = study.status == states.REVIEW and study.verified_version < study.version
+    if is_late or study.status in (states.RECEIVED, states.WAITING, states.IGNORED):
         why_not = _why_not_started(intake.configuration, study)
         why_not = why_not or Conflicts(intake.ledger.engine).why_waits(study.id)
         verdict = completeness.judge(intake, study) if why_not is None else completeness.Verdict(why_not)
@@ -190,7 +191,9 @@ def _start(intake: Intake, study: Study, reason: str | None, actor: str) -> bool
     return True
 
 
-def deliver_by_hand(intake: Intake, study: Study, destinations: Sequence[str], *, anew: bool, actor: str) -> None:
+def deliver_by_hand(  # noqa: PLR0913  # what a delivery is begun with
+    intake: Intake, study: Study, destinations: Sequence[str], *, anew: bool, actor: str, approved: bool = False
+) -> None:
     """Send what is verified, because a person asks; its source need not be there any more.
 
     Raises
@@ -203,7 +206,9 @@ def deliver_by_hand(intake: Intake, study: Study, destinations: Sequence[str], *
         missing = made - intake.orthanc.present(study.output or "")
         if missing:
             raise Conflict(f"{len(missing)} of {len(made)} instances of the result are no longer in this Orthanc")
-    started = intake.ledger.deliver(study.id, destinations, anew=anew, reason="asked for by a person", actor=actor)
+    started = intake.ledger.deliver(
+        study.id, destinations, anew=anew, reason="asked for by a person", actor=actor, approved=approved
+    )
     if started.status != states.EXPORTING:
         intake.queue.enqueue(first_job(intake, started))
         return

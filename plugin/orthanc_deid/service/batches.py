@@ -71,6 +71,7 @@ def begin_batch(runtime: Held, user: User, wanted: Annotated[BatchWanted, Depend
     source = _source(runtime, wanted)
     table = read.read(wanted.list)
     _demand_faultless(table)
+    _demand_possible(runtime, wanted, table)
     if wanted.project:
         _demand_project(runtime, wanted.project, "project")
     for line in table.lines:
@@ -78,7 +79,7 @@ def begin_batch(runtime: Held, user: User, wanted: Annotated[BatchWanted, Depend
             _demand_project(runtime, line.project, f"line {line.number}, Project")
     asked = Asked(
         source=source, actor=user, target="" if wanted.to == "local" else wanted.to, mode=wanted.mode,
-        project=wanted.project, hold=wanted.hold, priority=wanted.priority, studies_most=wanted.most,
+        project=wanted.project, hold=wanted.hold, priority=wanted.priority, studies_most=wanted.most, key=wanted.key,
     )  # fmt: skip
     made = runtime.batches.create(asked, [(line.number, question.close(runtime.seal, line)) for line in table.lines])
     log.event("batch begun", batch=made.id, count=len(table.lines))
@@ -191,6 +192,16 @@ def _source(runtime: Runtime, wanted: BatchWanted) -> str:
             kind = configuration.source(wanted.source).kind
             message = f"{wanted.source} is of kind {kind}: only a pacs or dicomweb source can be asked"
     raise RequestValidationError([{"loc": ("body", "source"), "msg": message}])
+
+
+def _demand_possible(runtime: Runtime, wanted: BatchWanted, table: read.Table) -> None:
+    """Refuse what de-identification on arrival cannot heed: its door knows no list."""
+    if not runtime.settings.configuration.intake.on_arrival or wanted.to != "local":
+        return
+    named = [name for name in ("project", "hold") if getattr(wanted, name)]
+    if named or any(line.project or line.pseudonym or line.album for line in table.lines):
+        what = ", ".join(named) or "Project, Pseudonym or Album"
+        raise Rejected(f"{what}: instances are de-identified on arrival, by the first project that takes them")
 
 
 def _demand_project(runtime: Runtime, project: str, where: str) -> None:

@@ -146,6 +146,11 @@ class BatchWanted(BaseModel):
     hold: bool = Field(default=False, description="its studies wait in review after verification")
     priority: int = Field(default=5, ge=1, le=9, description="1: before all others, 9: after them")
     most: int | None = Field(default=None, ge=1, description="most studies that are retrieved")
+    key: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9._:-]{1,64}$",
+        description="a word of your own: sent once more with it, the list answers the batch that it began",
+    )
 
 
 class BatchRetry(BaseModel):

@@ -68,7 +68,8 @@ def retry_study(runtime: Held, study: StudyId, user: User) -> Any:
 
 def _start_again(runtime: Runtime, found: Study, actor: str) -> None:
     """Deliver what is verified; make it again where somebody has deleted what is still to be sent."""
-    if found.version < 1 or found.verified_version < found.version or not runtime.ledger.is_begun(found.id):
+    unverified = found.version < 1 or found.verified_version < found.version
+    if unverified or found.hold or not runtime.ledger.is_begun(found.id):
         start_by_hand(runtime.intake, found.source, actor)
         return
     lost = _lost(runtime, found)
@@ -108,7 +109,7 @@ def approve_study(runtime: Held, study: StudyId, user: User) -> Any:
     found = _known(runtime, study)
     if found.status != states.REVIEW:
         raise Conflict(f"the study is {found.status}: nobody is asked to release it")
-    deliver_by_hand(runtime.intake, found, (), anew=False, actor=user)
+    deliver_by_hand(runtime.intake, found, (), anew=False, actor=user, approved=True)
     return views.one(runtime.database, found.source)
 
 

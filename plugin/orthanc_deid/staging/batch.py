@@ -1,14 +1,12 @@
 """The batch of a run: begun once, found again after a kill, watched to its end, and what it has brought."""
 
-import csv
-import io
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from .. import states
-from ..batches.lists.spreadsheets import unprotected
 from ..cli.batch_answers import rows_of
 from ..cli.server import Server
 from .entries import Entry
@@ -43,59 +41,19 @@ def begin(server: Server, folder: RunFolder, asked: Options, selection: Selectio
     """Begin the batch, or find the one that this run has begun before it was killed; answer its number."""
     noted = folder.read(FILE) if (folder.path / FILE).exists() else None
     if noted is None:
-        newest = server.call("GET", "/deid/batches", limit=1)["items"]
-        noted = {"after": newest[0]["id"] if newest else 0}
-        folder.write(FILE, noted)  # before anything is begun: what is newer may be this run's
-    number = noted.get("id") or _begun_before(server, asked, selection, int(noted["after"]))
-    if number is None:
-        wanted = _wanted(asked, selection) | {"list": query(selection.chosen, asked.modalities)}
-        number = server.call("POST", "/deid/batches", wanted)["id"]
+        noted = {"key": f"staging-{secrets.token_hex(16)}"}
+        folder.write(FILE, noted)  # before anything is begun: the key begins one batch, however often it is sent
+    wanted = _wanted(asked, selection) | {"key": noted["key"], "list": query(selection.chosen, asked.modalities)}
+    number = int(server.call("POST", "/deid/batches", wanted)["id"])
     folder.write(FILE, noted | {"id": number})
-    return int(number)
+    return number
 
 
 def _wanted(asked: Options, selection: Selection) -> dict[str, str | bool | int | None]:
-    """Return how the list is fetched; a batch tells the same of itself."""
+    """Return how the list is fetched."""
     most = None if selection.counted else asked.most
     how = {"source": asked.source, "project": asked.project, "to": "local", "mode": "retrieve"}
     return how | {"hold": True, "most": most}
-
-
-def _begun_before(server: Server, asked: Options, selection: Selection, after: int) -> int | None:
-    """Return a newer batch that asks for the same in the same way; the oldest of them."""
-    wanted = _wanted(asked, selection)
-    found = None
-    for batch in _newer(server, after):
-        alike = all(batch[name] == value for name, value in wanted.items())
-        if (
-            alike
-            and sum(batch["rows"].values()) == len(selection.chosen)
-            and _asks(server, batch["id"], selection, asked)
-        ):
-            found = int(batch["id"])
-    return found
-
-
-def _newer(server: Server, after: int) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = []
-    cursor = None
-    while True:
-        page = server.call("GET", "/deid/batches", limit=PAGE, cursor=cursor)
-        items += [batch for batch in page["items"] if batch["id"] > after]
-        cursor = page["next"]
-        if cursor is None or len(page["items"]) == 0 or page["items"][-1]["id"] <= after:
-            return items
-
-
-def _asks(server: Server, number: int, selection: Selection, asked: Options) -> bool:
-    """Tell whether a batch has the lines of this run."""
-    text = server.get(f"/deid/batches/{number}/report.csv").content.decode()
-    ours = list(csv.DictReader(io.StringIO(query(selection.chosen, asked.modalities))))
-    theirs = list(csv.DictReader(io.StringIO(text)))
-    return len(ours) == len(theirs) and all(
-        all(unprotected(there.get(name) or "") == value for name, value in row.items())
-        for row, there in zip(ours, theirs, strict=True)
-    )
 
 
 def await_end(server: Server, number: int, tell: Tell) -> dict[str, Any]:

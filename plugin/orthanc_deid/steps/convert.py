@@ -6,17 +6,21 @@ from collections.abc import Callable
 from functools import partial
 
 from .. import states
-from ..errors import ConfigurationError, Rejected, Retriable
+from ..errors import ConfigurationError, Rejected, Retriable, Stale
 from ..pipeline import Job
 from ..settings import Configuration
 from . import Resources, shipping
 
+HELD = "a person is to approve it before it is delivered"
 CONVERSIONS = frozenset({"nifti", "bids", "etl", "png", "jpeg", "dicomdir"})
 
 
 def run(job: Job, resources: Resources) -> None:
     """Convert; what cannot be converted is noted and holds up no destination that wants something else."""
     study = resources.ledger.guard(job.study, job.run)
+    if study.hold:
+        resources.ledger.move(job.study, states.REVIEW, run=job.run, reason=HELD)
+        raise Stale("a person is to approve it")
     kinds = wanted(job, resources)
     if not kinds:
         return

@@ -58,6 +58,8 @@ def shipment(job: Job, resources: Resources, delivery: Delivery) -> Iterator[Shi
     study = resources.ledger.guard(job.study, job.run)
     if study.verified_version < study.version or not study.output:
         raise Rejected("an unverified version must not leave")
+    if study.hold:
+        raise Rejected("a held study must not leave before a person has approved it")
     configuration = resources.settings.configuration
     try:
         settings = configuration.destination(job.destination)

@@ -12,15 +12,13 @@ from ..errors import Conflict, Postponed, Stale
 from ..pipeline import DEIDENTIFY, DELIVER, EXPORT, FINISH, Job
 from . import Ends, Resources, cleanup, convert
 
-HELD = "a person is to approve it before it is delivered"
-
 
 def follow(job: Job, resources: Resources) -> Outcome:
     """Enqueue what the pipeline names next."""
     after: dict[str | None, Callable[[Job, Resources], Outcome]] = {EXPORT: _start_exports, FINISH: settle}
     then = pipeline.FLOWS[job.flow].then
     if job.flow == DEIDENTIFY and resources.ledger.get(job.study).hold:
-        resources.ledger.move(job.study, states.REVIEW, run=job.run, reason=HELD)
+        resources.ledger.move(job.study, states.REVIEW, run=job.run, reason=convert.HELD)
         return END
     if then == DELIVER and not convert.wanted(job, resources):
         then = EXPORT  # each flow waits for the queue's next poll

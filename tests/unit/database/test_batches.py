@@ -140,3 +140,12 @@ def test_batches_come_newest_first_and_page_by_page(batches: Batches) -> None:
     made = [begun(batches).id for _ in range(3)]
     assert [b.id for b in batches.page(2)] == made[:0:-1]
     assert [b.id for b in batches.page(2, made[1])] == [made[0]]
+
+
+def test_the_same_key_begins_one_batch(batches: Batches) -> None:
+    asked = Asked(source="pacs", actor="admin", key="run-7")
+    first = batches.create(asked, [(2, b"x")])
+    assert batches.create(asked, [(2, b"x"), (3, b"x")]) == first
+    assert len(batches.page(10)) == 1
+    assert len(batches.rows(first.id)) == 1
+    assert begun(batches).id != begun(batches).id

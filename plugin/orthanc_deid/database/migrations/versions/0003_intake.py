@@ -12,6 +12,12 @@ def upgrade() -> None:
     op.create_table(
         "batch",
         sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column(
+            "key",
+            sa.String(length=64),
+            nullable=True,
+            comment="by which who began it finds it again; empty: it gave none",
+        ),
         sa.Column("source", sa.String(length=64), nullable=False, comment="name of the archive in the configuration"),
         sa.Column(
             "target", sa.String(length=16), nullable=False, comment="AE title that it is moved to; empty: this Orthanc"
@@ -31,6 +37,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.Float(), nullable=False, comment="UTC seconds since 1970"),
         sa.Column("updated_at", sa.Float(), nullable=False, comment="UTC seconds since 1970"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_batch")),
+        sa.UniqueConstraint("key", name=op.f("uq_batch_key")),
     )
     op.create_index(op.f("ix_batch_state"), "batch", ["state"], unique=False)
     op.create_table(
@@ -152,7 +159,7 @@ def upgrade() -> None:
         sa.Column("study_id", sa.Integer(), nullable=False),
         sa.Column("instance", sa.String(length=44), nullable=False, comment="Orthanc id of the identified instance"),
         sa.Column("file", sa.String(length=64), nullable=False, comment="name in the folder of conflicts"),
-        sa.Column("state", sa.String(length=16), nullable=False, comment="open, kept or replaced"),
+        sa.Column("state", sa.String(length=16), nullable=False, comment="open, replacing, kept or replaced"),
         sa.Column("actor", sa.String(length=64), nullable=False, comment="who decided; `system` while nobody has"),
         sa.Column("at", sa.Float(), nullable=False, comment="UTC seconds since 1970"),
         sa.Column("resolved_at", sa.Float(), nullable=True, comment="UTC seconds since 1970"),
