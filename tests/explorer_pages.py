@@ -45,15 +45,15 @@ class Explorer:
     context: BrowserContext
     errors: list[str] = field(default_factory=list)
 
-    def open(self, kind: str, uuid: str, routes: dict[str, Answer] | None = None) -> Page:
-        """Show a study, series or instance; `routes` stand in for what is asked for under /deid/."""
+    def open(self, kind: str, uuid: str = "", routes: dict[str, Answer] | None = None) -> Page:
+        """Show a study, series or instance, or a page of its own; `routes` stand in for what is asked under /deid/."""
         page = self.context.new_page()
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._note)
         for pattern, answer in (routes or {}).items():
             page.route(f"**/deid/{pattern}", answer)
-        page.goto(f"{self.server.url}/app/explorer.html#{kind}?uuid={uuid}")
-        page.wait_for_selector(f"#{kind}-deid-list", state="attached")
+        page.goto(f"{self.server.url}/app/explorer.html#{kind}" + (f"?uuid={uuid}" if uuid else ""))
+        page.wait_for_selector(f"#{kind}-deid-list" if uuid else f"#{kind}.ui-page-active", state="attached")
         return page
 
     def _note(self, message: ConsoleMessage) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Route
 
-from explorer_pages import Explorer, await_state, chromium, explorer, picture, state, text_of
+from explorer_pages import Explorer, await_state, await_text, chromium, explorer, picture, state, text_of
 from instances import instance
 from servers import MAIN, OrthancServer, wait_for
 
@@ -96,4 +96,5 @@ def test_why_it_could_not_be_started_is_shown(uploaded: dict[str, str], pages: E
     page = pages.open("study", uploaded["ParentStudy"], {"studies/**": answer})
     await_state(page, "study", "not processed yet")
     page.click("#study-deid")
-    await_state(page, "study", "not started: the study is being processed")
+    await_text(page, "#study-deid-fault", "not started: the study is being processed")
+    await_state(page, "study", "not processed yet")
