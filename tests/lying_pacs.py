@@ -112,6 +112,7 @@ class LyingPacs:
     callers: list[str] = field(default_factory=list)  # AE titles, one for each association
     held: list[Dataset] = field(default_factory=list)
     _server: Any = None
+    _of_study: dict[str, list[Dataset]] = field(default_factory=dict)
     _restore: Any = None
     _sockets: list[socket.socket] = field(default_factory=list)
 
@@ -121,7 +122,14 @@ class LyingPacs:
     def add(self, *datasets: Dataset | bytes) -> None:
         """Let it hold more."""
         for each in datasets:
-            self.held.append(pydicom.dcmread(io.BytesIO(each)) if isinstance(each, bytes) else each)
+            ds = pydicom.dcmread(io.BytesIO(each)) if isinstance(each, bytes) else each
+            self.held.append(ds)
+            self._of_study.setdefault(str(ds.StudyInstanceUID), []).append(ds)
+
+    def _near(self, query: Dataset) -> list[Dataset]:
+        """Return what can match: of an archive with thousands of studies those of one that is named."""
+        named = str(query.get("StudyInstanceUID") or "").strip(" \0")
+        return self._of_study.get(named, []) if set(named) - set(".0123456789") == set() and named else self.held
 
     def __enter__(self) -> Self:
         self.start()
@@ -215,7 +223,7 @@ class LyingPacs:
 
     def _answers(self, query: Dataset, level: str) -> Iterator[Dataset]:
         found: dict[str, list[Dataset]] = {}
-        for ds in self.held:
+        for ds in self._near(query):
             if self._is_wanted(query, ds):
                 found.setdefault(str(ds[UIDS[level]].value), []).append(ds)
         for same in list(found.values())[: self.lies.answers]:
@@ -233,7 +241,7 @@ class LyingPacs:
 
     def _values(self, ds: Dataset, keyword: str) -> list[str]:
         if keyword == "ModalitiesInStudy":
-            same = [d for d in self.held if d.StudyInstanceUID == ds.StudyInstanceUID]
+            same = self._of_study[str(ds.StudyInstanceUID)]
             return sorted({str(d.get("Modality", "")) for d in same})
         value = ds.get(keyword)
         return [str(each) for each in value] if isinstance(value, list | pydicom.multival.MultiValue) else [str(value)]
@@ -259,7 +267,7 @@ class LyingPacs:
     def _count(self, answer: Dataset, keyword: str, ds: Dataset) -> None:
         if self.lies.counts == "absent":
             return
-        same = [d for d in self.held if d.StudyInstanceUID == ds.StudyInstanceUID]
+        same = self._of_study[str(ds.StudyInstanceUID)]
         series = [d for d in same if d.SeriesInstanceUID == ds.SeriesInstanceUID]
         numbers = (len({d.SeriesInstanceUID for d in same}), len(same) + self.lies.count_off, len(series))
         number = numbers[COUNTS.index(keyword)]
@@ -298,7 +306,7 @@ class LyingPacs:
 
     def _asked_for(self, query: Dataset) -> list[Dataset]:
         keywords = [keyword for keyword in UIDS.values() if keyword in query]
-        found = [ds for ds in self.held if all(_matches(query[k], [str(ds[k].value)]) for k in keywords)]
+        found = [ds for ds in self._near(query) if all(_matches(query[k], [str(ds[k].value)]) for k in keywords)]
         strangers = [ds for ds in self.held if ds not in found][:1] if self.lies.strangers else []
         found = found[: len(found) - self.lies.missing]
         found = [ds for ds in found if str(ds.SOPInstanceUID) not in self.lies.withheld]
