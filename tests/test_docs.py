@@ -143,17 +143,25 @@ def test_every_example_is_accepted(where: str, text: str, tmp_path: Path) -> Non
 
 def test_every_commented_example_of_the_shipped_file_is_accepted(tmp_path: Path) -> None:
     shipped = (CHECKOUT / "orthanc-config" / "deid.yaml").read_text(encoding="utf-8")
-    text = shipped.replace("destinations: []\n#", "destinations:\n#")
+    text = re.sub(r"^(destinations|sources): \[\]\n#", r"\1:\n#", shipped, flags=re.MULTILINE)
     text = re.sub(r"^#(  - kind: |    [a-z_]+: )", r"\1", text, flags=re.MULTILINE)
     text = re.sub(r"^# ((?:conversion|retention):|  [a-z_]+: )", r"\1", text, flags=re.MULTILINE)
-    text = re.sub(r"^    # ((?:convert|match):|  modality: )", r"    \1", text, flags=re.MULTILINE)
+    text = re.sub(
+        r"^    # ((?:convert|match|completeness):|  (?:modality|source|ae): )", r"    \1", text, flags=re.MULTILINE
+    )
+    text = re.sub(r"^  # ((?:completeness|senders): )", r"  \1", text, flags=re.MULTILINE)
     file = tmp_path / "deid.yaml"
     file.write_text(text, encoding="utf-8")
     loaded = load_file(file)
     assert {each.kind for each in loaded.destinations} == set(KINDS)
     assert loaded.retention.free_bytes
     assert loaded.conversion.nifti.cross_check
+    assert {each.kind for each in loaded.sources} == {"pacs", "dicomweb", "orthanc", "folder", "object-store"}
     assert loaded.projects[0].convert
+    assert loaded.projects[0].completeness
+    assert loaded.projects[0].match.ae
+    assert loaded.intake.senders
+    assert loaded.intake.completeness.quiet_s
 
 
 @pytest.mark.parametrize("path", [*PAGES, CHECKOUT / "README.md"], ids=lambda path: str(path.relative_to(CHECKOUT)))
