@@ -27,7 +27,8 @@ from orthanc_deid.supervisor import Child
 PLUGIN = Path(__file__).resolve().parent
 PAGES = PLUGIN / "orthanc_deid" / "pages"
 EXPLORER = (
-    "explorer_service.js", "explorer_dialogs.js", "explorer_decisions.js", "explorer.js", "explorer_overview.js",
+    "explorer_service.js", "explorer_dialogs.js", "explorer_decisions.js", "explorer_state.js", "explorer.js",
+    "explorer_rows.js", "explorer_overview.js",
 )  # fmt: skip  # each uses those before it
 ORIGINS = ("UNKNOWN", "DICOM_PROTOCOL", "REST_API", "PLUGIN", "LUA", "WEB_DAV")
 

@@ -66,7 +66,7 @@ def test_every_callback_is_registered_and_the_door_lets_an_instance_in(found: di
 
 def test_every_script_of_the_pages_is_given_to_orthanc_explorer_each_after_what_it_uses(found: dict[str, Any]) -> None:
     names = {path.name for path in PAGES.glob("explorer*.js")}
-    order = [f"explorer{name}.js" for name in ("_service", "_dialogs", "_decisions", "", "_overview")]
+    order = [f"explorer{n}.js" for n in ("_service", "_dialogs", "_decisions", "_state", "", "_rows", "_overview")]
     assert names == set(order)
     texts = [(PAGES / name).read_text() for name in order]
     places = [found["explorer"].find(text.strip()) for text in texts]

@@ -15,9 +15,9 @@
   // `on.look()`: something of it has changed.
   deid.showDecisions = function (at, study, answer, on) {
     if (answer.status === 'review') {
-      at.append(
+      at.append($('<div>').append(
         deid.button('Approve', function () { approve(study, on); }),
-        deid.button('Reject …', function () { openReject(study, on); }));
+        deid.button('Reject …', function () { openReject(study, on); })));
     }
     if (answer.conflicts) {
       at.append($('<div>').attr('role', 'note').addClass('deid-line')
@@ -53,6 +53,7 @@
       reject(study, $.trim(reason.val()), line, on);
     });
     deid.openDialog('Reject', form);
+    $('#deid-dialog-close').appendTo(form);
     reason.focus();
   }
 
@@ -72,17 +73,22 @@
   function openConflicts(source, on) {
     var line = $('<p>').attr('role', 'status').text('asking what came again…');
     var list = $('<ul>').addClass('deid-rows');
-    deid.openDialog('Came again with another content', [line[0], list[0]]);
+    var all = $('<p>');
+    deid.openDialog('Came again with another content', [line[0], all[0], list[0]]);
     deid.ask('GET', 'deid/conflicts?limit=1000&study=' + encodeURIComponent(source), null, function (found) {
       var rows = [];
+      var decided = { look: function () {
+        showForAll(all, rows, decided);
+        on.look();
+      } };
       $.each(found.items, function (_, conflict) {
         if (conflict.state === 'open' || conflict.state === 'replacing') {
-          rows.push(rowOf(conflict, on));
+          rows.push(rowOf(conflict, decided));
         }
       });
       $.each(rows.slice(0, SHOWN), function (_, row) { list.append(row.item); });
       line.text(wordsOf(rows.length));
-      addForAll(list, rows, on);
+      showForAll(all, rows, decided);
     }, function (status, text) { line.text(text); });
   }
 
@@ -90,7 +96,8 @@
     if (!count) {
       return 'everything is decided';
     }
-    return counted(count) + ' than what is stored under its UID. Nothing of it is processed until it is decided.' +
+    return counted(count) + ' than what is stored. Until it is decided what is stored stays, and the study does not' +
+      ' begin by itself.' +
       (count > SHOWN ? ' The newest ' + SHOWN + ' are listed.' : '');
   }
 
@@ -129,13 +136,19 @@
     return about.join(', ');
   }
 
-  function addForAll(list, rows, on) {
-    var open = $.grep(rows, function (row) { return row.conflict.state === 'open'; });
+  // What is for all that are open; drawn again when one was decided.
+  function showForAll(at, rows, on) {
+    var open = openOf(rows);
+    at.empty();
     if (open.length > 1) {
-      list.before(
-        deid.button('Keep what is stored of all ' + open.length, function () { decide(open, 'stored', on); }),
-        deid.button('Take what came of all ' + open.length, function () { decide(open, 'arrived', on); }));
+      at.append('All ' + open.length + ': ',
+        deid.button('Keep what is stored', function () { decide(open, 'stored', on); }),
+        deid.button('Take what came', function () { decide(open, 'arrived', on); }));
     }
+  }
+
+  function openOf(rows) {
+    return $.grep(rows, function (row) { return row.conflict.state === 'open'; });
   }
 
   var WARNINGS = {
@@ -145,7 +158,7 @@
 
   // One after the other: a whole series may have come again.
   function decide(rows, keep, on) {
-    var left = $.grep(rows, function (row) { return row.conflict.state === 'open'; });
+    var left = openOf(rows);
     function next() {
       var row = left.shift();
       if (!row) {

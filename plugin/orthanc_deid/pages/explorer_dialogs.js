@@ -12,6 +12,7 @@
     '#deid-dialog button { margin: .2em .4em .2em 0; cursor: pointer; }' +
     '.deid-picture { max-height: 70vh; overflow: auto; margin-bottom: .6em; }' +
     '.deid-picture img { max-width: 100%; display: block; }' +
+    '#deid-dialog p { max-width: 36em; }' +
     '.deid-rows { list-style: none; padding: 0; margin: 0 0 1em; width: 36em; max-width: 100%; }' +
     '.deid-rows li { border-top: 1px solid #ccc; padding: .6em 0; overflow: hidden; overflow-wrap: anywhere; }' +
     '.deid-rows span { display: block; font-size: 13px; overflow-wrap: anywhere; }' +

@@ -16,21 +16,13 @@
   ];
   var FOR_A_PERSON = ['review', 'quarantined', 'failed'];
   var ROWS_ENDED_NOT = ['queued', 'working'];
-  var STYLE =
-    '#deid-overview li { white-space: normal; overflow-wrap: anywhere; }' +
-    '#deid-overview .deid-row { font-weight: normal; font-size: 13px; }' +
-    '#deid-overview .deid-row b, #deid-overview .deid-row a { font-size: 14px; font-weight: bold; }' +
-    '#deid-overview .deid-row div { margin-top: .3em; }' +
-    '#deid-overview button { margin: .2em .4em 0 0; cursor: pointer; }' +
-    '#deid-overview progress { width: 100%; max-width: 30em; }';
   var round = null; // of questions while the page is in view: what comes for an earlier one is dropped
   var timer = null;
 
   function build() {
     // The bar on top is that of the start page, whichever version of Orthanc this is.
     var bar = $('#lookup > [data-role=header]').clone();
-    bar.find('h1').contents().not('.orthanc-name').remove();
-    bar.find('h1').append(document.createTextNode('De-identification'));
+    bar.find('h1').text('De-identification').prepend($('<span>').addClass('orthanc-name'));
     $('<div>').attr({ id: PAGE, 'data-role': 'page' }).append(bar, $('<div>').attr('data-role', 'content').append(
       $('<p>').attr({ id: 'deid-health', role: 'status' }),
       listOf('deid-studies'), listOf('deid-batches'), listOf('deid-sources'))).insertAfter('#lookup');
@@ -108,6 +100,7 @@
         faults.push(name + ': ' + said);
       }
     });
+    $('#deid-health').toggleClass('deid-fault', faults.length > 0);
     say(faults.length ? 'Something is wrong. ' + faults.join('; ') : 'Everything that is needed works.');
   }
 
@@ -147,7 +140,7 @@
     if (!wanted.length) {
       rows = [{ key: 'none', divider: 'Studies' }, { key: 'nothing', lines: ['No study waits for anything.'] }];
     }
-    fill($('#deid-studies'), rows);
+    deid.fill($('#deid-studies'), rows);
   }
 
   // Who releases a study looks at its result.
@@ -170,7 +163,7 @@
     if (!page.items.length) {
       rows.push({ key: 'none', lines: ['Nothing was fetched by a list yet: orthanc-deid pull LIST --from NAME'] });
     }
-    fill($('#deid-batches'), rows);
+    deid.fill($('#deid-batches'), rows);
   }
 
   function batchRow(batch) {
@@ -195,8 +188,12 @@
     if (batch.mode === 'find') {
       return 'it only asks, nothing is fetched';
     }
-    return batch.instances.arrived + ' of ' + batch.instances.expected + ' instances have arrived' +
-      (batch.to === 'local' ? '' : ' at ' + batch.to) + (batch.hold ? '; its studies wait in review' : '');
+    var count = batch.instances;
+    if (!count.expected && !count.arrived) {
+      return 'no instances were found yet';
+    }
+    return count.arrived + ' of ' + count.expected + ' instances have arrived' +
+      (batch.to === 'local' ? '' : ' at ' + batch.to) + (batch.hold ? '; its studies are held for review' : '');
   }
 
   function showSources(found) {
@@ -205,7 +202,7 @@
     if (!found.items.length) {
       rows.push({ key: 'none', lines: ['None is configured: studies are sent to this Orthanc.'] });
     }
-    fill($('#deid-sources'), rows);
+    deid.fill($('#deid-sources'), rows);
   }
 
   function sourceRow(source) {
@@ -250,84 +247,6 @@
     }, function (status, text) { fault.text('not done: ' + text); });
   }
 
-  // Rows that are as they were stay untouched, and a button as long as its row has it: whoever stands on it keeps it.
-  function fill(list, rows) {
-    var known = list.data('rows') || {}, kept = {}, items = [];
-    $.each(rows, function (_, row) {
-      var shown = kept[row.key] = known[row.key] || makeRow();
-      draw(shown, row);
-      items.push(shown.item[0]);
-    });
-    list.data('rows', kept);
-    if (!isSame(list.children().get(), items)) {
-      $.each(known, function (key, shown) {
-        if (!kept[key]) {
-          shown.item.remove();
-        }
-      });
-      list.append(items);
-      list.listview('refresh');
-    }
-  }
-
-  function isSame(these, those) {
-    return these.length === those.length &&
-      $.grep(these, function (each, index) { return each !== those[index]; }).length === 0;
-  }
-
-  function makeRow() {
-    var row = { item: $('<li>'), text: $('<div>'), buttons: $('<div>') };
-    row.fault = $('<div>').attr('role', 'alert').addClass('deid-fault');
-    return row;
-  }
-
-  function draw(shown, row) {
-    if (row.divider) {
-      if (shown.item.text() !== row.divider) {
-        shown.item.attr('data-role', 'list-divider').text(row.divider);
-      }
-      return;
-    }
-    if (!shown.item.children().length) {
-      shown.item.append($('<div>').addClass('deid-row').append(shown.text, shown.buttons, shown.fault));
-    }
-    drawIfChanged(shown.text, [row.title, row.url, row.lines, row.progress], function (at) { drawText(at, row); });
-    drawIfChanged(shown.buttons, verbsOf(row), function (at) {
-      $.each(row.actions || [], function (_, action) {
-        at.append(deid.button(action.text, function () { action.run(shown.fault); })
-          .attr('aria-label', action.text + ': ' + row.title));
-      });
-    });
-  }
-
-  function verbsOf(row) {
-    return $.map(row.actions || [], function (action) { return action.verb; });
-  }
-
-  function drawIfChanged(at, content, drawAnew) {
-    var told = JSON.stringify(content);
-    if (at.data('told') !== told) {
-      drawAnew(at.empty().data('told', told));
-    }
-  }
-
-  // What comes from the service is set as text: nothing of it becomes HTML.
-  function drawText(at, row) {
-    if (row.title) {
-      at.append(row.url ? $('<a>').attr('href', row.url).text(row.title) : $('<b>').text(row.title));
-    }
-    if (row.progress && row.progress[1]) {
-      at.append($('<div>').append($('<progress>').attr({ value: row.progress[0], max: row.progress[1] })
-        .attr('aria-label', row.lines[0])));
-    }
-    $.each(row.lines, function (_, line) {
-      if (line) {
-        at.append($('<div>').text(line));
-      }
-    });
-  }
-
-  $('<style>').text(STYLE).appendTo('head');
   // jQuery Mobile begins with the page that the address names: ours has to be there before it does.
   window.addEventListener('DOMContentLoaded', build, true);
   $(document).on('pagebeforeshow', '#lookup', countOnStartPage);
