@@ -184,9 +184,9 @@ class LyingPacs:
         original = AssociationSocket._create_socket  # noqa: SLF001  # nothing else makes them
 
         def create(made_by: AssociationSocket, address: Any) -> socket.socket:  # noqa: ANN401  # pynetdicom's own
-            self._sockets = [each for each in self._sockets if each.fileno() >= 0]
-            self._sockets.append(original(made_by, address))
-            return self._sockets[-1]
+            made = original(made_by, address)
+            self._sockets.append(made)
+            return made
 
         self._restore = patch.object(AssociationSocket, "_create_socket", create)
         self._restore.start()

@@ -6,6 +6,7 @@ from dataclasses import replace
 from .. import states
 from ..database.batches import Batch, BatchRow, RowStudy
 from ..database.origins import Origin
+from ..errors import Rejected, Retriable
 from ..pacs.base import Archive, Found, Instance
 from ..pipeline import Job
 from ..settings import Archive as ArchiveSettings
@@ -66,7 +67,13 @@ class _Request:
             wait_s = gates.series_wait(settings.name, settings.batch_wait_s)
             pace.rest(wait_s, lambda: self._resources.batches.guard(self._row.id, self._job.run))
         self._resources.batches.guard(self._row.id, self._job.run)
-        self._archive.retrieve(part, instances, self._batch.target)
+        try:
+            self._archive.retrieve(part, instances, self._batch.target)
+        except Rejected as error:
+            # Some say that they do not know us when they only cannot reach us, as while our Orthanc starts.
+            if self._job.attempt < settings.attempts:
+                raise Retriable(str(error)) from None
+            raise
         if settings.batch_size:
             gates.end_series(settings.name, settings.batch_size, settings.batch_wait_s)
 

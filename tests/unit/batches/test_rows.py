@@ -278,6 +278,19 @@ def test_an_archive_that_is_away_is_asked_again_and_one_that_refuses_is_not(rows
     assert rows.work(batch) == [(states.ROW_REFUSED, "it does not know our AE title")]
 
 
+def test_a_refusal_to_send_is_tried_as_often_as_what_is_missing(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows.pacs.add("1.2", a=1)
+    asked: list[str] = []
+
+    def refuse(*_: object) -> None:
+        asked.append("move")
+        raise Rejected("it does not know the move destination")
+
+    monkeypatch.setattr(rows.pacs, "retrieve", refuse)
+    assert rows.work(rows.begin("1.2")) == [(states.ROW_REFUSED, "it does not know the move destination")]
+    assert len(asked) == 3
+
+
 def test_series_are_counted_for_the_wait_between_batches(rows: Rows) -> None:
     rows.configure(batch_size=2, batch_wait_s=1.0)
     rows.pacs.add("1.2", a=1, b=1, c=1)
