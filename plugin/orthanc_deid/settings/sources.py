@@ -28,7 +28,7 @@ class Archive(Source):
     batch_size: int | None = Field(default=None, ge=1, description="series after which batch_wait_s is waited")
     batch_wait_s: float = Field(default=0.0, ge=0, le=86400, description="seconds to wait after batch_size series")
     attempts: int = Field(
-        default=3, ge=1, le=100, description="times that instances which did not arrive are requested in all"
+        default=3, ge=1, le=100, description="times that what did not arrive, or was refused, is requested in all"
     )
     arrive_s: float = Field(
         default=60.0,
