@@ -180,6 +180,7 @@ def test_what_a_study_waits_for_is_shown_as_it_changes_and_can_be_overruled(site
     page = pages.open("study", source)
     words = await_state(page, "study", "2 of 5 instances")
     assert words.startswith("De-identification: 2 of 5 instances, waiting until ")
+    assert text_of(page, ACTIONS) == "Cancel"
     picture(page, "study-waiting")
     site.send(files[2:])
     await_state(page, "study", "4 of 5 instances, waiting until ")

@@ -59,7 +59,8 @@
   }
 
   function showActions(at, study, answer, on) {
-    redraw(at, [study, answer.status, answer.output, !!answer.next_attempt_at, answer.conflicts], function () {
+    var drawn = [study, answer.status, answer.output, !!answer.next_attempt_at, answer.conflicts, !!answer.awaited];
+    redraw(at, drawn, function () {
       if (answer.output && answer.output !== study) {
         at.append(linkTo(answer.output), ' ');
       }
@@ -69,7 +70,7 @@
           on.order('retry', 'not tried again: ');
         }));
       }
-      if (isAtWork) {
+      if (isAtWork || answer.awaited) {
         at.append(deid.button('Cancel', function () { cancel(on); }));
       }
       deid.showDecisions(at, study, answer, on);
