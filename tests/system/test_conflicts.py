@@ -96,7 +96,7 @@ def test_a_change_before_the_start_holds_the_study_until_it_is_decided(site: Sit
     time.sleep(STABLE_AGE_S + 1)
     held = site.study(source)
     assert held["status"] == "waiting"
-    assert held["reason"] == "1 instances came again with another content: see conflicts"
+    assert held["reason"] == "1 instance came again with another content: see conflicts"
     decide(site, conflict, "stored")
     study = site.await_status(source, "done")
     assert {int(read(file).SeriesNumber) for file in delivered(site, study)} == {1}

@@ -51,11 +51,11 @@ class _Request:
             self._note(study, expected, here)
             return
         pace.admit(self._settings, self._resources.gates, self._ahead)
+        if not self._resources.batches.begin_study(
+            self._row.id, self._job.run, study.id, arrived=here.count, expected=expected, orthanc=here.orthanc
+        ):
+            return
         self._note_origin(found)
-        self._resources.batches.note_study(
-            self._row.id, self._job.run, study.id, states.ROW_WORKING, arrived=here.count, expected=expected,
-            orthanc=here.orthanc,
-        )  # fmt: skip
         some = missing if here.uids and not self._batch.target else []
         for part, of_part in self._parts(found, some):
             self._retrieve(part, of_part)

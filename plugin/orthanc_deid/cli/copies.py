@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +10,31 @@ import click
 
 from ..batches.lists.report import SeriesRow
 from ..batches.lists.tree import Tree
-from .batch_answers import rows_of
 from .info import Cells, write_log
 from .server import Server
 
 
-def save(server: Server, batch: int, folder: Path, cells: Cells) -> int:
-    """Write every instance that a batch has fetched, but what is there already; answer how many are there."""
+@dataclass(frozen=True)
+class Saved:
+    """How many instances are in the folder, and whether they name their patients."""
+
+    instances: int
+    identified: bool
+
+
+def save(server: Server, batch: int, folder: Path, cells: Cells) -> Saved:
+    """Write every instance that a batch has brought, but what is there already; each study tells who took it."""
     tree = Tree(folder)
-    found: list[SeriesRow] = []
-    for row in rows_of(server, batch):
-        for study in row["studies"]:
-            if study["orthanc"]:
-                saved = _save_study(server, study["orthanc"], tree)
-                found += [SeriesRow(cells.get(row["line"], {}), *series) for series in saved]
-    write_log(folder, found)
-    return sum(series.files for series in found)
+    found: dict[str, list[SeriesRow]] = {}
+    told = server.call("POST", f"/deid/batches/{batch}/copies")
+    for item in told["items"]:
+        for study in item["studies"]:
+            if study not in found:
+                of = cells.get(item["line"], {})
+                found[study] = [SeriesRow(of, *series) for series in _save_study(server, study, tree)]
+    series = [each for rows in found.values() for each in rows]
+    write_log(folder, series)
+    return Saved(sum(each.files for each in series), bool(told["identified"]))
 
 
 def _save_study(server: Server, study: str, tree: Tree) -> Iterator[tuple[str, str, int]]:

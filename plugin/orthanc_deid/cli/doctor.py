@@ -58,6 +58,8 @@ def diagnose(url: str, user: str, password_file: Path | None) -> list[Result]:
                 lambda d=destination: _destination(d, _here(url, user, password_file)),  # type: ignore[misc]  # binds now
             )
         )
+    for source in loaded.configuration.sources:
+        checks.append((f"from {source.name}", lambda s=source: _source(s.name, url, user, password_file)))  # type: ignore[misc]  # binds now
     return [_run(name, check) for name, check in checks]
 
 
@@ -167,6 +169,14 @@ def _here(url: str, user: str, password_file: Path | None) -> Orthanc:
         return Orthanc(Address(url.rstrip("/"), basic(user, read_password(password_file))))
     except (click.ClickException, ValueError):
         return Orthanc(Address("http://127.0.0.1", None))
+
+
+def _source(name: str, url: str, user: str, password_file: Path | None) -> str:
+    """Have the product speak to a source: it is registered there, and its folders are mounted there."""
+    found = Server(url, user, read_password(password_file)).call("POST", f"/deid/sources/{name}/check")
+    if not found["ok"]:
+        raise click.ClickException(found["detail"])
+    return str(found["detail"])
 
 
 def _destination(destination: settings.Destination, here: Orthanc) -> str:

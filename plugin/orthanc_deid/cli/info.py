@@ -1,5 +1,6 @@
 """`pull --info`: a CSV for each series and the log, in the tree of the older CSV tool."""
 
+import contextlib
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,10 @@ def write_info(server: Server, batch: int, folder: Path, cells: Cells) -> int:
     tree, found = Tree(folder), []
     for row in rows_of(server, batch):
         for series in server.call("GET", f"/deid/batches/{batch}/rows/{row['line']}/series")["items"]:
-            dumps.write(tree.folder(series), series)
+            folder_of_series = tree.folder(series)
+            dumps.write(folder_of_series, series)
+            with contextlib.suppress(OSError):  # images are in it
+                folder_of_series.rmdir()
             number, count = series.get("SeriesNumber", ""), series.get("NumberOfSeriesRelatedInstances", "")
             files = int(count) if count.strip().isdigit() else 0
             found.append(report.SeriesRow(cells.get(row["line"], {}), series["StudyInstanceUID"], number, files))

@@ -44,6 +44,8 @@ def print_study(found: dict[str, Any]) -> None:
         click.echo(f"{name:<16} {count}")
     if found.get("awaited"):
         click.echo(f"{'awaited':<16} {_awaited(found['awaited'])}")
+    if found["conflicts"]:
+        click.echo(f"{'conflicts':<16} {found['conflicts']}: see `orthanc-deid conflicts`")
     for delivery in found["deliveries"]:
         why = f": {delivery['reason']}" if delivery["reason"] else ""
         told = f"{delivery['state']}, {delivery['confirmed']} confirmed, attempt {delivery['attempt']}{why}"

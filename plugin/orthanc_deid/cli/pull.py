@@ -89,7 +89,8 @@ def pull(asked: Asked, /, file: Path, source: str, **options: Any) -> None:  # n
         _tell(asked, f"{write_info(server, number, options['info'], cells)} series described below {options['info']}")
     if options["folder"]:
         saved = save(server, number, options["folder"], cells)
-        _tell(asked, f"{saved} instances below {options['folder']}: IDENTIFIED, not de-identified; keep them safe")
+        what = "IDENTIFIED, not de-identified; keep them safe" if saved.identified else "de-identified on arrival"
+        _tell(asked, f"{saved.instances} instances below {options['folder']}: {what}")
     _conclude(asked, server, batch)
 
 

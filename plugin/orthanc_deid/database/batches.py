@@ -217,12 +217,10 @@ class Batches:
 
         A row that has claimed already keeps what it has: a step can run twice.
         """
-        with self._writing(row, run) as (connection, mine):
+        with self._writing(row, run) as (connection, _):
             if self.engine.dialect.name == "postgresql":
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({CLAIM_LOCK})")
             known = set(connection.scalars(select(batch_study.c.study_digest).where(batch_study.c.row_id == row)))
-            of = connection.execute(select(batch).where(batch.c.id == mine.batch_id)).one()
-            most = None if of.studies_most is None else of.studies_most - _claimed(connection, mine.batch_id)
             for digest, sealed, expected in found:
                 if digest in known:
                     continue
@@ -230,11 +228,21 @@ class Batches:
                 state = states.ROW_QUEUED
                 if _is_fetched_by_another(connection, digest, row):
                     state = states.ROW_DUPLICATE
-                elif most is not None:
-                    state, most = (states.ROW_QUEUED, most - 1) if most > 0 else (states.ROW_SKIPPED, most)
                 values = {"row_id": row, "study_digest": digest, "found": sealed, "expected": expected}
                 connection.execute(insert(batch_study).values(**values, state=state, arrived=0))
         return self.studies(row)
+
+    def begin_study(  # noqa: PLR0913  # the columns
+        self, row: int, run: int, study: int, *, arrived: int, expected: int | None, orthanc: str | None
+    ) -> bool:
+        """Note that a study is about to be requested; False: it is skipped, since the batch has requested the most."""
+        values: dict[str, object] = {"arrived": arrived, "expected": expected, "orthanc": orthanc}
+        with self._writing(row, run) as (connection, mine):
+            most = connection.scalar(select(batch.c.studies_most).where(batch.c.id == mine.batch_id))
+            may = most is None or _requested(connection, mine.batch_id, study) < most
+            values["state"] = states.ROW_WORKING if may else states.ROW_SKIPPED
+            connection.execute(update(batch_study).where(batch_study.c.id == study).values(**values))
+        return may
 
     def note_study(  # noqa: PLR0913  # the columns
         self, row: int, run: int, study: int, state: str, *, arrived: int, expected: int | None = None,
@@ -319,13 +327,14 @@ class Batches:
             yield connection, BatchRow(**found._mapping)  # noqa: SLF001  # SQLAlchemy's API
 
 
-def _claimed(connection: Connection, number: int) -> int:
-    """Count the studies that a batch fetches or has fetched."""
+def _requested(connection: Connection, number: int, but: int) -> int:
+    """Count the studies that a batch has requested, but one of them."""
+    asked = (states.ROW_WORKING, states.ROW_DELIVERED, states.ROW_PARTIAL, states.ROW_REFUSED)
     query = (
         select(func.count())
         .select_from(batch_study)
         .join(batch_row, batch_row.c.id == batch_study.c.row_id)
-        .where(batch_row.c.batch_id == number, batch_study.c.state.not_in([states.ROW_DUPLICATE, states.ROW_SKIPPED]))
+        .where(batch_row.c.batch_id == number, batch_study.c.id != but, batch_study.c.state.in_(asked))
     )
     return connection.scalar(query) or 0
 

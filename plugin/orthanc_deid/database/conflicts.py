@@ -68,6 +68,11 @@ class Conflicts:
             rows = connection.execute(select(conflict).where(conflict.c.file.in_(files)))
             return {row.file: _contested(row) for row in rows}
 
+    def undecided(self) -> int:
+        """Count what waits for a decision."""
+        with self.engine.connect() as connection:
+            return connection.scalar(select(func.count()).where(conflict.c.state.in_(UNDECIDED))) or 0
+
     def why_waits(self, study_id: int) -> str | None:
         """Say why a study is not started by itself; None where nothing of it is undecided."""
         with self.engine.connect() as connection:
@@ -142,7 +147,8 @@ def count_undecided(connection: Connection, study_id: int) -> int:
 
 def _why_waits(connection: Connection, study_id: int) -> str | None:
     count = count_undecided(connection, study_id)
-    return f"{count} instances came again with another content: see conflicts" if count else None
+    what = "instance" if count == 1 else "instances"
+    return f"{count} {what} came again with another content: see conflicts" if count else None
 
 
 def _wait(connection: Connection, found: Study, why: str, version: int | None = None, actor: str = "system") -> None:

@@ -305,6 +305,11 @@ class Ledger(Studies):
             connection.execute(update(study).where(study.c.id == study_id).values(**values))
             note(connection, study_id, found.version, found.status, f"{what} deleted: {reason}", actor)
 
+    def note(self, study_id: int, reason: str, actor: str) -> None:
+        """Write an event that changes nothing."""
+        with self._writing(study_id) as (connection, found):
+            note(connection, study_id, found.version, found.status, reason, actor)
+
     def mark_recheck(self, study_id: int, *, needed: bool = True) -> None:
         """Remember that something arrived while the study was at work, or that it was dealt with."""
         with self.engine.begin() as connection:

@@ -31,6 +31,7 @@ LIST_BYTES = 32 * 2**20
 FAULTS_TOLD = 20
 REPORT_ROWS = 200  # read at once
 PIECE = 1 << 16  # characters
+EVERY = BatchRetry()
 
 
 def _demand_faultless(table: read.Table) -> None:
@@ -135,6 +136,19 @@ def show_series(runtime: Held, batch: BatchNumber, line: Line) -> Any:
     return {"items": answer}
 
 
+def copy_batch(runtime: Held, batch: BatchNumber, user: User) -> Any:
+    """Tell what a batch has brought, for copies of it, and note with each study who takes them."""
+    found = runtime.batches.get(batch)
+    held = {row.line: _held(runtime, row) for row in _rows(runtime, found.id)}
+    for orthanc in {each for studies in held.values() for each in studies}:
+        study = runtime.ledger.find(orthanc)
+        if study:
+            runtime.ledger.note(study.id, "copies of its instances were saved outside of Orthanc", user)
+    items = [{"line": line, "studies": studies} for line, studies in held.items()]
+    log.event("copies of instances given", batch=batch, count=len(items))
+    return {"items": items, "identified": not runtime.settings.configuration.intake.on_arrival}
+
+
 def report_batch(runtime: Held, batch: BatchNumber) -> StreamingResponse:
     """Give the list back with what came of each row, as CSV; this is identified."""
     runtime.batches.get(batch)
@@ -162,7 +176,7 @@ def cancel_batch(runtime: Held, batch: BatchNumber) -> Any:
     return _told(runtime, made)
 
 
-def retry_batch(runtime: Held, batch: BatchNumber, which: BatchRetry) -> Any:
+def retry_batch(runtime: Held, batch: BatchNumber, which: BatchRetry = EVERY) -> Any:
     """Ask once more for the rows that were not found, refused, partial or not begun."""
     wanted = set(which.state.split(",")) if which.state else set(states.ROW_UNDONE)
     if wanted - states.ROW_UNDONE:
@@ -230,6 +244,11 @@ def _told(runtime: Runtime, batch: Batch) -> dict[str, Any]:
         "created_at": views.iso(batch.created_at),
         "updated_at": views.iso(batch.updated_at),
     }
+
+
+def _held(runtime: Runtime, row: BatchRow) -> list[str]:
+    """Return the Orthanc ids of the studies here that a row names."""
+    return list(dict.fromkeys(each.orthanc for each in runtime.batches.studies(row.id) if each.orthanc))
 
 
 def _row(runtime: Runtime, row: BatchRow) -> dict[str, Any]:

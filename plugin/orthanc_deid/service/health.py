@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .. import __version__
 from ..database import workers
+from ..database.conflicts import Conflicts
 from ..errors import DeidError
 from ..intake.heal import DEAD_S
 from ..settings import FREE_BYTES
@@ -27,6 +28,7 @@ def examine_health(runtime: Runtime) -> dict[str, Any]:
         "checks": checks,
         "studies": runtime.ledger.counts() if reachable else {},
         "workers": _workers(runtime) if reachable else [],
+        "conflicts": Conflicts(runtime.database).undecided() if reachable else 0,
         "refused_on_arrival": sum(1 for _ in (runtime.settings.quarantine / "incoming").glob("*.json")),
     }
 

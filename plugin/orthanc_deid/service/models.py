@@ -226,6 +226,20 @@ class RowPage(BaseModel):
     next: int | None = Field(description="give it as `cursor` to get the next page; null: this is the last")
 
 
+class CopyLine(BaseModel):
+    """A line of a list and the studies here that it names."""
+
+    line: int = Field(description="line of the list, from 1")
+    studies: list[str] = Field(description="Orthanc ids of studies that are in this Orthanc")
+
+
+class CopyList(BaseModel):
+    """What may be copied out of this Orthanc; each of the studies tells in its events who asked."""
+
+    items: list[CopyLine] = Field(description="in the order of the list")
+    identified: bool = Field(description="false: instances were de-identified on arrival")
+
+
 class SeriesList(BaseModel):
     """What an archive tells of series; identified."""
 
@@ -470,4 +484,5 @@ class Health(BaseModel):
     checks: dict[str, str] = Field(description="check to `ok` or to what is wrong")
     studies: dict[str, int] = Field(description="state to number of studies")
     workers: list[dict[str, Any]] = Field(description="executor and seconds since it was heard of")
+    conflicts: int = Field(description="instances that came again with another content and wait for a decision")
     refused_on_arrival: int = Field(description="instances that the door put into the quarantine folder")

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from .batches import (
     begin_batch,
     cancel_batch,
+    copy_batch,
     list_batches,
     list_rows,
     pause_batch,
@@ -36,6 +37,7 @@ from .models import (
     Checked,
     ConflictAnswer,
     ConflictPage,
+    CopyList,
     DestinationAnswer,
     DestinationList,
     Health,
@@ -138,6 +140,7 @@ ROUTES = (
     Route("GET", "/deid/batches/{batch}/rows", list_rows, RowPage, errors=(404, 422)),
     Route("GET", "/deid/batches/{batch}/rows/{line}/series", show_series, SeriesList, errors=(404, 422)),
     Route("GET", "/deid/batches/{batch}/report.csv", report_batch, None, errors=(404, 422)),
+    Route("POST", "/deid/batches/{batch}/copies", copy_batch, CopyList, errors=(404, 422)),
     Route("POST", "/deid/batches/{batch}/pause", pause_batch, BatchAnswer, errors=(404, 409, 422)),
     Route("POST", "/deid/batches/{batch}/resume", resume_batch, BatchAnswer, errors=(404, 409, 422)),
     Route("POST", "/deid/batches/{batch}/cancel", cancel_batch, BatchAnswer, errors=(404, 409, 422)),

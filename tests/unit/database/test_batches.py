@@ -77,14 +77,20 @@ def test_two_rows_that_claim_at_once_do_not_both_get_it(batches: Batches) -> Non
     assert sorted(claimed) == [states.ROW_DUPLICATE] * 7 + [states.ROW_QUEUED]
 
 
-def test_no_more_than_the_most_studies_are_claimed(batches: Batches) -> None:
+def begin(batches: Batches, row: int, study: int) -> bool:
+    return batches.begin_study(row, 1, study, arrived=0, expected=1, orthanc=None)
+
+
+def test_no_more_than_the_most_studies_are_requested(batches: Batches) -> None:
     batch = begun(batches, 2, Asked(source="pacs", actor="admin", studies_most=2))
     one, two = rows(batches, batch)
-    batches.claim(one, 1, [("d1", b"x", 1)])
-    assert [s.state for s in batches.claim(two, 1, [("d2", b"x", 1), ("d3", b"x", 1)])] == [
-        states.ROW_QUEUED,
-        states.ROW_SKIPPED,
-    ]
+    studies = batches.claim(one, 1, [("d0", b"x", 1), ("d1", b"x", 1)])
+    batches.note_study(one, 1, studies[0].id, states.ROW_DUPLICATE, arrived=1)  # what is here already does not count
+    assert begin(batches, one, studies[1].id)
+    assert begin(batches, one, studies[1].id)  # a step that runs twice
+    third, fourth = batches.claim(two, 1, [("d2", b"x", 1), ("d3", b"x", 1)])
+    assert [begin(batches, two, third.id), begin(batches, two, fourth.id)] == [True, False]
+    assert [s.state for s in batches.studies(two)] == [states.ROW_WORKING, states.ROW_SKIPPED]
 
 
 def test_a_paused_batch_begins_nothing_and_a_cancelled_one_has_ended(batches: Batches) -> None:

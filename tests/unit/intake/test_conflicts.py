@@ -153,7 +153,7 @@ def test_a_change_is_a_conflict_that_holds_a_study_which_was_not_started(ward: W
     examine(ward.intake, STUDY, stable=True)
     study = ward.study()
     assert (study["status"], study["conflicts"]) == ("waiting", 1)
-    assert study["reason"] == "1 instances came again with another content: see conflicts"
+    assert study["reason"] == "1 instance came again with another content: see conflicts"
     assert [e["reason"] for e in study["events"]].count("an instance came again with another content") == 1
     assert "Vorgelmund" not in str(study) + json.dumps(ward.looks.about(name))
 

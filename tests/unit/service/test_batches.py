@@ -123,3 +123,17 @@ def test_a_batch_is_paused_goes_on_and_is_cancelled(service: Service) -> None:
     assert service.ask("POST", "/deid/batches/1/pause").status == 409
     assert service.ask("GET", "/deid/batches/1/rows?state=cancelled").body["items"][0]["state"] == "cancelled"
     assert service.ask("GET", "/deid/batches/2").status == 404
+
+
+def test_whoever_takes_copies_stands_in_the_events_of_the_study(service: Service) -> None:
+    begin(service)
+    batches, seal = service.runtime.batches, service.runtime.seal
+    (row,) = batches.rows(1)
+    source = "0123abcd" + 4 * "-0123abcd"
+    service.runtime.ledger.add(source, "brain")
+    (study,) = batches.claim(row.id, 1, [question.close_found(seal, Found(STUDY, instances=3))])
+    batches.note_study(row.id, 1, study.id, states.ROW_DELIVERED, arrived=3, expected=3, orthanc=source)
+    told = service.ask("POST", "/deid/batches/1/copies", user=b"ann").body
+    assert told == {"items": [{"line": 2, "studies": [source]}], "identified": True}
+    event = service.ask("GET", f"/deid/studies/{source}").body["events"][-1]
+    assert (event["actor"], event["reason"]) == ("ann", "copies of its instances were saved outside of Orthanc")
