@@ -19,7 +19,7 @@ HEAVY = ("dbos", "numpy", "sqlalchemy", "fastapi", "pydantic", "uvicorn", "yaml"
 ONLY_THERE = {
     "orthanc": ("main",),
     "dbos": ("engine",),
-    "sqlalchemy": ("database", "engine", "service", "worker", "intake", "cli", "collect"),
+    "sqlalchemy": ("database", "engine", "service", "worker", "intake", "cli", "collect", "child_process"),
     "fastapi": ("service",),
     "click": ("cli",),
     "rich": ("cli", "demo"),
@@ -65,7 +65,7 @@ MAY_IMPORT = {
     "packed": {"errors"},
     "folder": {"confidentiality", "errors", "packed", "processes"},
     "arrival": {"confidentiality", "errors"},
-    "staging": {"batches", "cli", "errors", "states"},
+    "staging": {"formats", "batches", "cli", "errors", "states"},
 }
 
 

@@ -12,11 +12,16 @@ PAUSED = "waits: paused by a person"
 PAUSED_S = 3600.0  # letting it go on hastens what waits
 
 
+def opens_in_s(settings: Paced) -> float:
+    """Return the seconds until one of its windows opens, 0 while one is open or it has none."""
+    now = datetime.now(ZoneInfo(settings.timezone)) if settings.timezone else datetime.now().astimezone()
+    return opens_in(settings.windows, now)
+
+
 def demand_open(settings: Paced, gates: Gates) -> None:
     """Raise Postponed while it is paused or its windows are closed."""
     if gates.get(settings.name).paused:
         raise Postponed(PAUSED, PAUSED_S)
-    now = datetime.now(ZoneInfo(settings.timezone)) if settings.timezone else datetime.now().astimezone()
-    wait_s = opens_in(settings.windows, now)
+    wait_s = opens_in_s(settings)
     if wait_s > 0:
         raise Postponed("waits: the time window is closed", wait_s)

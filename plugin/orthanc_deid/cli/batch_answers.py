@@ -1,7 +1,5 @@
-"""What the server tells of batches, read whole and shown; and files for it that their owner alone can read."""
+"""What the server tells of batches, read whole and shown."""
 
-import os
-from pathlib import Path
 from typing import Any
 
 import click
@@ -27,13 +25,3 @@ def print_batch(batch: dict[str, Any]) -> None:
     click.echo(f"Batch {batch['id']} from {batch['source']} to {batch['to']}: {batch['state']}")
     click.echo(f"  rows: {rows}")
     click.echo(f"  {batch['studies']} studies, {counts['arrived']} of {counts['expected']} instances here")
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file that holds identities: readable by its owner alone, whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)

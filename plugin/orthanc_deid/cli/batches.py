@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
+from ..formats import atomic
 from .arguments import Command
-from .batch_answers import print_batch, rows_of, write_private
+from .batch_answers import print_batch, rows_of
 from .server import Asked
 
 NUMBER = click.argument("number", type=click.IntRange(1))
@@ -81,7 +82,7 @@ def report(asked: Asked, number: int, out: Path) -> None:
     if str(out) == "-":
         click.echo(content.decode(), nl=False)
     else:
-        write_private(out, content)
+        atomic.write(out, content, 0o600)
 
 
 @batches.command()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ..batches.lists import dumps, report
 from ..batches.lists.tree import Tree
-from .batch_answers import rows_of, write_private
+from ..formats import atomic
+from .batch_answers import rows_of
 from .server import Server
 
 LOG = Path("logs") / "pacs_query_log.csv"
@@ -35,4 +36,4 @@ def write_log(folder: Path, series: Sequence[report.SeriesRow]) -> None:
     text = io.StringIO()
     report.pacsifier_log(series, text)
     (folder / LOG).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_private(folder / LOG, text.getvalue().encode())
+    atomic.write(folder / LOG, text.getvalue().encode(), 0o600)

@@ -14,8 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from .. import states
 from ..batches.lists import sheet
 from ..batches.lists.read import Fault, read
+from ..formats import atomic
 from .arguments import Command
-from .batch_answers import print_batch, rows_of, write_private
+from .batch_answers import print_batch, rows_of
 from .copies import save
 from .info import write_info
 from .server import Asked, Server
@@ -83,7 +84,7 @@ def pull(asked: Asked, /, file: Path, source: str, **options: Any) -> None:  # n
         return
     batch = await_end(server, number, as_json=asked.as_json)
     if options["report"]:
-        write_private(options["report"], server.get(f"/deid/batches/{number}/report.csv").content)
+        atomic.write(options["report"], server.get(f"/deid/batches/{number}/report.csv").content, 0o600)
     cells = {line.number: line.cells for line in table.lines}
     if options["info"]:
         _tell(asked, f"{write_info(server, number, options['info'], cells)} series described below {options['info']}")

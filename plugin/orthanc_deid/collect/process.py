@@ -1,24 +1,23 @@
 """The collector process: a thread for each source, which never waits for another."""
 
-import fcntl
 import logging
 import os
 import shutil
 import signal
 import threading
-from pathlib import Path
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from .. import faults, log
-from ..database import demand_current, open_database
+from ..child_process import await_tables, take
+from ..database import open_database
 from ..database.collected import AWAY, PAUSED
 from ..database.collected import Collected as Status
 from ..database.gates import Gates
 from ..database.lease import Leases
 from ..database.origins import Origins
-from ..errors import ConfigurationError, DeidError, Postponed, Retriable
+from ..errors import DeidError, Postponed, Retriable
 from ..openings import demand_open
 from ..orthanc_rest import Orthanc, local_address
 from ..sealed import Seal
@@ -34,7 +33,7 @@ _END_S = 5.0
 
 def run(loaded: Settings) -> int:
     """Collect until SIGTERM; 3: another process of this home does."""
-    lock = _take(loaded.home / "slots" / "collect.lock")
+    lock = take(loaded.home / "slots" / "collect.lock")
     if lock is None:
         log.event("slot is taken", step="collect")
         return 3
@@ -42,7 +41,7 @@ def run(loaded: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     database = open_database(loaded.database_url)
-    if not _await_tables(database, stopping):
+    if not await_tables(database, stopping):
         return 0
     shutil.rmtree(loaded.home / "work" / "collect", ignore_errors=True)  # of one that was killed
     leases = Leases(database)
@@ -133,30 +132,3 @@ class Attended:
 
 def _reason(error: Exception) -> str:
     return "the database is away" if isinstance(error, SQLAlchemyError) else str(error)
-
-
-def _take(path: Path) -> int | None:
-    """Lock this home for the life of this process: two collectors would take a file twice at once."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(file)
-        return None
-    return file
-
-
-def _await_tables(database: Engine, stopping: threading.Event) -> bool:
-    """Wait until the service has made or migrated the tables; False: told to stop before."""
-    pause = 0.2
-    while True:
-        try:
-            demand_current(database)
-        except (Retriable, ConfigurationError, SQLAlchemyError) as error:
-            log.event("waiting for the database", error=type(error).__name__)
-        else:
-            return True
-        if stopping.wait(pause):
-            return False
-        pause = min(pause * 2, 5.0)

@@ -9,23 +9,26 @@ from pathlib import Path
 
 
 @contextmanager
-def file(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside to write to; it takes the name when the block ends without an error."""
+def file(path: Path, mode: int = 0o666) -> Iterator[Path]:
+    """Give a temporary path beside to write to; it takes the name when the block ends without an error.
+
+    `mode` is what the umask leaves of it; 0o600: its owner alone can read it.
+    """
     temporary = _beside(path)
-    temporary.touch(exist_ok=False)
+    temporary.touch(mode, exist_ok=False)
     try:
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync(path.parent)
+    sync(path.parent)
 
 
-def write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes, mode: int = 0o666) -> None:
     """Write a small file."""
-    with file(path) as temporary:
+    with file(path, mode) as temporary:
         temporary.write_bytes(content)
 
 
@@ -37,7 +40,7 @@ def folder(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         for each in (*temporary.rglob("*"), temporary):
-            _sync(each)
+            sync(each)
         old = None
         if path.exists():
             # A folder that is not empty cannot be replaced in one step: for a moment there is none.
@@ -47,7 +50,7 @@ def folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    _sync(path.parent)
+    sync(path.parent)
     if old:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -56,7 +59,8 @@ def _beside(path: Path) -> Path:
     return path.parent / f".{secrets.token_hex(8)}.tmp"
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file, or the names of a folder, on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -15,7 +15,7 @@ from ..settings.sources import PacsSource
 from . import jobs, refusals
 from .association import lasting_rejection
 from .attributes import UNIQUE
-from .base import Found, Instance, Level, Wanted
+from .base import Found, Instance, Level
 from .matching import Answer
 from .questions import Questions
 
@@ -27,7 +27,7 @@ ANSWERS_S = 600  # all answers to one question, over timeout_s
 STUCK_S = 3600  # over timeout_s; Orthanc itself gives up where the archive is silent for timeout_s
 
 
-class PacsArchive:
+class PacsArchive(Questions):
     """A DICOM node, registered in our Orthanc; `going` is called while it is waited, and raises to end that."""
 
     def __init__(self, settings: PacsSource, orthanc: Orthanc, going: Callable[[], object]) -> None:
@@ -36,7 +36,7 @@ class PacsArchive:
         self._going = going
         # Another prefix than of destinations: one of the same name may be another node.
         self._node = Modality(_patient(orthanc, settings.timeout_s), f"from-{settings.name}", settings)
-        self._questions = Questions(self._ask)
+        super().__init__(self._ask_archive)
         self._method = METHODS[settings.retrieve]
 
     def check(self) -> str:
@@ -44,7 +44,7 @@ class PacsArchive:
         self._node.register()
         self._demand_method()
         self._echo()
-        self._ask("study", {UNIQUE["study"]: NOBODY})
+        self._ask_archive("study", {UNIQUE["study"]: NOBODY})
         return "answers C-ECHO and C-FIND"
 
     def _echo(self) -> None:
@@ -56,22 +56,6 @@ class PacsArchive:
             return
         self._demand_accepted()
         raise away
-
-    def find(self, wanted: Wanted) -> list[Found]:
-        """Answer as `Archive.find`."""
-        return self._questions.find(wanted)
-
-    def series(self, study_uid: str) -> list[Found]:
-        """Answer as `Archive.series`."""
-        return self._questions.series(study_uid)
-
-    def instances(self, study_uid: str, series_uid: str = "") -> list[Instance] | None:
-        """Answer as `Archive.instances`."""
-        return self._questions.instances(study_uid, series_uid)
-
-    def count(self, study_uid: str) -> int | None:
-        """Answer as `Archive.count`."""
-        return self._questions.count(study_uid)
 
     def retrieve(self, found: Found, instances: Sequence[Instance] = (), target: str = "") -> None:
         """Have it send a study, a series or instances, by jobs of our Orthanc; ask for each thing once.
@@ -96,7 +80,7 @@ class PacsArchive:
 
     # C-FIND.
 
-    def _ask(self, level: Level, keys: Mapping[str, str]) -> list[Answer]:
+    def _ask_archive(self, level: Level, keys: Mapping[str, str]) -> list[Answer]:
         with self._asked(level, keys) as query:
             return [_texts(answer) for answer in query.answers]
 

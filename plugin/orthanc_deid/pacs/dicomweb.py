@@ -10,7 +10,7 @@ from ..errors import ConfigurationError, Rejected, Retriable
 from ..orthanc_rest import Orthanc
 from ..settings.sources import DicomwebSource
 from .attributes import ATTRIBUTES, UNIQUE
-from .base import Found, Instance, Level, Wanted
+from .base import Found, Instance, Level
 from .matching import WILD, Answer, is_universal
 from .multipart import Parts, boundary
 from .questions import Questions, UnansweredError
@@ -21,14 +21,14 @@ AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 ANY_SYNTAX = 'multipart/related; type="application/dicom"'
 
 
-class DicomwebArchive:
+class DicomwebArchive(Questions):
     """One server; `going` is called between two instances, and raises to end a retrieval."""
 
     def __init__(self, settings: DicomwebSource, orthanc: Orthanc, going: Callable[[], object]) -> None:
         self._orthanc = orthanc
         self._going = going
         self._client = DicomwebClient(settings)
-        self._questions = Questions(self._ask)
+        super().__init__(self._ask_archive)
 
     def check(self) -> str:
         """Ask for one study: address, log-in and QIDO-RS are right."""
@@ -37,22 +37,6 @@ class DicomwebArchive:
         except CannotBeAskedError as error:
             raise Retriable(f"the DICOMweb server does not answer QIDO-RS ({error})") from None
         return "answers QIDO-RS"
-
-    def find(self, wanted: Wanted) -> list[Found]:
-        """Answer as `Archive.find`."""
-        return self._questions.find(wanted)
-
-    def series(self, study_uid: str) -> list[Found]:
-        """Answer as `Archive.series`."""
-        return self._questions.series(study_uid)
-
-    def instances(self, study_uid: str, series_uid: str = "") -> list[Instance] | None:
-        """Answer as `Archive.instances`."""
-        return self._questions.instances(study_uid, series_uid)
-
-    def count(self, study_uid: str) -> int | None:
-        """Answer as `Archive.count`."""
-        return self._questions.count(study_uid)
 
     def retrieve(self, found: Found, instances: Sequence[Instance] = (), target: str = "") -> None:
         """Fetch a study, a series or instances, and store each instance in our Orthanc as it comes.
@@ -67,7 +51,7 @@ class DicomwebArchive:
         for path in _paths(found, instances):
             self._fetch(path)
 
-    def _ask(self, level: Level, keys: Mapping[str, str]) -> list[Answer]:
+    def _ask_archive(self, level: Level, keys: Mapping[str, str]) -> list[Answer]:
         self._going()
         path, matching = _question(level, keys)
         more = {"includefield": ",".join(ATTRIBUTES[keyword].tag for keyword in keys)}

@@ -1,17 +1,15 @@
 """Routes on destinations: what there is, does it answer, pause, go on, send the failed ones again."""
 
-from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from .. import destinations, states
 from ..database.deliveries import Deliveries
 from ..database.gates import Gates
 from ..errors import Conflict, DeidError, NotFound
 from ..intake.examine import deliver_by_hand
+from ..openings import opens_in_s
 from ..pipeline import EXPORT, Job
 from ..settings import Destination
-from ..settings.windows import opens_in
 from .parameters import DestinationName, Held, User
 from .runtime import Runtime
 
@@ -65,13 +63,11 @@ def _named(runtime: Runtime, name: str) -> Destination:
 
 
 def _told(runtime: Runtime, destination: Destination, counts: dict[str, dict[str, int]]) -> dict[str, Any]:
-    zone = ZoneInfo(destination.timezone) if destination.timezone else None
-    now = datetime.now(zone) if zone else datetime.now().astimezone()
     return {
         "name": destination.name,
         "kind": destination.kind,
         "required": destination.required,
         "paused": bool(Gates(runtime.database).get(destination.name).paused),
-        "opens_in_s": round(opens_in(destination.windows, now), 1),
+        "opens_in_s": round(opens_in_s(destination), 1),
         "deliveries": counts.get(destination.name, {}),
     }

@@ -2,15 +2,14 @@
 
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from ..collect import KINDS
 from ..collect.checking import check
 from ..database.collected import Collected
 from ..database.gates import Gates
 from ..errors import DeidError, NotFound
+from ..openings import opens_in_s
 from ..settings.sources import AnySource
-from ..settings.windows import opens_in
 from .parameters import Held, SourceName, User
 from .runtime import Runtime
 
@@ -58,8 +57,6 @@ def _named(runtime: Runtime, name: str) -> AnySource:
 
 
 def _told(runtime: Runtime, source: AnySource) -> dict[str, Any]:
-    zone = ZoneInfo(source.timezone) if source.timezone else None
-    now = datetime.now(zone) if zone else datetime.now().astimezone()
     status = Collected(runtime.database).status(source.name)
     seen = source.kind in KINDS and status.looked_at is not None
     return {
@@ -67,7 +64,7 @@ def _told(runtime: Runtime, source: AnySource) -> dict[str, Any]:
         "kind": source.kind,
         "project": source.project,
         "paused": bool(Gates(runtime.database).get(source.name).paused),
-        "opens_in_s": round(opens_in(source.windows, now), 1),
+        "opens_in_s": round(opens_in_s(source), 1),
         "state": status.state if seen else None,
         "reason": status.reason,
         "waiting": status.waiting,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import Conflict
+from ..formats import atomic
 
 
 @contextmanager
@@ -20,29 +21,14 @@ def private_file(path: Path) -> Iterator[IO[bytes]]:
 
 def write(path: Path, content: bytes | str, mode: int = 0o600) -> None:
     """Write a file; it takes its name when all of it is on the disk."""
-    part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(content.encode() if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    sync(path.parent)
+    with atomic.file(path, mode) as part:
+        part.chmod(mode)
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def write_json(path: Path, values: Any) -> None:  # noqa: ANN401  # JSON
     """Write values as JSON."""
     write(path, json.dumps(values, indent=2) + "\n")
-
-
-def sync(folder: Path) -> None:
-    """Have the names of a folder on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

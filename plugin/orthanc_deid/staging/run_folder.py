@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Rejected
+from ..formats import atomic
 from . import private
 from .options import Options, options
 
@@ -89,7 +90,7 @@ def create(runs: Path, asked: Options) -> RunFolder:
         except FileExistsError:
             seconds += 1
             continue
-        private.sync(runs)
+        atomic.sync(runs)
         made = RunFolder(path)
         made.note_options(asked)
         return made

@@ -1,24 +1,23 @@
 """A worker's slot: taken for its life, with the engine, its resources and its heartbeat."""
 
-import fcntl
 import os
 import shutil
 import signal
 import socket
 import threading
-from pathlib import Path
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from .. import engine, log
-from ..database import demand_current, open_database, workers
+from ..child_process import await_tables, take
+from ..database import open_database, workers
 from ..database.batches import Batches
 from ..database.deliveries import Deliveries
 from ..database.gates import Gates
 from ..database.ledger import Ledger
 from ..database.origins import Origins
-from ..errors import DeidError, Retriable
+from ..errors import DeidError
 from ..orthanc_rest import Orthanc, local_address
 from ..pipeline import Job
 from ..processes import Processes
@@ -39,7 +38,7 @@ def executor(slot: int) -> str:
 
 def run(loaded: Settings, slot: int) -> int:
     """Take jobs until SIGTERM; 3: another worker has the slot."""
-    lock = _take(loaded.home / "slots" / f"{slot}.lock")
+    lock = take(loaded.home / "slots" / f"{slot}.lock")
     if lock is None:
         log.event("slot is taken", slot=slot)
         return 3
@@ -47,7 +46,7 @@ def run(loaded: Settings, slot: int) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     database = open_database(loaded.database_url)
-    if not _await_tables(database, stopping):
+    if not await_tables(database, stopping):
         return 0
     resources = _resources(loaded, database, slot)
 
@@ -86,33 +85,6 @@ def _resources(loaded: Settings, database: Engine, slot: int) -> Resources:
         key=key,
         work=work,
     )
-
-
-def _take(path: Path) -> int | None:
-    """Lock a slot for the life of this process: two workers under one name would run a step twice at once."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(file)
-        return None
-    return file
-
-
-def _await_tables(database: Engine, stopping: threading.Event) -> bool:
-    """Wait until the service has made or migrated the tables; False: told to stop before."""
-    pause = 0.2
-    while True:
-        try:
-            demand_current(database)
-        except (Retriable, SQLAlchemyError) as error:
-            log.event("waiting for the database", error=type(error).__name__)
-        else:
-            return True
-        if stopping.wait(pause):
-            return False
-        pause = min(pause * 2, 5.0)
 
 
 def _beat(database: Engine, name: str) -> None:

@@ -4,6 +4,8 @@ import os
 import secrets
 from pathlib import Path
 
+from ...formats import atomic
+
 
 def put(path: Path, content: bytes) -> bool:
     """Write a file, mode 0600, synced; False where one of that name is there, which stays as it is."""
@@ -18,7 +20,7 @@ def put(path: Path, content: bytes) -> bool:
             return _directly(path, content)
     finally:
         part.unlink(missing_ok=True)
-    _sync(path.parent)
+    atomic.sync(path.parent)
     return True
 
 
@@ -35,11 +37,3 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
