@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,13 @@ def test_a_study_goes_to_a_dicom_node_with_the_block_and_ours_stays(
     receipt = shipment.journal.get(shipment.all[0])
     assert receipt
     assert len(receipt.sha256) == 64
+
+
+def test_the_album_that_a_list_names_wins(server: OrthancServer, shipment: Shipment, tmp_path: Path) -> None:
+    with Storescp(tmp_path / "scp", "PEER") as scp:
+        destination(server, dicom=node(scp.port)).send(replace(shipment, album="trial8"))
+        blocks = [pydicom.dcmread(file).private_block(*BLOCK) for file in scp.files()]
+    assert {block[2].value for block in blocks} == {"trial8"}
 
 
 @pytest.mark.parametrize(
