@@ -30,7 +30,8 @@ def follow(job: Job, resources: Resources) -> Outcome:
 def _start_exports(job: Job, resources: Resources) -> Outcome:
     open_ = [d for d in resources.deliveries.of(job.study) if d.confirmed_version < d.version]
     if not open_:
-        return engine.follow([job.next(FINISH)])
+        cleanup.run(job, resources)  # at once: a flow of its own would wait for the queue's next poll
+        return END
     resources.ledger.move(job.study, states.EXPORTING, run=job.run)
     return engine.follow([job.next(EXPORT, d.destination) for d in open_])
 
