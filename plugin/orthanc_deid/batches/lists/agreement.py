@@ -7,8 +7,9 @@ _PERSON = ("PatientName", "PatientBirthDate")
 
 _MANY = (
     "stands in a line that can match many patients: add PatientID, AccessionNumber or StudyInstanceUID without"
-    " wildcards, or PatientName with PatientBirthDate"
+    " wildcards, or PatientName as Last^First with PatientBirthDate"
 )
+_ITSELF = "is the PatientID itself: it would be delivered"
 
 Who = tuple[str, ...]  # the column that says who it is, and what stands in it
 
@@ -28,6 +29,9 @@ class Agreement:
         if not who:
             yield "Pseudonym", _MANY
             return
+        if pseudonym.casefold() == written.get("PatientID", "").casefold():
+            yield "Pseudonym", _ITSELF
+            return
         first, line = self._pseudonyms.setdefault(who, (pseudonym, number))
         if first != pseudonym:
             yield (
@@ -45,8 +49,14 @@ class Agreement:
 def _who(written: Mapping[str, str]) -> Who:
     for column in _ONE_PATIENT:
         value = written.get(column, "")
-        if value and "*" not in value and "?" not in value:
+        if value and not _is_wild(value):
             return (column, value)
-    if all(written.get(column) for column in _PERSON):
-        return ("PatientName", *(written[column] for column in _PERSON))
+    # A name without a first name is asked for by its last word: that is a family.
+    name, birth = (written.get(column, "") for column in _PERSON)
+    if name and birth and not _is_wild(name) and ("^" in name or "," in name):
+        return ("PatientName", name, birth)
     return ()
+
+
+def _is_wild(value: str) -> bool:
+    return "*" in value or "?" in value

@@ -65,7 +65,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("ImageType", "instance", 64, values.image_type, "text, wildcards; values in order: `\\`; slow"),
     Column("AcquisitionDate", "instance", 0, values.day, "`YYYYMMDD`; slow"),
     Column("Project", None, 0, values.project, "name of a project of the configuration"),
-    Column("Pseudonym", None, 64, values.text, "PatientID of the output", ("new_ids", "new_id")),
+    Column("Pseudonym", None, 64, values.pseudonym, "PatientID of the output", ("new_ids", "new_id")),
     Column("Album", None, 64, values.text, "Kheops album", ("album_name",)),
 )
 BY_NAME = {column.name: column for column in COLUMNS}

@@ -23,6 +23,7 @@ _TIME = re.compile(r"(?:[01][0-9]|2[0-3])(?:[0-5][0-9](?:(?:[0-5][0-9]|60)(?:\.[
 _UID = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))+")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,12}")
 _CODE = re.compile(r"[A-Z0-9 _*?]+")
+_PSEUDONYM = re.compile(r"[ -)+-<>@-\[\]_-~]+")
 _ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[Ee]\+?[0-9]+")
 _PLAIN = re.compile("[ !-)+->@-\\[\\]-~\u00a1-\u1fff]*")
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\ufffd]")
@@ -185,6 +186,13 @@ def _demand_modality(value: str) -> None:
     demand_narrow(value)
     if value in _NO_MODALITIES:
         raise ValueError(f"is no modality of DICOM (did you mean {_NO_MODALITIES[value]}?)")
+
+
+def pseudonym(value: str, _latest: str) -> str:
+    """Take what becomes PatientID and PatientName of the output: one value of LO, and of PN without any part."""
+    if not _PSEUDONYM.fullmatch(value):
+        raise ValueError("is no pseudonym: printable ASCII characters, none of ^ = * ? among them")
+    return value
 
 
 def project(value: str, _latest: str) -> str:

@@ -324,10 +324,20 @@ def test_one_patient_has_one_pseudonym_and_no_two_share_one() -> None:
 def test_a_pseudonym_needs_a_line_of_one_patient() -> None:
     assert faults("PatientID,StudyDate,Pseudonym", "12*,,P1", ",20200101,P1") == [(2, "Pseudonym"), (3, "Pseudonym")]
     header = "PatientName,PatientBirthDate,Pseudonym"
-    assert faults(header, "Doe,19800101,P1", "Roe,19800101,P1", "Roe,,P2") == [(3, "Pseudonym"), (4, "Pseudonym")]
+    told = faults(header, "Doe^J,19800101,P1", "Roe^J,19800101,P1", "Roe^J,,P2")
+    assert told == [(3, "Pseudonym"), (4, "Pseudonym")]
 
 
-@pytest.mark.parametrize("value", ["P" * 65, r"P\1", "*", "P\x071"])
+@pytest.mark.parametrize("name", ["Doe", "John Doe", "Doe^J*", "D?e^John", "*DOE"])
+def test_a_name_that_a_family_shares_is_not_one_patient(name: str) -> None:
+    assert faults("PatientName,PatientBirthDate,Pseudonym", f"{name},19800101,P1") == [(2, "Pseudonym")]
+
+
+def test_a_pseudonym_is_not_the_patients_own_number() -> None:
+    assert faults("PatientID,Pseudonym", "a17,A17") == [(2, "Pseudonym")]
+
+
+@pytest.mark.parametrize("value", ["P" * 65, r"P\1", "*", "P\x071", "J\u00fcrg", "P*1", "P?1", "A^B", "A=B"])
 def test_a_pseudonym_is_a_value_of_patient_id(value: str) -> None:
     assert faults("PatientID,Pseudonym", f"1,{value}") == [(2, "Pseudonym")]
 
