@@ -20,6 +20,7 @@ import pytest
 
 from dicom_servers import Dcmqrscp
 from lying_pacs import Lies, LyingPacs
+from orthanc_deid.steps.subject import orthanc_id
 from servers import CHECKOUT, wait_for
 from sites import DEID, Site
 from studies import ROOT, Person, ct_study
@@ -228,6 +229,46 @@ def test_rows_say_whose_a_study_is(pull: Pull, people: People) -> None:
     output = pull.site.research.get(f"/studies/{found['output']}", timeout=30).json()
     assert output["PatientMainDicomTags"]["PatientID"] == "TRIAL-007"
     assert output["PatientMainDicomTags"]["PatientName"] == "TRIAL-007"
+
+
+def test_no_two_patients_get_one_pseudonym(pull: Pull, people: People) -> None:
+    one, two, _ = people
+    header = "StudyInstanceUID,Project,Pseudonym"
+    done = pull("pull", pull.list_of(f"{uid(one)},default,TRIAL-008", header=header), "--from", "pacs")
+    assert done.returncode == 0, done.stdout + done.stderr
+    pull.site.await_status(orthanc_id(Person(one).PatientID, uid(one)), "done")
+    done = pull("pull", pull.list_of(f"{uid(two)},default,trial-008", header=header), "--from", "pacs")
+    assert done.returncode == 0, done.stdout + done.stderr
+    other = pull.site.await_status(orthanc_id(Person(two).PatientID, uid(two)), "quarantined")
+    assert other["reason"] == "the pseudonym that the list gives is another patient's in this project"
+    assert other["output"] is None
+
+
+def test_a_stranger_with_the_uid_of_a_study_does_not_get_its_pseudonym(pull: Pull, people: People) -> None:
+    one = people[0]
+    listed = pull.list_of(f"{uid(one)},default,TRIAL-009", header="StudyInstanceUID,Project,Pseudonym")
+    ds = pydicom.dcmread(io.BytesIO(ct_study(Person(one), 1)[0]))
+    ds.PatientID = "MRN-999999"
+    stranger = io.BytesIO()
+    ds.save_as(stranger)
+    pull.pacs.lies.withheld = frozenset(f"{uid(one)}.1.{number}" for number in range(1, 5))
+    assert pull("pull", listed, "--from", "pacs").returncode == 3  # nothing came, the origin is noted all the same
+    found = pull.site.await_status(pull.site.send([stranger.getvalue()]), "quarantined")
+    assert found["reason"] == "the pseudonym that the list gives is of another PatientID: that which the archive told"
+    assert found["output"] is None
+
+
+def test_what_is_held_stays_held_where_another_list_fetches_the_rest(pull: Pull, people: People) -> None:
+    one = people[0]
+    source = orthanc_id(Person(one).PatientID, uid(one))
+    pull.pacs.lies.withheld = frozenset({f"{uid(one)}.1.4"})
+    pull("pull", pull.list_of(uid(one)), "--from", "pacs", "--hold")
+    pull.site.await_status(source, "review")
+    pull.pacs.lies = Lies()
+    done = pull("pull", pull.list_of(uid(one)), "--from", "pacs")
+    assert done.returncode == 0, done.stdout + done.stderr
+    held = pull.site.await_status(source, "review", version=2)
+    assert pull.site.arrived(held["output"]) == []
 
 
 def test_what_is_held_waits_for_a_person_and_is_then_delivered(pull: Pull, people: People) -> None:

@@ -1,7 +1,8 @@
 """find: ask the archive which studies a row names; what another row fetches already is a duplicate."""
 
 from .. import states
-from ..errors import Stale
+from ..errors import Rejected, Stale
+from ..pacs.base import Found
 from ..pipeline import Job
 from ..steps import Resources, pace
 from . import question
@@ -17,10 +18,13 @@ def run(job: Job, resources: Resources) -> None:
     resources.batches.move(row.id, job.run, states.ROW_WORKING, attempt=job.attempt)
     if resources.batches.studies(row.id):
         return  # asked before this worker was ended
-    found = connected(job, batch, resources).find(question.question(resources.seal, row).wanted)
+    asked = question.question(resources.seal, row)
+    found = connected(job, batch, resources).find(asked.wanted)
     if not found:
         resources.batches.move(row.id, job.run, states.ROW_NOT_FOUND, reason="the archive has no study of this kind")
         raise Stale("the row has ended")
+    if asked.pseudonym:
+        _demand_one_patient(found)
     studies = [question.close_found(resources.seal, each) for each in found]
     claimed = resources.batches.claim(row.id, job.run, studies)
     if not batch.retrieves:
@@ -29,3 +33,10 @@ def run(job: Job, resources: Resources) -> None:
         what = "series" if found[0].series_uid else "studies"
         resources.batches.move(row.id, job.run, states.ROW_FOUND, reason=f"{len(claimed)} {what}{counted}")
         raise Stale("the row has ended")
+
+
+def _demand_one_patient(found: list[Found]) -> None:
+    """Refuse a row with a pseudonym where what matches is not of one patient, as far as the archive tells."""
+    patients = {each.patient_id.strip().casefold() for each in found}
+    if len(patients) > 1:
+        raise Rejected(f"what matches is of {len(patients)} patients, and the line gives one pseudonym")

@@ -96,7 +96,9 @@ class _Request:
             return
         asked = question.question(self._resources.seal, self._row)
         project = asked.project or self._batch.project
-        origin = Origin(self._batch.source, project, asked.album, asked.pseudonym, bool(self._batch.hold))
+        origin = Origin(
+            self._batch.source, project, asked.album, asked.pseudonym, bool(self._batch.hold), patient=found.patient_id
+        )
         self._resources.origins.note(found.study_uid, origin)
 
     def _parts(self, found: Found, missing: Sequence[Instance]) -> Iterator[tuple[Found, list[Instance]]]:

@@ -76,9 +76,16 @@ origin = Table(
     Column("source", String(64), nullable=False, comment="name of the source in the configuration; may be empty"),
     Column("project", String(64), nullable=False, comment="that it was fetched for; empty: the first that matches"),
     Column("album", String(64), nullable=False, comment="Kheops album that the list names; may be empty"),
-    Column("pseudonym", LargeBinary, comment="that the list names, sealed"),
+    Column("pseudonym", LargeBinary, comment="that the list names, and of which PatientID, sealed"),
     Column("hold", Integer, nullable=False, comment="1: it waits for a person after verification"),
     Column("at", Float, nullable=False, comment=AT),
+)
+
+assigned = Table(
+    "assigned",
+    metadata,
+    Column("pseudonym_digest", String(32), primary_key=True, comment="of project and pseudonym that a list gives"),
+    Column("patient_digest", String(32), nullable=False, comment="of the PatientID that has it"),
 )
 
 awaited = Table(

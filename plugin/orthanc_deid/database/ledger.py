@@ -137,8 +137,8 @@ class Ledger(Studies):
     ) -> Study:  # fmt: skip
         """Begin a new run: `queued`, every earlier run superseded, deliveries of this version pending.
 
-        `hold`: after verification it waits for a person. `origin`: the digest under which it is said where it comes
-        from.
+        `hold`: after verification it waits for a person; what was held before is so until it is approved. `origin`:
+        the digest under which it is said where it comes from.
         """
         with self._writing(study_id) as (connection, before):
             if before.status in states.ACTIVE:
@@ -159,7 +159,7 @@ class Ledger(Studies):
                     project=project,
                     recheck=0,
                     removed=0,
-                    hold=int(hold),
+                    hold=int(hold or found.hold),
                     origin=origin,
                 )
             )

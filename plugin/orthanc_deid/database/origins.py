@@ -22,6 +22,7 @@ class Origin:
     pseudonym: str = ""
     hold: bool = False
     digest: str | None = None
+    patient: str = ""  # PatientID of whom the pseudonym is, where the archive told it
 
 
 class Origins:
@@ -46,8 +47,8 @@ class Origins:
             row = connection.execute(query).first()
         if row is None:
             return None
-        pseudonym = str(self.seal.open(row.pseudonym)) if row.pseudonym else ""
-        return Origin(row.source, row.project, row.album, pseudonym, bool(row.hold), row.study_digest)
+        pseudonym, patient = self.seal.open(row.pseudonym) if row.pseudonym else ("", "")
+        return Origin(row.source, row.project, row.album, pseudonym, bool(row.hold), row.study_digest, patient)
 
     def note(self, study_uid: str, found: Origin) -> None:
         """Say where a study comes from; what was said before is replaced."""
@@ -55,7 +56,7 @@ class Origins:
             "source": found.source,
             "project": found.project,
             "album": found.album,
-            "pseudonym": self.seal.close(found.pseudonym) if found.pseudonym else None,
+            "pseudonym": self.seal.close([found.pseudonym, found.patient]) if found.pseudonym else None,
             "hold": int(found.hold),
             "at": time.time(),
         }

@@ -29,6 +29,8 @@ def run(job: Job, resources: Resources) -> None:
     if not waiting and not made:
         return
     found = subject.find(study, resources)
+    if found.output != study.output:
+        raise Rejected("what the list says of the patient has changed since the study was begun: retry it")
     uids = _uids(study.source, resources)
     gone = [i for i in waiting if i.source not in uids]
     if gone:

@@ -1,6 +1,7 @@
 """identify: find profile and pseudonym, and claim the id of the output before anything is stored under it."""
 
 from .. import states
+from ..database.assigned import Assigned
 from ..errors import NotFound, Rejected
 from ..pipeline import Job
 from . import Resources, subject
@@ -15,14 +16,22 @@ def run(job: Job, resources: Resources) -> None:
     if not resources.ledger.instances(job.study):
         raise Rejected("the study has no instances")
     try:
-        output = subject.find(study, resources).output
+        found = subject.find(study, resources)
     except NotFound:
         raise Rejected("the source study is no longer in Orthanc") from None
+    output = found.output
     taken = resources.ledger.find(output)
     # Ignored: our own output of before, where the ledger is younger than Orthanc.
     if taken and taken.status != states.IGNORED:
         raise Rejected("the output would take the place of a source study")
     stored = resources.ledger.instances(job.study, state=states.INSTANCE_DEIDENTIFIED)
     if stored and output != study.output:
-        raise Rejected("the project's key or the patient's issuer is another one than that of what is stored already")
+        raise Rejected(
+            "the project's key, the patient's issuer or the list's pseudonym is another one than that of what is stored"
+            " already"
+        )
+    if found.patient.assigned:
+        Assigned(resources.origins.engine, resources.seal).claim(
+            study.project, found.patient.assigned, found.patient.patient_id
+        )
     resources.ledger.set_output(job.study, job.run, output)

@@ -10,6 +10,7 @@ from ..confidentiality.profile import Profile
 from ..confidentiality.pseudonyms import Patient, Pseudonyms, project_key
 from ..confidentiality.rewrite import new_uid
 from ..database.ledger import Study
+from ..database.origins import Origin
 from ..errors import NotFound, Rejected
 from . import Resources
 
@@ -39,7 +40,8 @@ def find(study: Study, resources: Resources) -> Subject:
     NotFound
         Orthanc does not hold the study any more.
     Rejected
-        It has no PatientID: two patients without one would become the same person.
+        It has no PatientID: two patients without one would become the same person. Or the pseudonym that a list
+        gives is not of this patient, or says who it is.
     """
     project = resources.settings.configuration.project(study.project)
     source = resources.orthanc.study(study.source)
@@ -47,14 +49,30 @@ def find(study: Study, resources: Resources) -> Subject:
     if not PatientID:
         raise Rejected("PatientID (0010,0020) is empty: the patient cannot get a pseudonym")
     StudyInstanceUID = source["MainDicomTags"].get("StudyInstanceUID", "").strip()
-    origin = resources.origins.get(study.origin)
+    assigned = _assigned(resources.origins.get(study.origin), PatientID)
     issuer = str(_first_tags(study, resources).get("0010,0021", {}).get("Value") or "")
     return Subject(
         profile=profile(study, resources),
         project_key=project_key(resources.key, project.name),
-        patient=Patient(issuer, PatientID, origin.pseudonym if origin else ""),
+        patient=Patient(issuer, PatientID, assigned),
         study_uid=StudyInstanceUID,
     )
+
+
+def _assigned(origin: Origin | None, patient_id: str) -> str:
+    """Return the pseudonym that a list gives; its study is found by a UID, which two patients may share."""
+    if origin is None or not origin.pseudonym:
+        return ""
+    if origin.patient and normal(origin.patient) != normal(patient_id):
+        raise Rejected("the pseudonym that the list gives is of another PatientID: that which the archive told")
+    if normal(origin.pseudonym) == normal(patient_id):
+        raise Rejected("the pseudonym that the list gives is the PatientID itself")
+    return origin.pseudonym
+
+
+def normal(patient_id: str) -> str:
+    """Return a PatientID as it is compared."""
+    return patient_id.strip().casefold()
 
 
 def profile(study: Study, resources: Resources) -> Profile:

@@ -61,6 +61,7 @@ class Pacs:
     def __init__(self, here: Held) -> None:
         self._here = here
         self.studies: dict[str, dict[str, list[str]]] = {}
+        self.patients: dict[str, str] = {}
         self.withheld: set[str] = set()
         self.told = True
         self.error: Exception | None = None
@@ -73,7 +74,10 @@ class Pacs:
         if self.error:
             raise self.error
         uids = [uid for uid in self.studies if uid in wanted.attributes["StudyInstanceUID"].split("\\")]
-        return [Found(uid, patient_id="p", instances=sum(map(len, self.studies[uid].values()))) for uid in uids]
+        return [
+            Found(uid, patient_id=self.patients.get(uid, "p"), instances=sum(map(len, self.studies[uid].values())))
+            for uid in uids
+        ]
 
     def series(self, study_uid: str) -> list[Found]:
         return [Found(study_uid, s, instances=len(uids)) for s, uids in self.studies[study_uid].items()]
@@ -137,9 +141,9 @@ class Rows:
             work=self.home,
         )
 
-    def begin(self, *uids: str, **asked: Any) -> int:  # noqa: ANN401  # fields of Asked
+    def begin(self, *uids: str, pseudonym: str = "", **asked: Any) -> int:  # noqa: ANN401  # fields of Asked
         lines = [
-            Line(2 + k, Wanted("study", {"StudyInstanceUID": uid}), "", "", "", {"StudyInstanceUID": uid})
+            Line(2 + k, Wanted("study", {"StudyInstanceUID": uid}), "", pseudonym, "", {"StudyInstanceUID": uid})
             for k, uid in enumerate(uids)
         ]
         asked_for = Asked(source="pacs", actor="admin", **asked)
@@ -261,6 +265,24 @@ def test_where_it_belongs_is_known_before_it_arrives(rows: Rows) -> None:
     assert [dataclasses.replace(n, digest=None) for n in noted] == [
         dataclasses.replace(noted[0], digest=None, source="pacs", project="brain", hold=True)
     ]
+
+
+def test_a_pseudonym_is_not_given_to_what_several_patients_match(rows: Rows) -> None:
+    rows.pacs.add("1.2", a=1)
+    rows.pacs.add("1.3", a=1)
+    rows.pacs.patients = {"1.2": "MRN-1", "1.3": "MRN-2"}
+    told = "what matches is of 2 patients, and the line gives one pseudonym"
+    assert rows.work(rows.begin("1.2\\1.3", pseudonym="P1")) == [(states.ROW_REFUSED, told)]
+    assert rows.pacs.moves == []
+    assert rows.work(rows.begin("1.2\\1.3")) == [(states.ROW_DELIVERED, "2 of 2 instances")]
+
+
+def test_whose_a_pseudonym_is_is_noted_with_it(rows: Rows) -> None:
+    rows.pacs.add("1.2", a=1)
+    rows.work(rows.begin("1.2", pseudonym="P1"))
+    origin = rows.resources.origins.find("1.2")
+    assert origin
+    assert (origin.pseudonym, origin.patient) == ("P1", "p")
 
 
 def test_an_archive_that_is_away_is_asked_again_and_one_that_refuses_is_not(rows: Rows) -> None:

@@ -107,10 +107,26 @@ def upgrade() -> None:
         sa.Column(
             "album", sa.String(length=64), nullable=False, comment="Kheops album that the list names; may be empty"
         ),
-        sa.Column("pseudonym", sa.LargeBinary(), nullable=True, comment="that the list names, sealed"),
+        sa.Column(
+            "pseudonym",
+            sa.LargeBinary(),
+            nullable=True,
+            comment="that the list names, and of which PatientID, sealed",
+        ),
         sa.Column("hold", sa.Integer(), nullable=False, comment="1: it waits for a person after verification"),
         sa.Column("at", sa.Float(), nullable=False, comment="UTC seconds since 1970"),
         sa.PrimaryKeyConstraint("study_digest", name=op.f("pk_origin")),
+    )
+    op.create_table(
+        "assigned",
+        sa.Column(
+            "pseudonym_digest",
+            sa.String(length=32),
+            nullable=False,
+            comment="of project and pseudonym that a list gives",
+        ),
+        sa.Column("patient_digest", sa.String(length=32), nullable=False, comment="of the PatientID that has it"),
+        sa.PrimaryKeyConstraint("pseudonym_digest", name=op.f("pk_assigned")),
     )
     op.create_table(
         "awaited",
