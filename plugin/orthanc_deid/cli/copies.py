@@ -1,6 +1,7 @@
 """`pull --save`: copies of what was retrieved, in the tree of the older CSV tool. They are identified."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from ..batches.lists.report import SeriesRow
 from ..batches.lists.tree import Tree
 from .info import Cells, write_log
 from .server import Server
+
+UID = re.compile(r"[0-9.]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,9 @@ def _save_study(server: Server, study: str, tree: Tree) -> Iterator[tuple[str, s
 
 
 def _save_instance(server: Server, instance: dict[str, Any], place: Path) -> None:
-    path = place / f"{instance['MainDicomTags']['SOPInstanceUID']}.dcm"
+    uid = instance["MainDicomTags"]["SOPInstanceUID"]
+    # What an archive sends for a UID can be a path: nothing is written elsewhere.
+    path = place / f"{uid if UID.fullmatch(uid) else instance['ID']}.dcm"
     if path.exists() and path.stat().st_size == instance["FileSize"]:
         return
     part = path.with_name(f".{path.name}.part")
