@@ -97,6 +97,7 @@ class FolderDepot:
     def demand_writable(self) -> None:
         """Make our folder where it is missing; readable by whoever may read the watch folder."""
         ours = self._root / OURS
+        self._demand_no_link(ours)
         try:
             if not ours.is_dir():
                 ours.mkdir(mode=0o700)
@@ -153,11 +154,20 @@ class FolderDepot:
 
     @contextmanager
     def local(self, item: Listed) -> Iterator[Path]:
-        """Return where it stands; raise PermissionError where it could not be moved afterwards."""
-        path = self._root / item.key
-        if self._tidies and not os.access(path.parent, os.W_OK):
+        """Return where it stands; raise PermissionError where it could not be moved afterwards.
+
+        Who may write here may put a link in place of the file, or of a folder above it, after it was listed: what
+        that leads to, another's images perhaps, is not read.
+        """
+        if self._tidies and not os.access((self._root / item.key).parent, os.W_OK):
             raise PermissionError
-        yield path
+        file = _opened_below(self._root, item.key)
+        try:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                raise FileNotFoundError
+            yield Path(f"/proc/self/fd/{file}")
+        finally:
+            os.close(file)
 
     def is_unchanged(self, item: Listed) -> bool:
         """Tell whether size and time are those that were listed."""
@@ -166,13 +176,14 @@ class FolderDepot:
     def move(self, item: Listed, folder: str, reason: str) -> None:
         """Put a file below a folder of ours; what stands there already stays."""
         wanted = self._root / folder / item.key
+        self._demand_no_link(wanted.parent)
         wanted.parent.mkdir(parents=True, exist_ok=True)
         target, number = wanted, 1
         while os.path.lexists(target):
             number += 1
             target = wanted.with_name(f"{wanted.name}.{number}")
         if reason:
-            target.with_name(f"{target.name}.reason.txt").write_text(reason, encoding="utf-8")
+            _write(target.with_name(f"{target.name}.reason.txt"), reason)
         _rename(self._root / item.key, target)
 
     def remove(self, item: Listed) -> None:
@@ -181,10 +192,37 @@ class FolderDepot:
 
     def tidy(self, folder: str, days: float) -> None:
         """Delete the folders of days that are over for long enough."""
+        self._demand_no_link(self._root / folder)
         with suppress(FileNotFoundError), os.scandir(self._root / folder) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False) and is_over(entry.name, days):
                     shutil.rmtree(entry.path, ignore_errors=True)
+
+    def _demand_no_link(self, folder: Path) -> None:
+        """Raise ConfigurationError where a link stands in the way to a folder of ours: it may lead anywhere."""
+        parts = folder.relative_to(self._root).parts
+        if any((self._root / Path(*parts[: k + 1])).is_symlink() for k in range(len(parts))):
+            raise ConfigurationError(f"a link stands in {OURS} of the folder: put a folder there, nothing is moved")
+
+
+def _opened_below(root: Path, key: str) -> int:
+    """Open a file without following a link anywhere below the root, and without waiting for a pipe's other end."""
+    *folders, name = key.split("/")
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in folders:
+            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+            os.close(folder)
+            folder = below
+        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a text where no link stands."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666), "wb") as file:
+        file.write(text.encode())
 
 
 def _stamp(status: os.stat_result) -> str:
