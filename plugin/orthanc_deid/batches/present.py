@@ -27,12 +27,18 @@ def look(found: Found, instances: Sequence[Instance] | None, resources: Resource
     uids: set[str] = set()
     count = 0
     for forms in _forms(found, instances, resources):
-        for study in resources.orthanc.lookup(forms.study_uid):
+        for study in _of_patient(found, resources.orthanc.lookup(forms.study_uid)):
             here = _held(study, forms.series_uid, resources)
             first, count = first or study, count + len(here)
             uids |= {i.sop_uid for i, form in zip(instances or (), forms.sop_uids, strict=False) if form in here}
     known = _of_ledger(found, instances or (), resources)
     return Present(first, frozenset(uids | known), max(count, len(uids | known)))
+
+
+def _of_patient(found: Found, studies: list[str]) -> list[str]:
+    """Leave out another patient's study of the same UID, where the one that is meant is here."""
+    own = orthanc_id(found.patient_id, found.study_uid)
+    return [own] if own in studies else studies
 
 
 @dataclass(frozen=True)

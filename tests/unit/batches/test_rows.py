@@ -34,9 +34,10 @@ class Held:
 
     def __init__(self) -> None:
         self.studies: dict[str, dict[str, set[str]]] = {}
+        self.strangers: list[str] = []  # Orthanc's ids of studies of the same UID
 
     def lookup(self, study_uid: str) -> list[str]:
-        return [f"orthanc-{hash(study_uid)}"] if study_uid in self.studies else []
+        return [*self.strangers, orthanc_id("p", study_uid)] if study_uid in self.studies else []
 
     def series(self, study: str) -> list[dict[str, Any]]:
         return [{"ID": s, "MainDicomTags": {"SeriesInstanceUID": s}} for s in self._of(study)]
@@ -50,7 +51,7 @@ class Held:
 
     def _of(self, study: str) -> dict[str, set[str]]:
         for uid, series in self.studies.items():
-            if self.lookup(uid) == [study]:
+            if orthanc_id("p", uid) == study:
                 return series
         raise NotFound("gone")
 
@@ -275,6 +276,15 @@ def test_a_pseudonym_is_not_given_to_what_several_patients_match(rows: Rows) -> 
     assert rows.work(rows.begin("1.2\\1.3", pseudonym="P1")) == [(states.ROW_REFUSED, told)]
     assert rows.pacs.moves == []
     assert rows.work(rows.begin("1.2\\1.3")) == [(states.ROW_DELIVERED, "2 of 2 instances")]
+
+
+def test_another_patients_study_of_the_same_uid_is_not_taken_for_it(rows: Rows) -> None:
+    rows.pacs.add("1.2", a=2)
+    rows.here.strangers = [orthanc_id("q", "1.2")]
+    batch = rows.begin("1.2")
+    rows.work(batch)
+    (study,) = rows.batches.studies(rows.batches.rows(batch)[0].id)
+    assert study.orthanc == orthanc_id("p", "1.2")
 
 
 def test_whose_a_pseudonym_is_is_noted_with_it(rows: Rows) -> None:
