@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 
 from ..errors import Rejected
 from .attributes import ATTRIBUTES
@@ -10,6 +11,7 @@ from .attributes import ATTRIBUTES
 WILD = ("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT")  # VRs with wildcards, PS3.4 C.2.2.2.4
 RANGES = ("DA", "TM")
 SEQUENCES = ("ImageType",)  # a backslash stands between values of one attribute, not between alternatives
+YEARS, LETTERS = 10, 2  # of a question that is not for the whole archive
 Answer = Mapping[str, str]
 
 
@@ -31,6 +33,17 @@ def selected(answers: Sequence[Answer], keys: Mapping[str, str]) -> list[Answer]
 def is_universal(wanted: str) -> bool:
     """Answer whether a value matches everything: it is empty, or nothing but wildcards and separators."""
     return not wanted.strip("*?\\^=- ")
+
+
+def narrows(keyword: str, wanted: str) -> bool:
+    """Answer whether a value, alone, leaves most of an archive out: not `*a*`, and no days of more than ten years."""
+    if not sendable(keyword, wanted):
+        return False
+    if ATTRIBUTES[keyword].vr == "DA" and "-" in wanted:
+        first, _, last = wanted.strip().partition("-")
+        years = (first[:4], last[:4] or f"{datetime.now(UTC):%Y}")
+        return all(year.isdecimal() for year in years) and int(years[1]) - int(years[0]) <= YEARS
+    return not re.search(r"[*?]", wanted) or len(re.sub(r"[*?\\^=\- ]", "", wanted)) >= LETTERS
 
 
 def sendable(keyword: str, wanted: str) -> str:

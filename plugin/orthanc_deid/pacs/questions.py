@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from ..errors import Rejected
 from .attributes import ATTRIBUTES, LEVELS, MORE, PLAIN, UNIQUE
 from .base import Found, Instance, Level, Wanted
-from .matching import Answer, is_universal, selected, sendable
+from .matching import Answer, is_universal, narrows, selected, sendable
 
 Keys = Mapping[str, str]
 # Ask at a level: keys with a value to match, and empty ones to be told.
@@ -77,8 +77,11 @@ class Questions:
 
     def _studies(self, keys: Keys, hints: Keys | None = None) -> list[Answer]:
         """Return the studies that match; by `hints` the archive may leave some out, but need not tell them."""
-        if not any(sendable(k, v) for k, v in keys.items() if k not in UNBOUNDED):
-            raise Rejected("this would ask for the whole archive: give at least a patient, a study or a date")
+        if not any(narrows(k, v) for k, v in keys.items() if k not in UNBOUNDED):
+            raise Rejected(
+                "this would ask for the whole archive: give at least a patient, a study or days of ten years at most,"
+                " and two characters beside wildcards"
+            )
         return selected(self._told("study", {**(hints or {}), **keys}), keys)
 
     def _series_of(self, keys: Mapping[Level, Keys]) -> list[Answer]:

@@ -157,6 +157,12 @@ def test_what_only_instances_tell_is_asked_of_instances(archive: Archive, liar: 
         Wanted("series", {"SeriesDescription": "*T1*", "Modality": "CT"}),
         Wanted("instance", {"ImageType": "DERIVED"}),
         Wanted("study", {"StudyDate": "20*"}),
+        Wanted("study", {"StudyDate": "19000101-"}),
+        Wanted("study", {"StudyDate": "-20261121"}),
+        Wanted("study", {"StudyDate": "20000101-20261121", "Modality": "CT"}),
+        Wanted("study", {"PatientName": "*a*"}),
+        Wanted("study", {"PatientID": "?*1*?", "StudyDescription": "*e*"}),
+        Wanted("series", {"StudyDate": "19000101-", "SeriesDescription": "*T1*"}),
     ],
 )
 def test_nobody_asks_for_the_whole_archive(archive: Archive, liar: LyingPacs, wanted: Wanted) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from orthanc_deid.errors import Rejected
-from orthanc_deid.pacs.matching import is_universal, matches, selected, sendable
+from orthanc_deid.pacs.matching import is_universal, matches, narrows, selected, sendable
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,18 @@ def test_an_attribute_that_no_answer_tells_cannot_be_searched_by() -> None:
     assert selected([], {"ProtocolName": "a*"}) == []
     told = [*answers, {"ProtocolName": "abc"}]
     assert selected(told, {"ProtocolName": "a*"}) == [told[2]]
+
+
+@pytest.mark.parametrize(
+    ("keyword", "wanted"),
+    [
+        ("StudyDate", "20200615"),
+        ("StudyDate", "20190101-20211231"),
+        ("PatientID", "1"),
+        ("PatientID", "12*"),
+        ("PatientName", "*LI"),
+        ("StudyInstanceUID", "1.2\\1.3"),
+    ],
+)
+def test_what_leaves_most_of_an_archive_out_may_be_asked_alone(keyword: str, wanted: str) -> None:
+    assert narrows(keyword, wanted)
