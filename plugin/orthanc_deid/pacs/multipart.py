@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
-from ..errors import Retriable
+from ..errors import Rejected, Retriable
 
 IN_MEMORY = 8 << 20  # bytes of a part; a larger one lies in a file without a name
 LONGEST_HEADERS = 1 << 16
+LARGEST = 4 << 30  # bytes of a part: more would fill the disk, and Orthanc could not take it
 
 
 def boundary(content_type: str) -> bytes | None:
@@ -34,6 +35,8 @@ class Parts:
         ------
         Retriable
             The answer ends before its last boundary.
+        Rejected
+            It is not parted by that boundary, or a part is too large.
         """
         self._until(self._delimiter, None)
         while not self._ends():
@@ -52,12 +55,18 @@ class Parts:
 
     def _until(self, mark: bytes, content: BinaryIO | None) -> None:
         """Take everything up to a mark, and the mark; write it into `content`."""
+        taken = 0
         while (at := self._kept.find(mark)) < 0:
             ready = len(self._kept) - len(mark) + 1
             if ready > 0 and content is not None:
                 content.write(self._kept[:ready])
-            if ready > 0 and (content is not None or ready > LONGEST_HEADERS):
+            if ready > 0 and content is not None:
                 self._kept = self._kept[ready:]
+                taken += ready
+            if taken > LARGEST:
+                raise Rejected("an instance in the DICOMweb server's answer is too large")
+            if content is None and ready > LONGEST_HEADERS:
+                raise Rejected("the DICOMweb server's answer is not parted by the boundary that it names")
             self._kept += self._next()
         if content is not None:
             content.write(self._kept[:at])

@@ -1,11 +1,12 @@
 """Parts of multipart/related, however the pieces of an answer break."""
 
+import itertools
 import random
 from collections.abc import Iterator
 
 import pytest
 
-from orthanc_deid.errors import Retriable
+from orthanc_deid.errors import Rejected, Retriable
 from orthanc_deid.pacs import multipart
 from orthanc_deid.pacs.multipart import Parts, boundary
 
@@ -56,3 +57,17 @@ def test_a_large_part_does_not_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_the_boundary_is_read_from_the_type(content_type: str, limit: bytes | None) -> None:
     assert boundary(content_type) == limit
+
+
+def test_an_endless_part_does_not_fill_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multipart, "LARGEST", 1 << 20)
+    endless = itertools.chain([b"--x\r\n\r\n"], itertools.repeat(bytes(1 << 16)))
+    with pytest.raises(Rejected, match="too large"):
+        list(Parts(endless, b"x"))
+
+
+@pytest.mark.parametrize("begin", [b"a", b"--x\r\n"])
+def test_an_answer_that_is_never_parted_is_not_read_to_its_end(begin: bytes) -> None:
+    endless = itertools.chain([begin], itertools.repeat(b"a" * 4096))
+    with pytest.raises(Rejected, match="not parted"):
+        list(Parts(endless, b"x"))
