@@ -90,7 +90,7 @@ def test_where_a_study_comes_from_is_noted_first_and_never_over_what_a_batch_sai
     box.put("one", ct_instance(one))
     box.put("two", ct_instance(two))
     box.look()
-    said = [box.tools.origins.find(f"{ROOT}.{who.number}.1") for who in (one, two)]
+    said = [box.tools.origins.find(f"{ROOT}.{who.number}.1", who.PatientID) for who in (one, two)]
     assert [(each.source, each.project, each.hold) for each in said if each] == [
         (NAME, "trial", False),
         ("pacs", "other", True),

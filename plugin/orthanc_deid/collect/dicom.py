@@ -24,6 +24,7 @@ class Facts:
 
     study_uid: str
     is_directory: bool
+    patient_id: str = ""
 
 
 def examine(file: BinaryIO) -> Facts:
@@ -43,14 +44,14 @@ def examine(file: BinaryIO) -> Facts:
     study = str(ds.get("StudyInstanceUID") or "").strip("\x00 ")
     if not study:
         raise Refused(Word.DAMAGED, "it names no study")
-    return Facts(study, is_directory=False)
+    return Facts(study, is_directory=False, patient_id=str(ds.get("PatientID") or ""))
 
 
 def _header(file: BinaryIO) -> Any:  # noqa: ANN401  # pydicom's FileDataset
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a library's warning may hold a value
-            return dcmread(file, stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
+            return dcmread(file, stop_before_pixels=True, specific_tags=["PatientID", "StudyInstanceUID"])
     except EOFError:
         raise Refused(Word.TRUNCATED, "it ends in the middle of its header") from None
     except OSError as error:

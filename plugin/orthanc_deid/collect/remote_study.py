@@ -49,6 +49,7 @@ class RemoteStudy:
     def __init__(self, remote: Orthanc, tools: Tools, source: str, study: dict[str, Any]) -> None:
         self._remote, self._tools, self._source = remote, tools, source
         self._id, self._uid = str(study["ID"]), str(study["MainDicomTags"].get("StudyInstanceUID", ""))
+        self._patient_id = str(study.get("PatientMainDicomTags", {}).get("PatientID", ""))
         self._studies = Studies(tools.collected.engine)
 
     def fetch(self, taken_before: int | None) -> Fetched:
@@ -92,8 +93,8 @@ class RemoteStudy:
 
     def _note_origin(self) -> None:
         """Say where it comes from before any of it is here; what a list has said of it stays."""
-        if self._uid and self._tools.origins.find(self._uid) is None:
-            self._tools.origins.note(self._uid, Origin(source=self._source))
+        if self._uid:
+            self._tools.origins.note_sender(self._uid, self._patient_id, Origin(source=self._source))
 
     def _missing(self, series: list[dict[str, Any]], known: set[str]) -> Iterator[tuple[str, int]]:
         """Yield each instance that is not here with its bytes, series by series: a study need not fit into memory."""

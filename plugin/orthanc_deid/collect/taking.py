@@ -33,7 +33,7 @@ class Taking:
         self._origin = Origin(source, project)
         self._most = most  # bytes of a file, and of what an archive unpacks to
         self._tools = tools
-        self._noted: set[str] = set()
+        self._noted: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
     def forget_studies(self) -> None:
@@ -144,7 +144,7 @@ class Taking:
         facts = examine(file)
         if facts.is_directory:
             raise Directory
-        self._note(facts.study_uid)
+        self._note(facts.study_uid, facts.patient_id)
         self._send(file, outcome)
 
     def _offer_bare(self, file: BinaryIO, outcome: Outcome) -> None:
@@ -170,15 +170,16 @@ class Taking:
         else:
             outcome.other += 1
 
-    def _note(self, study_uid: str) -> None:
+    def _note(self, study_uid: str, patient_id: str) -> None:
+        which = (study_uid, patient_id)
         with self._lock:
-            if study_uid in self._noted:
+            if which in self._noted:
                 return
-        self._tools.origins.note_sender(study_uid, self._origin)
+        self._tools.origins.note_sender(study_uid, patient_id, self._origin)
         with self._lock:
             if len(self._noted) >= _REMEMBERED:
                 self._noted.clear()
-            self._noted.add(study_uid)
+            self._noted.add(which)
 
 
 def _md5(file: BinaryIO) -> str:

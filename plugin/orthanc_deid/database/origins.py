@@ -1,5 +1,6 @@
 """Where a study comes from and what its list says of it: noted before it is fetched, found when it arrives."""
 
+import re
 import time
 from dataclasses import dataclass
 
@@ -9,7 +10,8 @@ from sqlalchemy.exc import IntegrityError
 from ..sealed import Seal
 from .intake_tables import origin
 
-KIND = "study"  # of the digests
+KIND, SENT = "study", "sent study"  # of the digests
+_NO_LETTER = re.compile(r"[^0-9A-Za-z]")
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,11 @@ class Origin:
 
 
 class Origins:
-    """One row for each study that came from a source; found by its StudyInstanceUID, which is not kept."""
+    """One row for each study that came from a source; found by its StudyInstanceUID, which is not kept.
+
+    What a source says of a study that was sent to it holds for that patient alone: else whoever may write into a watch
+    folder could draw any study whose UID is known into the folder's project, before it comes from elsewhere.
+    """
 
     def __init__(self, engine: Engine, seal: Seal) -> None:
         self.engine = engine
@@ -36,9 +42,14 @@ class Origins:
         """Return what stands for a StudyInstanceUID."""
         return self.seal.digest(KIND, study_uid)
 
-    def find(self, study_uid: str) -> Origin | None:
+    def find(self, study_uid: str, patient_id: str = "") -> Origin | None:
         """Return where a study comes from; None where it was sent by itself."""
-        return self.get(self.digest(study_uid))
+        return self.get(self.digest(study_uid)) or self.get(self._sent(study_uid, patient_id))
+
+    def _sent(self, study_uid: str, patient_id: str) -> str:
+        # ASCII letters and digits alone: who reads a PatientID may know its character set or not.
+        letters = _NO_LETTER.sub("", patient_id).lower()
+        return self.seal.digest(SENT, f"{study_uid.strip(chr(0) + ' ')}\x00{letters}")
 
     def get(self, digest: str | None) -> Origin | None:
         """Return what is known under a digest."""
@@ -52,6 +63,9 @@ class Origins:
 
     def note(self, study_uid: str, found: Origin) -> None:
         """Say where a study comes from; what was said before is replaced."""
+        self._note(self.digest(study_uid), found)
+
+    def _note(self, digest: str, found: Origin) -> None:
         values = {
             "source": found.source,
             "project": found.project,
@@ -60,7 +74,6 @@ class Origins:
             "hold": int(found.hold),
             "at": time.time(),
         }
-        digest = self.digest(study_uid)
         which = origin.c.study_digest == digest
         for _ in range(2):
             try:
@@ -71,11 +84,11 @@ class Origins:
                 continue  # another process was faster
             return
 
-    def note_sender(self, study_uid: str, found: Origin) -> None:
+    def note_sender(self, study_uid: str, patient_id: str, found: Origin) -> None:
         """Say which source a study came from, unless something else was said before: by a batch, by another source."""
-        before = self.find(study_uid)
+        before = self.find(study_uid, patient_id)
         if before is None or (before.source == found.source and before.project != found.project):
-            self.note(study_uid, found)
+            self._note(self._sent(study_uid, patient_id), found)
 
     def forget(self, study_uid: str) -> None:
         """Drop what was said."""

@@ -29,8 +29,10 @@ class Belonging:
     @cached_property
     def origin(self) -> Origin:
         """Where it was fetched from; an empty one where it was sent."""
-        study_uid = str(self._orthanc.study(self._source)["MainDicomTags"].get("StudyInstanceUID", ""))
-        return self._origins.find(study_uid) or Origin()
+        study = self._orthanc.study(self._source)
+        study_uid = str(study["MainDicomTags"].get("StudyInstanceUID", ""))
+        patient_id = str(study.get("PatientMainDicomTags", {}).get("PatientID", ""))
+        return self._origins.find(study_uid, patient_id) or Origin()
 
     @cached_property
     def ae(self) -> str:

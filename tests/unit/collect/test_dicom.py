@@ -29,7 +29,7 @@ def word(data: bytes) -> Word:
 
 
 def test_its_study_is_told() -> None:
-    assert examine(io.BytesIO(DATA)) == Facts(STUDY, is_directory=False)
+    assert examine(io.BytesIO(DATA)) == Facts(STUDY, is_directory=False, patient_id=Person(1).PatientID)
 
 
 @pytest.mark.parametrize(

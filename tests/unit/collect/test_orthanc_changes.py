@@ -99,7 +99,8 @@ class Pair:
         return str(self.there.get(f"/studies/{study}").json()["MainDicomTags"]["StudyInstanceUID"])
 
     def origin_of(self, study: str) -> Origin | None:
-        found = self.tools.origins.find(self.study_uid(study))
+        patient = self.there.get(f"/studies/{study}").json()["PatientMainDicomTags"]["PatientID"]
+        found = self.tools.origins.find(self.study_uid(study), patient)
         return found and replace(found, digest=None)
 
     def position(self) -> Position:
