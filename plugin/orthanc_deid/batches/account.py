@@ -5,7 +5,7 @@ from collections import Counter
 
 from .. import states
 from ..database.batches import Batch, RowStudy
-from ..errors import Retriable
+from ..errors import Postponed, Retriable
 from ..pacs.base import Archive
 from ..pipeline import Job
 from ..steps import Resources
@@ -13,6 +13,9 @@ from . import present, question
 from .archive import connected, settings_of
 
 LOOK_S = 1.0
+ELSEWHERE = "waits: another row fetches the same study"
+ELSEWHERE_S, ELSEWHERE_MOST_S = 5.0, 600.0  # between two looks; the service hastens them when the other row has ended
+TAKEN_OVER = "the row that was to fetch the same study has ended without it: this row does"
 # Where the studies of one row ended differently the first of these is told.
 ORDER = (
     states.ROW_PARTIAL, states.ROW_REFUSED, states.ROW_DELIVERED, states.ROW_SKIPPED, states.ROW_DUPLICATE,
@@ -26,6 +29,8 @@ def run(job: Job, resources: Resources) -> None:
     ------
     Retriable
         Instances are missing, and the archive is asked again.
+    Postponed
+        Another row fetches a study of this one; or it has ended without that, and this row is to do it.
     """
     row = resources.batches.guard(job.study, job.run)
     batch = resources.batches.get(row.batch_id)
@@ -39,6 +44,8 @@ def run(job: Job, resources: Resources) -> None:
     if missing and requests < settings.attempts:
         resources.batches.move(row.id, job.run, states.ROW_WORKING, requests=requests)
         raise Retriable(f"{missing} instances have not arrived: they are requested again")
+    _close(job, resources)
+    _demand_nobodys_left(job, batch, archive, resources)
     _end(job, resources, requests)
 
 
@@ -80,14 +87,51 @@ def _is_whole(here: present.Present, expected: int | None, *, by_uid: bool) -> b
     return (len(here.uids) if by_uid else here.count) >= expected
 
 
-def _end(job: Job, resources: Resources, requests: int) -> None:
-    """End the row in the state of its studies; what is still open is partial."""
+def _close(job: Job, resources: Resources) -> None:
+    """Call partial what is still open."""
     for study in resources.batches.studies(job.study):
         if study.state == states.ROW_WORKING:
             resources.batches.note_study(
                 job.study, job.run, study.id, states.ROW_PARTIAL, arrived=study.arrived, expected=study.expected,
                 missing=study.missing, orthanc=study.orthanc,
             )  # fmt: skip
+
+
+def _demand_nobodys_left(job: Job, batch: Batch, archive: Archive, resources: Resources) -> None:
+    """Wait for the rows that fetch duplicates of this one; have this row fetch what they have not.
+
+    The studies of this row have ended by now, so that two rows never wait for each other.
+    """
+    taken = False
+    for study in resources.batches.studies(job.study):
+        if study.state != states.ROW_DUPLICATE or study.arrived:
+            continue
+        if not batch.target and _is_here(study, job, archive, resources):
+            continue
+        if resources.batches.is_fetched_by_another(study, batch.target):
+            raise Postponed(ELSEWHERE, min(ELSEWHERE_S * 2.0**job.waits, ELSEWHERE_MOST_S))
+        taken = resources.batches.take_over(job.study, job.run, study.id) == states.ROW_QUEUED or taken
+    if taken:
+        resources.batches.move(job.study, job.run, states.ROW_WORKING, requests=0)
+        raise Postponed(TAKEN_OVER, 0.0)
+
+
+def _is_here(study: RowStudy, job: Job, archive: Archive, resources: Resources) -> bool:
+    """Tell whether what another row has fetched is here as a whole, and note so."""
+    found = question.found(resources.seal, study)
+    instances = archive.instances(found.study_uid, found.series_uid)
+    expected = len(instances) if instances is not None else study.expected
+    here = present.look(found, instances, resources)
+    if not here.count or not _is_whole(here, expected, by_uid=instances is not None):
+        return False
+    resources.batches.note_study(
+        job.study, job.run, study.id, states.ROW_DUPLICATE, arrived=here.count, expected=expected, orthanc=here.orthanc
+    )
+    return True
+
+
+def _end(job: Job, resources: Resources, requests: int) -> None:
+    """End the row in the state of its studies."""
     studies = resources.batches.studies(job.study)
     held = {study.state for study in studies}
     state = next(each for each in ORDER if each in held)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from .. import states
@@ -217,16 +217,16 @@ class Batches:
 
         A row that has claimed already keeps what it has: a step can run twice.
         """
-        with self._writing(row, run) as (connection, _):
-            if self.engine.dialect.name == "postgresql":
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({CLAIM_LOCK})")
+        with self._writing(row, run) as (connection, mine):
+            self._lock_claims(connection)
+            of = connection.execute(select(batch).where(batch.c.id == mine.batch_id)).one()
             known = set(connection.scalars(select(batch_study.c.study_digest).where(batch_study.c.row_id == row)))
             for digest, sealed, expected in found:
                 if digest in known:
                     continue
                 known.add(digest)  # an archive that answers the same study twice
                 state = states.ROW_QUEUED
-                if _is_fetched_by_another(connection, digest, row):
+                if _is_fetched_by_another(connection, digest, row, of.target):
                     state = states.ROW_DUPLICATE
                 values = {"row_id": row, "study_digest": digest, "found": sealed, "expected": expected}
                 connection.execute(insert(batch_study).values(**values, state=state, arrived=0))
@@ -243,6 +243,25 @@ class Batches:
             values["state"] = states.ROW_WORKING if may else states.ROW_SKIPPED
             connection.execute(update(batch_study).where(batch_study.c.id == study).values(**values))
         return may
+
+    def take_over(self, row: int, run: int, study: int) -> str:
+        """Have a row fetch a duplicate that nobody fetches any more; answer the state that it has then.
+
+        `duplicate`: another row is still at it, or has moved it to the same AE title.
+        """
+        with self._writing(row, run) as (connection, mine):
+            self._lock_claims(connection)
+            digest = connection.execute(select(batch_study.c.study_digest).where(batch_study.c.id == study)).scalar_one()
+            of = connection.execute(select(batch).where(batch.c.id == mine.batch_id)).one()
+            if _is_fetched_by_another(connection, digest, row, of.target) or _was_moved(connection, digest, of.target):
+                return states.ROW_DUPLICATE
+            connection.execute(update(batch_study).where(batch_study.c.id == study).values(state=states.ROW_QUEUED))
+        return states.ROW_QUEUED
+
+    def is_fetched_by_another(self, study: RowStudy, target: str) -> bool:
+        """Tell whether another row is at a study of a row."""
+        with self.engine.connect() as connection:
+            return _is_fetched_by_another(connection, study.study_digest, study.row_id, target)
 
     def note_study(  # noqa: PLR0913  # the columns
         self, row: int, run: int, study: int, state: str, *, arrived: int, expected: int | None = None,
@@ -315,6 +334,10 @@ class Batches:
                 connection.execute(update(batch).where(batch.c.id == number).values(**state))
         return [row for row in self.rows(number, state=[states.ROW_QUEUED]) if row.id in set(ids)]
 
+    def _lock_claims(self, connection: Connection) -> None:
+        if self.engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({CLAIM_LOCK})")
+
     @contextmanager
     def _writing(self, row: int, run: int) -> Iterator[tuple[Connection, BatchRow]]:
         """Lock a row's batch and the row; raise Stale where this run of it is over."""
@@ -339,21 +362,30 @@ def _requested(connection: Connection, number: int, but: int) -> int:
     return connection.scalar(query) or 0
 
 
-def _is_fetched_by_another(connection: Connection, digest: str, row: int) -> bool:
-    """Tell whether a row that has not ended has claimed the same study to retrieve it."""
-    query = (
+def _is_fetched_by_another(connection: Connection, digest: str, row: int, target: str) -> bool:
+    """Tell whether a row that goes on has claimed the same study to bring it to the same place."""
+    query = _of_others(digest, target).where(
+        batch_study.c.row_id != row,
+        batch_study.c.state.in_(list(states.ROW_OPEN)),
+        batch_row.c.state.in_(list(states.ROW_OPEN)),
+        batch.c.state == states.BATCH_RUNNING,  # one that is paused may be so for ever
+    )
+    return connection.scalar(query.limit(1)) is not None
+
+
+def _was_moved(connection: Connection, digest: str, target: str) -> bool:
+    """Tell whether a row has moved a study to an AE title, where nobody can look; what is here is counted instead."""
+    moved = _of_others(digest, target).where(batch_study.c.state == states.ROW_DELIVERED)
+    return bool(target) and connection.scalar(moved.limit(1)) is not None
+
+
+def _of_others(digest: str, target: str) -> Select[tuple[int]]:
+    return (
         select(batch_study.c.id)
         .join(batch_row, batch_row.c.id == batch_study.c.row_id)
         .join(batch, batch.c.id == batch_row.c.batch_id)
-        .where(
-            batch_study.c.study_digest == digest,
-            batch_study.c.row_id != row,
-            batch_study.c.state.in_(list(states.ROW_OPEN)),
-            batch_row.c.state.in_(list(states.ROW_OPEN)),
-            batch.c.mode == "retrieve",
-        )
+        .where(batch_study.c.study_digest == digest, batch.c.mode == "retrieve", batch.c.target == target)
     )
-    return connection.scalar(query.limit(1)) is not None
 
 
 def _touch(connection: Connection, number: int) -> None:

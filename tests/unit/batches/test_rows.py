@@ -150,6 +150,9 @@ class Rows:
         asked_for = Asked(source="pacs", actor="admin", **asked)
         return self.batches.create(asked_for, [(li.number, question.close(self.seal, li)) for li in lines]).id
 
+    def found(self, uid: str) -> Found:
+        return self.pacs.find(Wanted("study", {"StudyInstanceUID": uid}))[0]
+
     def job(self, row: BatchRow) -> Job:
         return Job(PULL, row.id, row.batch_id, row.run, row.attempt, "pacs")
 
@@ -361,3 +364,61 @@ def test_nothing_of_a_patient_stands_in_clear_in_the_database(rows: Rows) -> Non
     with rows.engine.connect() as connection:
         held = [str(connection.execute(select(table)).all()) for table in metadata.tables.values()]
     assert all("999777" not in text for text in held)
+
+
+def test_what_a_row_that_failed_was_to_fetch_is_fetched_by_the_next(rows: Rows) -> None:
+    rows.pacs.add("1.2", a=2)
+    first, second = rows.begin("1.2"), rows.begin("1.2")
+    rows.once(rows.job(rows.batches.rows(first)[0]), until="find")
+    job = rows.once(rows.job(rows.batches.rows(second)[0]))
+    assert job
+    assert rows.batches.rows(second)[0].reason == "waits: another row fetches the same study"
+    rows.batches.set_state(first, states.BATCH_CANCELLED)
+    while job:
+        job = rows.once(job)
+    assert [(r.state, r.reason) for r in rows.batches.rows(second)] == [(states.ROW_DELIVERED, "2 of 2 instances")]
+
+
+def test_what_another_row_has_fetched_meanwhile_is_a_duplicate(rows: Rows) -> None:
+    rows.pacs.add("1.2", a=2)
+    first, second = rows.begin("1.2"), rows.begin("1.2")
+    one = rows.job(rows.batches.rows(first)[0])
+    rows.once(one, until="find")
+    job = rows.once(rows.job(rows.batches.rows(second)[0]))
+    rows.once(one)
+    while job:
+        job = rows.once(job)
+    assert rows.batches.rows(second)[0].state == states.ROW_DUPLICATE
+    assert rows.batches.studies(rows.batches.rows(second)[0].id)[0].orthanc
+    assert len(rows.pacs.moves) == 1
+
+
+def test_two_rows_that_name_each_other_s_studies_both_end(rows: Rows) -> None:
+    for uid in ("1.2", "1.3"):
+        rows.pacs.add(uid, a=1)
+    first, second = rows.begin("1.2\\1.3"), rows.begin("1.2\\1.3")
+    one, two = (rows.job(rows.batches.rows(batch)[0]) for batch in (first, second))
+    rows.batches.claim(one.study, 1, [question.close_found(rows.seal, rows.found("1.2"))])
+    rows.batches.claim(two.study, 1, [question.close_found(rows.seal, rows.found("1.3"))])
+    rows.batches.claim(one.study, 1, [question.close_found(rows.seal, rows.found("1.3"))])
+    rows.batches.claim(two.study, 1, [question.close_found(rows.seal, rows.found("1.2"))])
+    left: list[Job | None] = [one, two]
+    for _ in range(6):
+        left = [job and rows.once(job) for job in left]
+    assert left == [None, None]
+    assert [rows.batches.rows(b)[0].state for b in (first, second)] == [states.ROW_DELIVERED] * 2
+
+
+def test_what_goes_to_another_ae_is_no_duplicate_of_what_comes_here(rows: Rows) -> None:
+    rows.pacs.add("1.2", a=2)
+    away = rows.begin("1.2", target="OTHER")
+    rows.once(rows.job(rows.batches.rows(away)[0]), until="find")
+    assert rows.work(rows.begin("1.2")) == [(states.ROW_DELIVERED, "2 of 2 instances")]
+
+
+def test_a_row_does_not_wait_for_a_batch_that_is_paused(rows: Rows) -> None:
+    rows.pacs.add("1.2", a=2)
+    first = rows.begin("1.2")
+    rows.once(rows.job(rows.batches.rows(first)[0]), until="find")
+    rows.batches.set_state(first, states.BATCH_PAUSED)
+    assert rows.work(rows.begin("1.2")) == [(states.ROW_DELIVERED, "2 of 2 instances")]
