@@ -80,9 +80,10 @@ class Queue:
         for job in self.live(prefix):
             self._client.cancel_workflow(job)
 
-    def hasten(self, prefix: str) -> int:
-        """Start delayed jobs with that prefix now; answer how many there were."""
-        delayed = self._client.list_workflows(status=["DELAYED"], workflow_id_prefix=prefix, load_input=False)
+    def hasten(self, prefix: str, wanted: Callable[[str], bool] = bool) -> int:
+        """Start delayed jobs with that prefix now, those whose id is `wanted`; answer how many there were."""
+        found = self._client.list_workflows(status=["DELAYED"], workflow_id_prefix=prefix, load_input=False)
+        delayed = [status for status in found if wanted(status.workflow_id)]
         for status in delayed:
             self._client.resume_workflows([status.workflow_id], queue_name=str(status.queue_name))
         return len(delayed)

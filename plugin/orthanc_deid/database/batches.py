@@ -258,6 +258,31 @@ class Batches:
             connection.execute(update(batch_study).where(batch_study.c.id == study).values(state=states.ROW_QUEUED))
         return states.ROW_QUEUED
 
+    def touch(self, row: BatchRow) -> bool:
+        """Claim the right to give a row another job; False: another process has done so, or it goes on."""
+        which = (batch_row.c.id == row.id, batch_row.c.run == row.run, batch_row.c.updated_at == row.updated_at)
+        is_open = batch_row.c.state == row.state
+        with self.engine.begin() as connection:
+            claimed = update(batch_row).where(*which, is_open).values(updated_at=time.time())
+            return bool(connection.execute(claimed).rowcount)
+
+    def rows_behind_others(self, number: int) -> set[int]:
+        """Return the rows of a batch of which another row fetches a study."""
+        query = (
+            select(batch_study)
+            .join(batch_row, batch_row.c.id == batch_study.c.row_id)
+            .where(
+                batch_row.c.batch_id == number,
+                batch_row.c.state.in_(list(states.ROW_OPEN)),
+                batch_study.c.state == states.ROW_DUPLICATE,
+                batch_study.c.arrived == 0,
+            )
+        )
+        target = self.get(number).target
+        with self.engine.connect() as connection:
+            waiting = connection.execute(query).all()
+            return {w.row_id for w in waiting if _is_fetched_by_another(connection, w.study_digest, w.row_id, target)}
+
     def is_fetched_by_another(self, study: RowStudy, target: str) -> bool:
         """Tell whether another row is at a study of a row."""
         with self.engine.connect() as connection:

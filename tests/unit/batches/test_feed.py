@@ -7,7 +7,9 @@ from orthanc_deid import engine as durable
 from orthanc_deid import states
 from orthanc_deid.batches import feed as module
 from orthanc_deid.batches.feed import feed
+from orthanc_deid.batches.account import ELSEWHERE
 from orthanc_deid.database import migrate, open_database
+from orthanc_deid.database.batches import PAUSED as PAUSED_BATCH
 from orthanc_deid.database.batches import Asked, Batches
 from orthanc_deid.database.gates import Gates
 from orthanc_deid.database.intake_tables import batch_row
@@ -85,5 +87,49 @@ def test_rows_that_waited_for_a_paused_archive_go_on_with_it(batches: Batches, q
     assert queue.hasten(rows_of(number)) == 1  # still delayed until now
     queue.enqueue(job.later(), 3600)
     gates.set_paused("pacs", paused=False, actor="ann")
+    feed(batches, queue)
+    assert queue.hasten(rows_of(number)) == 0
+
+
+def test_a_row_whose_first_job_has_ended_without_a_trace_gets_another(batches: Batches, queue: Queue) -> None:
+    number = begun(batches, 1)
+    feed(batches, queue)
+    queue.cancel(rows_of(number))  # as a database that was away while it began leaves it
+    with batches.engine.begin() as connection:
+        connection.execute(update(batch_row).values(updated_at=0.0))
+    feed(batches, queue)
+    assert len(queue.live(rows_of(number))) == 1
+    feed(batches, queue)
+    assert len(queue.live(rows_of(number))) == 1
+
+
+def test_two_services_give_a_row_one_job(batches: Batches) -> None:
+    begun(batches, 1)
+    (row,) = batches.rows(1)
+    assert [batches.touch(row), batches.touch(row)] == [True, False]
+
+
+def test_a_row_that_postponed_itself_while_its_batch_went_on_does_not_wait(batches: Batches, queue: Queue) -> None:
+    number = begun(batches, 2)
+    one, two = batches.rows(number)
+    batches.move(one.id, 1, states.ROW_WORKING, reason=PAUSED_BATCH, next_attempt_at=4e9)
+    batches.move(two.id, 1, states.ROW_WORKING, reason="retrieve: away", attempt=2, next_attempt_at=4e9)
+    for row in (one, two):
+        queue.enqueue(module._job(batches.get(number), row).later(), 3600)  # noqa: SLF001  # as the worker does
+    feed(batches, queue)
+    assert queue.hasten(rows_of(number)) == 1  # the one that has failed
+
+
+def test_a_row_goes_on_when_the_other_that_fetched_its_study_has_ended(batches: Batches, queue: Queue) -> None:
+    number, other = begun(batches, 1), begun(batches, 1)
+    (waits,), (fetches,) = batches.rows(number), batches.rows(other)
+    batches.claim(fetches.id, 1, [("d", b"x", 1)])
+    batches.claim(waits.id, 1, [("d", b"x", 1)])
+    batches.move(waits.id, 1, states.ROW_WORKING, reason=ELSEWHERE, next_attempt_at=4e9)
+    queue.enqueue(module._job(batches.get(number), waits).later(), 3600)  # noqa: SLF001  # as the worker does
+    feed(batches, queue)
+    assert queue.hasten(rows_of(number)) == 1
+    queue.enqueue(module._job(batches.get(number), waits).later().later(), 3600)  # noqa: SLF001  # again
+    batches.move(fetches.id, 1, states.ROW_FAILED)
     feed(batches, queue)
     assert queue.hasten(rows_of(number)) == 0
