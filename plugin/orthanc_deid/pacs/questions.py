@@ -189,5 +189,6 @@ def _series(answer: Answer) -> Found:
 
 
 def _count(answer: Answer, keyword: str) -> int | None:
+    """Return a number; None for 0 too: some archives say so where they do not count, and no study is empty."""
     text = answer.get(keyword, "")
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) or None if text.isascii() and text.isdigit() else None
