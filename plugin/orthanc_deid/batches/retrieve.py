@@ -50,7 +50,11 @@ class _Request:
         if is_whole and not self._batch.target:
             self._note(study, expected, here)
             return
-        pace.admit(self._settings, self._resources.gates, self._ahead)
+        if study.state == states.ROW_WORKING:
+            # It has had its turn: another would keep the studies behind it from ever beginning.
+            pace.demand_open(self._settings, self._resources.gates)
+        else:
+            pace.admit(self._settings, self._resources.gates, self._ahead)
         if not self._resources.batches.begin_study(
             self._row.id, self._job.run, study.id, arrived=here.count, expected=expected, orthanc=here.orthanc
         ):

@@ -1,4 +1,5 @@
 import dataclasses
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -422,3 +423,19 @@ def test_a_row_does_not_wait_for_a_batch_that_is_paused(rows: Rows) -> None:
     rows.once(rows.job(rows.batches.rows(first)[0]), until="find")
     rows.batches.set_state(first, states.BATCH_PAUSED)
     assert rows.work(rows.begin("1.2")) == [(states.ROW_DELIVERED, "2 of 2 instances")]
+
+
+def test_a_study_that_never_comes_whole_takes_no_turn_of_the_next(rows: Rows) -> None:
+    rows.configure(studies_per_hour=7200)  # one in half a second
+    rows.pacs.add("1.2", a=2)
+    rows.pacs.add("1.3", a=1)
+    rows.pacs.withheld = {"1.2.a.1"}
+    batch = rows.begin("1.2\\1.3")
+    job: Job | None = rows.job(rows.batches.rows(batch)[0])
+    for _ in range(8):
+        if job:
+            job = rows.once(job)
+            time.sleep(0.6)
+    assert job is None
+    assert rows.batches.rows(batch)[0].state == states.ROW_PARTIAL
+    assert "1.3" in rows.here.studies
