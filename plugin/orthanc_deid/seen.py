@@ -77,6 +77,12 @@ class Seen:
         with self._open() as connection:
             connection.execute("UPDATE seen SET aside = ? WHERE instance = ?", (content, self._digest(uids)))
 
+    def forget_aside(self, uids: bytes, content: bytes) -> None:
+        """Have this content put aside once more when it comes again: the file is no longer there."""
+        with self._open() as connection:
+            instance = self._digest(uids)
+            connection.execute("UPDATE seen SET aside = NULL WHERE instance = ? AND aside = ?", (instance, content))
+
     def expect(self, uids: bytes, content: bytes) -> None:
         """Have this content let in, whatever came before."""
         with self._open() as connection:

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydicom import Dataset
 from pydicom.filereader import read_dataset
+from sqlalchemy.exc import SQLAlchemyError
 
 from .. import faults, log, states
 from ..confidentiality import encode
@@ -22,6 +23,7 @@ from ..database.ledger import Study
 from ..errors import Conflict, DeidError, NotFound, Rejected, Retriable
 from ..header import read_header, read_identity
 from ..processes import Processes
+from ..repeats import UNREADABLE
 from ..results import cache
 from ..seen import Seen
 from ..steps.subject import orthanc_id
@@ -86,7 +88,9 @@ class ConflictingFiles:
                 continue
             try:
                 self._treat(name, known)
-            except (DeidError, OSError) as error:
+            except SQLAlchemyError:
+                raise
+            except Exception as error:  # noqa: BLE001  # of a file that anybody may have sent: the loop must go on
                 log.event("conflict not dealt with", level=logging.WARNING, error=_told(error))
             left -= 1
             if not left:
@@ -106,7 +110,7 @@ class ConflictingFiles:
         elif known.state == REPLACING:
             self._replace(name, known)
         else:
-            self._remove(name)
+            self._drop(name)
 
     def _take_up(self, name: str) -> None:
         try:
@@ -120,7 +124,7 @@ class ConflictingFiles:
             return
         found = self._differing(stored, came)
         if found == []:
-            self._remove(name)
+            self._drop(name)
             log.event("instance came again in another encoding")
             return
         self._write_about(name, self.about(name) | {ATTRIBUTES: found})
@@ -208,6 +212,25 @@ class ConflictingFiles:
             path = self._path(name, suffix)
             if path.exists():
                 path.rename(self._places.refused / path.name)
+
+    def _drop(self, name: str) -> None:
+        """Remove a file that Orthanc need not store.
+
+        The door, which drops what is aside already, is told first: when it comes again Orthanc may hold nothing of it.
+        """
+        path = self._path(name, ".dcm")
+        if path.exists():
+            self._forget_aside(path.read_bytes())
+        self._remove(name)
+
+    def _forget_aside(self, file: bytes) -> None:
+        try:
+            header = read_header(file, read_dataset)
+            identity = read_identity(file, header)
+        except UNREADABLE:
+            return  # it cannot come again: the door would not read it either
+        if identity is not None:
+            self._seen.forget_aside(identity.uids, self._seen.content(file, header.start))
 
     def _remove(self, name: str) -> None:
         for suffix in (".dcm", ".json"):

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 from pydicom import dcmread
+from pydicom.filereader import read_dataset
 from pydicom.uid import ImplicitVRLittleEndian, RLELossless
 
 from fake_archive import FakeArchive, FakeStudy
@@ -18,12 +19,13 @@ from orthanc_deid.database import views
 from orthanc_deid.database.conflicts import Conflicts
 from orthanc_deid.door import keep_durably
 from orthanc_deid.errors import Conflict, NotFound, Rejected, Retriable
-from orthanc_deid.header import load_reader, read_identity
+from orthanc_deid.header import load_reader, read_header, read_identity
 from orthanc_deid.intake.conflicts import ConflictingFiles, Places, decide, in_children
 from orthanc_deid.intake.differences import PIXELS, Pair, differing
 from orthanc_deid.intake.examine import Intake, examine
 from orthanc_deid.orthanc_rest import Orthanc
 from orthanc_deid.processes import Processes
+from orthanc_deid.repeats import Repeats
 from orthanc_deid.seen import Seen, Sight
 from orthanc_deid.steps.subject import orthanc_id
 
@@ -318,6 +320,45 @@ def test_one_file_that_fails_holds_up_no_other(ward: Ward, caplog: pytest.LogCap
         looking(ward.intake, ward.folder, compare=compare).look()
     assert len(ward.conflicts()) == 2
     assert "Vorgelmund" not in str([vars(record) for record in caplog.records])
+
+
+def test_a_fault_of_ours_holds_up_neither_other_files_nor_the_loop(ward: Ward) -> None:
+    def compare(pair: Pair) -> list[str]:
+        if dcmread(BytesIO(pair.arrived)).Rows == 9:
+            raise KeyError("Vorgelmund")
+        return differing(pair)
+
+    hold(ward, one())
+    for rows in (9, 10, 9, 11):
+        ward.came(one(Rows=rows))
+    looking(ward.intake, ward.folder, compare=compare).look()
+    assert len(ward.conflicts()) == 2
+
+
+def came_through_the_door(ward: Ward, dicom: bytes) -> bool:
+    """Let the door judge an instance; True: it keeps it out."""
+    repeats = Repeats(ward.seen, ward.folder / "conflicts", None)
+    return repeats.keeps_out(dicom, read_header(dicom, read_dataset), "DICOM_PROTOCOL")
+
+
+@pytest.mark.parametrize("end", ["another encoding", "kept"])
+def test_what_was_dropped_is_stored_when_it_comes_after_the_study_was_deleted(ward: Ward, end: str) -> None:
+    assert not came_through_the_door(ward, one())
+    hold(ward, one())
+    other = one(Rows=9)
+    assert came_through_the_door(ward, other)
+    looks = looking(ward.intake, ward.folder, compare=lambda _: [] if end == "another encoding" else ["Rows"])
+    looks.look()
+    if end == "kept":
+        decide(ward.intake, ward.conflicts()[0].id, "stored", "ann")
+        looks.look()
+    assert ward.names() == []
+    ward.archive.delete("instances", INSTANCE)  # a person deletes the study and has it sent again
+    assert came_through_the_door(ward, other)
+    for path in (ward.folder / "conflicts").glob("*.dcm"):
+        os.utime(path, (time.time() - 60,) * 2)
+    looks.look()
+    assert ward.archive.files.get(INSTANCE) == other
 
 
 def test_with_deidentification_on_arrival_the_outputs_are_compared(ward: Ward) -> None:
