@@ -62,7 +62,10 @@ class Origins:
         return Origin(row.source, row.project, row.album, pseudonym, bool(row.hold), row.study_digest, patient)
 
     def note(self, study_uid: str, found: Origin) -> None:
-        """Say where a study comes from; what was said before is replaced."""
+        """Say where a study comes from; what was said before is replaced, but for `hold`.
+
+        A list that wants nothing held says nothing of what another one has asked a person to look at.
+        """
         self._note(self.digest(study_uid), found)
 
     def _note(self, digest: str, found: Origin) -> None:
@@ -78,7 +81,8 @@ class Origins:
         for _ in range(2):
             try:
                 with self.engine.begin() as connection:
-                    if not connection.execute(update(origin).where(which).values(**values)).rowcount:
+                    again = values | ({} if found.hold else {"hold": origin.c.hold})
+                    if not connection.execute(update(origin).where(which).values(**again)).rowcount:
                         connection.execute(insert(origin).values(study_digest=digest, **values))
             except IntegrityError:
                 continue  # another process was faster

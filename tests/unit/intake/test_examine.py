@@ -9,6 +9,7 @@ from orthanc_deid import states
 from orthanc_deid.database import marks, views
 from orthanc_deid.database.deliveries import Deliveries
 from orthanc_deid.database.ledger import Study
+from orthanc_deid.database.origins import Origin
 from orthanc_deid.errors import Conflict, NotFound
 from orthanc_deid.intake.examine import Intake, examine, start_by_hand
 from orthanc_deid.intake.withdraw import Withdrawals
@@ -285,3 +286,15 @@ def test_a_marked_study_that_no_project_takes_stays_marked(
     assert known(intake).reason == "marked as processed by ada"
     examine(intake, "a", stable=True)
     assert (known(intake).status, known(intake).recheck) == (states.IGNORED, 0)
+
+
+def test_what_one_list_has_held_no_other_list_releases(intake: Intake, archive: FakeArchive) -> None:
+    archive.held["a"] = FakeStudy(["i1"])
+    study_uid = str(archive.study("a")["MainDicomTags"].get("StudyInstanceUID", ""))
+    intake.origins.note(study_uid, Origin(source="pacs", hold=True))
+    intake.origins.note(study_uid, Origin(source="pacs", album="other"))
+    examine(intake, "a", stable=True)
+    assert known(intake).hold
+    found = intake.origins.find(study_uid)
+    assert found
+    assert found.album == "other"
