@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from .. import states
 from ..errors import Retriable
+from . import awaited
 from .events import short
 from .tables import event, study
 
@@ -100,6 +101,8 @@ def _ignore(connection: Connection, numbers: Mapping[int, str | None], reason: s
         update(study).where(study.c.id == bindparam("number")).values(**values, last_update=bindparam("seen")),
         [{"number": number, "seen": seen} for number, seen in numbers.items()],
     )
+    for number in numbers:
+        awaited.end(connection, number)  # else its source would be asked for ever, and to send what is missing
 
 
 def _add(connection: Connection, found: Mapping[str, str | None], reason: str | None) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from fake_archive import FakeArchive, FakeStudy
 from orthanc_deid import states
-from orthanc_deid.database import views
+from orthanc_deid.database import marks, views
 from orthanc_deid.database.awaited import NEVER, Awaited, Waiting
 from orthanc_deid.database.gates import Gates
 from orthanc_deid.database.intake_tables import awaited
@@ -329,6 +329,17 @@ def test_a_person_has_it_processed_as_it_is(ward: Callable[..., Ward], pacs: Pac
     assert site.study.status == states.QUEUED
     assert site.waiting.find(site.study.id) is None
     assert site.counting.look() == []
+
+
+def test_what_a_person_calls_processed_is_waited_for_no_longer(ward: Callable[..., Ward], pacs: Pacs) -> None:
+    site, pacs.counted = ward(COUNT | {"then": "request"}), 240
+    site.hold(names(213))
+    site.examine()
+    site.ask()
+    marks.mark(site.intake.ledger.engine, {"a": None}, "ann")
+    site.late()
+    assert site.counting.look() == []
+    assert pacs.requested == []
 
 
 def test_what_is_missing_is_requested_a_few_times_each_with_a_new_deadline_and_then_held(
