@@ -14,6 +14,7 @@ from ..steps.pace import PAUSED
 from .account import ELSEWHERE
 
 AT_ONCE = 64  # rows of one batch that have a job and do not wait for a later try
+WAITS = "waits:"  # begins the reason of what was postponed
 QUIET_S = 20.0  # a row and its job are this close together unless a process died between them
 
 
@@ -21,14 +22,28 @@ def feed(batches: Batches, queue: Queue) -> None:
     """Enqueue rows in the order of their lines; give a job to those that a crash has left without one."""
     for batch in batches.running():
         live = _live(queue, batch)
-        open_ = batches.rows(batch.id, state=states.ROW_OPEN)
-        busy = sum(row.id in live and row.next_attempt_at is None for row in open_)
+        open_ = _open(batches, batch, len(live))
+        busy = sum(row.id in live and _is_in_line(row) for row in open_)
         waiting = [row for row in open_ if row.id not in live]
         begun = waiting[: max(AT_ONCE - busy, 0)]
         for row in begun:
             _begin(batches, queue, batch, row)
         _revive(batches, queue, batch, [row for row in begun if row.state == states.ROW_QUEUED and _is_quiet(row)])
         _hasten(batches, queue, batch, open_)
+
+
+def _open(batches: Batches, batch: Batch, live: int) -> list[BatchRow]:
+    """Return the rows that are at work, and of those that were not begun as many as may be: a list can be very long."""
+    working = batches.rows(batch.id, state=[states.ROW_WORKING])
+    queued = batches.rows(batch.id, state=[states.ROW_QUEUED], limit=AT_ONCE + live)
+    return sorted([*working, *queued], key=lambda row: row.line)
+
+
+def _is_in_line(row: BatchRow) -> bool:
+    """Tell whether a row with a job stands before others: it is at work, or waits for what they would wait for too."""
+    if row.next_attempt_at is None:
+        return True
+    return row.reason != ELSEWHERE and (row.reason or "").startswith(WAITS)
 
 
 def _begin(batches: Batches, queue: Queue, batch: Batch, row: BatchRow) -> None:

@@ -251,7 +251,9 @@ class Batches:
         """
         with self._writing(row, run) as (connection, mine):
             self._lock_claims(connection)
-            digest = connection.execute(select(batch_study.c.study_digest).where(batch_study.c.id == study)).scalar_one()
+            digest = connection.execute(
+                select(batch_study.c.study_digest).where(batch_study.c.id == study)
+            ).scalar_one()
             of = connection.execute(select(batch).where(batch.c.id == mine.batch_id)).one()
             if _is_fetched_by_another(connection, digest, row, of.target) or _was_moved(connection, digest, of.target):
                 return states.ROW_DUPLICATE

@@ -133,3 +133,17 @@ def test_a_row_goes_on_when_the_other_that_fetched_its_study_has_ended(batches: 
     batches.move(fetches.id, 1, states.ROW_FAILED)
     feed(batches, queue)
     assert queue.hasten(rows_of(number)) == 0
+
+
+def test_a_long_list_does_not_all_wait_in_the_engine_for_a_paused_archive(
+    batches: Batches, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AT_ONCE", 2)
+    number = begun(batches, 5)
+    Gates(batches.engine).set_paused("pacs", paused=True, actor="ann")
+    for reason, jobs in ((PAUSED, 2), ("retrieve: away", 4)):
+        feed(batches, queue)
+        for row in batches.rows(number)[:2]:
+            batches.move(row.id, 1, states.ROW_WORKING, reason=reason, next_attempt_at=4e9)
+        feed(batches, queue)
+        assert len(queue.live(rows_of(number))) == jobs
