@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .. import log
+from sqlalchemy.exc import SQLAlchemyError
+
+from .. import faults, log
 from ..batches.feed import feed
 from ..database import workers
 from ..database.batches import Batches
 from ..database.ledger import Study
-from ..errors import ConfigurationError, Conflict, NotFound, Rejected
+from ..errors import ConfigurationError, Conflict, DeidError, NotFound, Rejected
 from .examine import Intake, examine
 from .heal import QUIET_S, heal
 from .retain import Retainer
@@ -162,6 +164,10 @@ class Reconcile:
         except (Conflict, Rejected, ConfigurationError) as error:
             # One study must not hold up the others; the sweep comes back to it.
             log.event("study not started", error=str(error))
+        except (DeidError, SQLAlchemyError):
+            raise  # Orthanc or the database is away
+        except Exception as error:  # noqa: BLE001  # of this study alone: else the loop would never get past it
+            log.event("study not examined", level=logging.ERROR, error=f"{type(error).__name__} at {faults.place(error)}")
 
 
 def _studies(changes: list[dict[str, object]]) -> dict[str, bool]:
