@@ -315,6 +315,13 @@ class Ledger(Studies):
         with self.engine.begin() as connection:
             connection.execute(update(study).where(study.c.id == study_id).values(recheck=int(needed)))
 
+    def note_seen(self, found: Study, last_update: str) -> None:
+        """Remember as what Orthanc holds a study that nothing is done with."""
+        if found.last_update != last_update:
+            with self.engine.begin() as connection:
+                which = (study.c.id == found.id, study.c.status == found.status)
+                connection.execute(update(study).where(*which).values(last_update=last_update))
+
     def forget_vanished(self, study_id: int, present: Sequence[str]) -> None:
         """Drop instances that were never de-identified and that Orthanc no longer holds."""
         with self._writing(study_id) as (connection, found):

@@ -60,6 +60,8 @@ def examine(intake: Intake, source: str, *, stable: bool) -> None:
     if _is_settled(study):
         if study.recheck:  # left by a start by hand that a crash has ended
             intake.ledger.mark_recheck(study.id, needed=False)
+        # Else each sweep would come back to it, and there may be 100,000 of this kind.
+        intake.ledger.note_seen(study, str(intake.orthanc.study(source)["LastUpdate"]))
         return
     if not stable:
         if study.status == states.RECEIVED:

@@ -6,7 +6,7 @@ import pytest
 
 from fake_archive import FakeArchive, FakeStudy
 from orthanc_deid import states
-from orthanc_deid.database import workers
+from orthanc_deid.database import marks, workers
 from orthanc_deid.errors import Retriable
 from orthanc_deid.intake.examine import Intake
 from orthanc_deid.intake.reconcile import CURSOR, Reconcile
@@ -207,3 +207,36 @@ def test_the_loop_outlives_an_orthanc_that_is_away(running: tuple[Intake, Reconc
     archive.away = False
     reconcile.hint()
     wait_for(lambda: status(intake, "a") == states.QUEUED, 10)
+
+
+def test_a_fault_of_ours_in_one_study_holds_up_no_other(
+    intake: Intake, archive: FakeArchive, reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold(archive, "a", "b")
+    before = archive.instance_ids
+
+    def instance_ids(study: str) -> list[str]:
+        if study == "a":
+            raise KeyError(study)
+        return before(study)
+
+    monkeypatch.setattr(archive, "instance_ids", instance_ids)
+    reconcile.look()
+    assert status(intake, "b") == states.QUEUED
+    assert workers.read_cursor(intake.ledger.engine, CURSOR) == 4
+
+
+def test_a_sweep_does_not_come_back_to_what_is_ignored_for_good(
+    new_intake: Callable[..., Intake], archive: FakeArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake = new_intake(intake={"sweep_s": 1.0})
+    reconcile = Reconcile(intake, 0.0, retainer(intake))
+    marks.mark(intake.ledger.engine, {"a": None}, "ann")  # for the day when it comes
+    archive.held["a"] = FakeStudy(["a1"])
+    reconcile.look()
+    examined: list[str] = []
+    monkeypatch.setattr(reconcile, "_examine", lambda source, **_: examined.append(source))
+    for _ in range(2):
+        time.sleep(1.1)
+        reconcile.look()
+    assert examined == []
