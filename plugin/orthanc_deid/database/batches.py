@@ -189,22 +189,33 @@ class Batches:
         return BatchRow(**found._mapping)  # noqa: SLF001  # SQLAlchemy's API
 
     def guard(self, row: int, run: int) -> BatchRow:
-        """Return a row while this run of it is to be worked on.
+        """Return a row while something of this run of it may begin.
+
+        Raises
+        ------
+        Stale
+            As `demand_current`.
+        Postponed
+            Its batch is paused.
+        """
+        found, of = self.demand_current(row, run)
+        if of.state == states.BATCH_PAUSED:
+            raise Postponed(PAUSED, PAUSED_S)
+        return found
+
+    def demand_current(self, row: int, run: int) -> tuple[BatchRow, Batch]:
+        """Return a row with its batch, paused or not, while what has begun of this run of it may be finished.
 
         Raises
         ------
         Stale
             Another run has taken over, the row has ended, or its batch was cancelled.
-        Postponed
-            Its batch is paused.
         """
         found = self.row(row)
         of = self.get(found.batch_id)
         if found.run != run or found.state not in states.ROW_OPEN or of.state == states.BATCH_CANCELLED:
             raise Stale(f"row {row}: run {run} is over")
-        if of.state == states.BATCH_PAUSED:
-            raise Postponed(PAUSED, PAUSED_S)
-        return found
+        return found, of
 
     def studies(self, row: int) -> list[RowStudy]:
         """Return the studies that a row has found, in the order of the archive's answers."""

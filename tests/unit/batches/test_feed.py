@@ -6,8 +6,8 @@ from sqlalchemy import update
 from orthanc_deid import engine as durable
 from orthanc_deid import states
 from orthanc_deid.batches import feed as module
-from orthanc_deid.batches.feed import feed
 from orthanc_deid.batches.account import ELSEWHERE
+from orthanc_deid.batches.feed import feed
 from orthanc_deid.database import migrate, open_database
 from orthanc_deid.database.batches import PAUSED as PAUSED_BATCH
 from orthanc_deid.database.batches import Asked, Batches

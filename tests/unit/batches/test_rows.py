@@ -1,6 +1,6 @@
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +18,7 @@ from orthanc_deid.database.intake_tables import metadata
 from orthanc_deid.database.ledger import Ledger
 from orthanc_deid.database.origins import Origins
 from orthanc_deid.engine import Outcome
-from orthanc_deid.errors import NotFound, Rejected, Retriable
+from orthanc_deid.errors import NotFound, Rejected, Retriable, Stale
 from orthanc_deid.pacs.base import Found, Instance, Wanted
 from orthanc_deid.pipeline import PULL, Job
 from orthanc_deid.sealed import Seal
@@ -439,3 +439,16 @@ def test_a_study_that_never_comes_whole_takes_no_turn_of_the_next(rows: Rows) ->
     assert job is None
     assert rows.batches.rows(batch)[0].state == states.ROW_PARTIAL
     assert "1.3" in rows.here.studies
+
+
+def test_what_is_being_sent_when_a_batch_is_paused_is_finished(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    going: list[Callable[[], object]] = []
+    monkeypatch.setattr(pacs, "connect", lambda *given: going.append(given[2]) or rows.pacs)
+    rows.pacs.add("1.2", a=3)
+    batch = rows.begin("1.2")
+    rows.once(rows.job(rows.batches.rows(batch)[0]), until="retrieve")
+    rows.batches.set_state(batch, states.BATCH_PAUSED)
+    going[-1]()
+    rows.batches.set_state(batch, states.BATCH_CANCELLED)
+    with pytest.raises(Stale):
+        going[-1]()
