@@ -15,7 +15,7 @@ from .archive import connected, settings_of
 LOOK_S = 1.0
 ELSEWHERE = "waits: another row fetches the same study"
 ELSEWHERE_S, ELSEWHERE_MOST_S = 5.0, 600.0  # between two looks; the service hastens them when the other row has ended
-TAKEN_OVER = "the row that was to fetch the same study has ended without it: this row does"
+TAKEN_OVER = "waits: more studies are to be fetched by this row"
 # Where the studies of one row ended differently the first of these is told.
 ORDER = (
     states.ROW_PARTIAL, states.ROW_REFUSED, states.ROW_DELIVERED, states.ROW_SKIPPED, states.ROW_DUPLICATE,
@@ -111,9 +111,24 @@ def _demand_nobodys_left(job: Job, batch: Batch, archive: Archive, resources: Re
         if resources.batches.is_fetched_by_another(study, batch.target):
             raise Postponed(ELSEWHERE, min(ELSEWHERE_S * 2.0**job.waits, ELSEWHERE_MOST_S))
         taken = resources.batches.take_over(job.study, job.run, study.id) == states.ROW_QUEUED or taken
-    if taken:
+    if _take_skipped(job, resources) or taken:
         resources.batches.move(job.study, job.run, states.ROW_WORKING, requests=0)
         raise Postponed(TAKEN_OVER, 0.0)
+
+
+def _take_skipped(job: Job, resources: Resources) -> bool:
+    """Have this row fetch what was beyond the most studies, in place of those that were here already.
+
+    Else who asks again for the same with the same bound would never get to the rest.
+    """
+    taken = False
+    for study in resources.batches.studies(job.study):
+        if study.state == states.ROW_SKIPPED:
+            state = resources.batches.take_over(job.study, job.run, study.id)
+            if state == states.ROW_SKIPPED:
+                break
+            taken = taken or state == states.ROW_QUEUED
+    return taken
 
 
 def _is_here(study: RowStudy, job: Job, archive: Archive, resources: Resources) -> bool:

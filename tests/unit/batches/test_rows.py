@@ -452,3 +452,14 @@ def test_what_is_being_sent_when_a_batch_is_paused_is_finished(rows: Rows, monke
     rows.batches.set_state(batch, states.BATCH_CANCELLED)
     with pytest.raises(Stale):
         going[-1]()
+
+
+def test_the_most_studies_are_of_those_that_are_not_here(rows: Rows) -> None:
+    for uid in ("1.2", "1.3", "1.4"):
+        rows.pacs.add(uid, a=1)
+    rows.work(rows.begin("1.2"))
+    batch = rows.begin("1.2\\1.3\\1.4", studies_most=1)
+    assert rows.work(batch)[0][0] == states.ROW_DELIVERED
+    assert set(rows.here.studies) == {"1.2", "1.3"}
+    rows.work(rows.begin("1.2\\1.3\\1.4", studies_most=1))
+    assert set(rows.here.studies) == {"1.2", "1.3", "1.4"}
