@@ -46,10 +46,15 @@ def question(seal: Seal, row: BatchRow) -> Question:
     return Question(**seal.open(row.query))
 
 
+def digest(seal: Seal, study_uid: str, series_uid: str = "") -> str:
+    """Return what stands for a study, or for one series of it."""
+    return seal.digest(KIND, f"{study_uid}\x00{series_uid}")
+
+
 def close_found(seal: Seal, found: Found) -> tuple[str, bytes, int | None]:
     """Return digest, sealed answer and expected instances of what an archive has found."""
     values: dict[str, Any] = asdict(found) | {"attributes": dict(found.attributes)}
-    return seal.digest(KIND, f"{found.study_uid}\x00{found.series_uid}"), seal.close(values), found.instances
+    return digest(seal, found.study_uid, found.series_uid), seal.close(values), found.instances
 
 
 def found(seal: Seal, study: RowStudy) -> Found:

@@ -271,6 +271,23 @@ class Batches:
             connection.execute(update(batch_study).where(batch_study.c.id == study).values(state=states.ROW_QUEUED))
         return states.ROW_QUEUED
 
+    def fetches(self, digests: Collection[str]) -> bool:
+        """Tell whether a batch that runs is having one of these studies or series sent to this Orthanc."""
+        query = (
+            select(batch_study.c.id)
+            .join(batch_row, batch_row.c.id == batch_study.c.row_id)
+            .join(batch, batch.c.id == batch_row.c.batch_id)
+            .where(
+                batch_study.c.study_digest.in_(digests),
+                batch_study.c.state == states.ROW_WORKING,
+                batch_row.c.state.in_(list(states.ROW_OPEN)),
+                batch.c.state == states.BATCH_RUNNING,
+                batch.c.target == "",
+            )
+        )
+        with self.engine.connect() as connection:
+            return connection.scalar(query.limit(1)) is not None
+
     def touch(self, row: BatchRow) -> bool:
         """Claim the right to give a row another job; False: another process has done so, or it goes on."""
         which = (batch_row.c.id == row.id, batch_row.c.run == row.run, batch_row.c.updated_at == row.updated_at)

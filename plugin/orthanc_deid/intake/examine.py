@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import states
+from ..batches import question
 from ..confidentiality.method import PRODUCT
+from ..database.batches import Batches
 from ..database.conflicts import Conflicts
 from ..database.ledger import Ledger, Study
 from ..database.marks import is_marked
@@ -22,6 +24,7 @@ from .belonging import Belonging
 
 METHOD = "0012,0063"  # DeidentificationMethod
 NO_PROJECT = "no project matches"
+FETCHED = "a batch is fetching it"
 BEFORE = "de-identified by this software before"
 # By whether the study was de-identified on arrival. The door would de-identify the pipeline's outputs once more: they
 # would not be what verify expects. And what comes without the door may be anything, whatever its UIDs say.
@@ -100,6 +103,11 @@ def start_by_hand(intake: Intake, source: str, actor: str) -> int:
 
 def _start_if_due(intake: Intake, study: Study) -> None:
     """Compare a study that is stable, and start it where there is something new and nothing speaks against it."""
+    if _is_being_fetched(intake, study.source):
+        if study.status in (states.RECEIVED, states.WAITING):
+            intake.ledger.move(study.id, states.WAITING, reason=FETCHED)
+        intake.ledger.mark_recheck(study.id)  # looked at again until the row has ended
+        return
     compared = _compare(intake, study)
     if compared is None:
         if states.WAITING in states.MOVES[study.status]:
@@ -119,6 +127,16 @@ def _start_if_due(intake: Intake, study: Study) -> None:
         intake.ledger.move(study.id, states.WAITING, reason=why_not)
     if study.status not in states.ACTIVE:  # started by hand at this moment
         intake.ledger.mark_recheck(study.id, needed=False)
+
+
+def _is_being_fetched(intake: Intake, source: str) -> bool:
+    """Tell whether a row of a batch has it sent: between two series an archive may be silent for longer than a sender."""
+    batches = Batches(intake.ledger.engine)
+    if not batches.running():
+        return False
+    study_uid = str(intake.orthanc.study(source)["MainDicomTags"].get("StudyInstanceUID", ""))
+    series = [str(s["MainDicomTags"].get("SeriesInstanceUID", "")) for s in intake.orthanc.series(source)]
+    return batches.fetches([question.digest(intake.origins.seal, study_uid, uid) for uid in ("", *series)])
 
 
 def _add(intake: Intake, source: str) -> Study:

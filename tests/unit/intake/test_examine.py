@@ -6,7 +6,9 @@ import pytest
 
 from fake_archive import FakeArchive, FakeStudy
 from orthanc_deid import states
+from orthanc_deid.batches import question
 from orthanc_deid.database import marks, views
+from orthanc_deid.database.batches import Asked, Batches
 from orthanc_deid.database.deliveries import Deliveries
 from orthanc_deid.database.ledger import Study
 from orthanc_deid.database.origins import Origin
@@ -298,3 +300,20 @@ def test_what_one_list_has_held_no_other_list_releases(intake: Intake, archive: 
     found = intake.origins.find(study_uid)
     assert found
     assert found.album == "other"
+
+
+def test_what_a_batch_is_fetching_begins_when_all_of_it_was_asked_for(intake: Intake, archive: FakeArchive) -> None:
+    archive.held["a"] = FakeStudy(["i1"])
+    batches = Batches(intake.ledger.engine)
+    batch = batches.create(Asked(source="pacs", actor="ann"), [(2, b"x")])
+    (row,) = batches.rows(batch.id)
+    study_uid = str(archive.study("a")["MainDicomTags"].get("StudyInstanceUID", ""))
+    (study,) = batches.claim(row.id, 1, [(question.digest(intake.origins.seal, study_uid), b"x", 2)])
+    batches.note_study(row.id, 1, study.id, states.ROW_WORKING, arrived=0, expected=2)
+    examine(intake, "a", stable=True)  # silent between two series
+    assert (known(intake).status, known(intake).reason) == (states.WAITING, "a batch is fetching it")
+    archive.arrive("a", "i2", last_update="t2")
+    batches.move(row.id, 1, states.ROW_PARTIAL)
+    for waiting in intake.ledger.to_recheck():
+        examine(intake, waiting.source, stable=True)
+    assert (known(intake).status, known(intake).version, known(intake).recheck) == (states.QUEUED, 1, 0)
