@@ -130,7 +130,7 @@ def _start_if_due(intake: Intake, study: Study) -> None:
 
 
 def _is_being_fetched(intake: Intake, source: str) -> bool:
-    """Tell whether a row of a batch has it sent: between two series an archive may be silent for longer than a sender."""
+    """Tell whether a row of a batch has it sent: between two series an archive may be silent for long."""
     batches = Batches(intake.ledger.engine)
     if not batches.running():
         return False

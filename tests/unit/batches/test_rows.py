@@ -443,7 +443,12 @@ def test_a_study_that_never_comes_whole_takes_no_turn_of_the_next(rows: Rows) ->
 
 def test_what_is_being_sent_when_a_batch_is_paused_is_finished(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
     going: list[Callable[[], object]] = []
-    monkeypatch.setattr(pacs, "connect", lambda *given: going.append(given[2]) or rows.pacs)
+
+    def connect(*given: Any) -> Pacs:  # noqa: ANN401  # settings, Orthanc and what we want
+        going.append(given[2])
+        return rows.pacs
+
+    monkeypatch.setattr(pacs, "connect", connect)
     rows.pacs.add("1.2", a=3)
     batch = rows.begin("1.2")
     rows.once(rows.job(rows.batches.rows(batch)[0]), until="retrieve")

@@ -9,7 +9,8 @@ def test_an_archive_that_counts_nothing_does_not_say_that_a_study_is_empty() -> 
     def ask(level: Level, _keys: Mapping[str, str]) -> list[Answer]:
         study = {"StudyInstanceUID": "1.2", "PatientID": "p", "NumberOfStudyRelatedInstances": "0"}
         series = {"StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.2.3", "NumberOfSeriesRelatedInstances": "4"}
-        return {"study": [study], "series": [series], "instance": []}[level]
+        answers: dict[Level, list[Answer]] = {"study": [study], "series": [series], "instance": []}
+        return answers[level]
 
     questions = Questions(ask)
     (found,) = questions.find(Wanted("study", {"StudyInstanceUID": "1.2"}))
