@@ -111,24 +111,9 @@ def _demand_nobodys_left(job: Job, batch: Batch, archive: Archive, resources: Re
         if resources.batches.is_fetched_by_another(study, batch.target):
             raise Postponed(ELSEWHERE, min(ELSEWHERE_S * 2.0**job.waits, ELSEWHERE_MOST_S))
         taken = resources.batches.take_over(job.study, job.run, study.id) == states.ROW_QUEUED or taken
-    if _take_skipped(job, resources) or taken:
+    if taken:
         resources.batches.move(job.study, job.run, states.ROW_WORKING, requests=0)
         raise Postponed(TAKEN_OVER, 0.0)
-
-
-def _take_skipped(job: Job, resources: Resources) -> bool:
-    """Have this row fetch what was beyond the most studies, in place of those that were here already.
-
-    Else who asks again for the same with the same bound would never get to the rest.
-    """
-    taken = False
-    for study in resources.batches.studies(job.study):
-        if study.state == states.ROW_SKIPPED:
-            state = resources.batches.take_over(job.study, job.run, study.id)
-            if state == states.ROW_SKIPPED:
-                break
-            taken = taken or state == states.ROW_QUEUED
-    return taken
 
 
 def _is_here(study: RowStudy, job: Job, archive: Archive, resources: Resources) -> bool:
