@@ -386,7 +386,8 @@ class Batches:
                     .values(**values, next_attempt_at=None, run=batch_row.c.run + 1, updated_at=time.time())
                 )
                 state = {"state": states.BATCH_RUNNING, "updated_at": time.time()}
-                connection.execute(update(batch).where(batch.c.id == number).values(**state))
+                ended = batch.c.state != states.BATCH_PAUSED  # a pause is for a person to end
+                connection.execute(update(batch).where(batch.c.id == number, ended).values(**state))
         return [row for row in self.rows(number, state=[states.ROW_QUEUED]) if row.id in set(ids)]
 
     def _lock_claims(self, connection: Connection) -> None:

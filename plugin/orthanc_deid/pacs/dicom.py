@@ -12,7 +12,7 @@ from ..destinations.dicom.modality import Modality, Query, RefusedError
 from ..errors import ConfigurationError, DeidError, Rejected, Retriable
 from ..orthanc_rest import Orthanc
 from ..settings.sources import PacsSource
-from . import jobs, refusals
+from . import jobs, refusals, uids
 from .association import lasting_rejection
 from .attributes import UNIQUE
 from .base import Found, Instance, Level
@@ -65,6 +65,7 @@ class PacsArchive(Questions):
         ConfigurationError
             C-GET is wanted and this Orthanc has none, or it should bring what is found to another AE title.
         """
+        uids.demand(found.study_uid, found.series_uid, *(uid for i in instances for uid in (i.series_uid, i.sop_uid)))
         self._node.register()
         self._demand_method()
         if target and self._method == "C-GET":
@@ -165,8 +166,8 @@ def _pieces(instances: Sequence[Instance]) -> Iterator[tuple[Level, dict[str, st
     by_series: dict[tuple[str, str], list[str]] = {}
     for instance in instances:
         by_series.setdefault((instance.study_uid, instance.series_uid), []).append(instance.sop_uid)
-    for (study, series), uids in by_series.items():
-        ours = list(dict.fromkeys(uids))
+    for (study, series), named in by_series.items():
+        ours = list(dict.fromkeys(named))
         for first in range(0, len(ours), AT_ONCE):
             some = "\\".join(ours[first : first + AT_ONCE])
             yield "instance", {UNIQUE["study"]: study, UNIQUE["series"]: series, UNIQUE["instance"]: some}

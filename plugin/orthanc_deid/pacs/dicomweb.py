@@ -9,6 +9,7 @@ from ..destinations.dicom.dicomweb_client import CannotBeAskedError, DicomwebCli
 from ..errors import ConfigurationError, Rejected, Retriable
 from ..orthanc_rest import Orthanc
 from ..settings.sources import DicomwebSource
+from . import uids
 from .attributes import ATTRIBUTES, UNIQUE
 from .base import Found, Instance, Level
 from .matching import WILD, Answer, is_universal
@@ -48,6 +49,7 @@ class DicomwebArchive(Questions):
         """
         if target and target != str(self._orthanc.system()["DicomAet"]):
             raise ConfigurationError("a DICOMweb server sends to this Orthanc only: use a source of kind pacs")
+        uids.demand(found.study_uid, found.series_uid, *(uid for i in instances for uid in (i.series_uid, i.sop_uid)))
         for path in _paths(found, instances):
             self._fetch(path)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from ..errors import Rejected
+from . import uids
 from .attributes import ATTRIBUTES, LEVELS, MORE, PLAIN, UNIQUE
 from .base import Found, Instance, Level, Wanted
 from .matching import Answer, is_universal, narrows, selected, sendable
@@ -38,15 +39,17 @@ class Questions:
 
     def series(self, study_uid: str) -> list[Found]:
         """Answer as `Archive.series`."""
+        uids.demand(study_uid)
         studies = self._studies({UNIQUE["study"]: study_uid})
         keys = {UNIQUE["study"]: study_uid} | dict.fromkeys(DUMPED, "")
         return [_series({**study, **answer}) for study in studies for answer in self._told("series", keys)]
 
     def instances(self, study_uid: str, series_uid: str = "") -> list[Instance] | None:
         """Answer as `Archive.instances`."""
-        uids = [series_uid] if series_uid else [found.series_uid for found in self._series_uids(study_uid)]
+        uids.demand(study_uid, series_uid)
+        every = [series_uid] if series_uid else [found.series_uid for found in self._series_uids(study_uid)]
         found: list[Instance] = []
-        for uid in uids:
+        for uid in every:
             here = self._instances_of(study_uid, uid)
             if not here:  # a series has instances: it does not answer at this level, but does not say so
                 return None
@@ -55,6 +58,7 @@ class Questions:
 
     def count(self, study_uid: str) -> int | None:
         """Answer as `Archive.count`."""
+        uids.demand(study_uid)
         studies = [_study(answer) for answer in self._studies({UNIQUE["study"]: study_uid})]
         if not studies or studies[0].instances is not None:
             return studies[0].instances if studies else None
@@ -100,8 +104,8 @@ class Questions:
         """Return the series of which at least one instance matches."""
         told: list[tuple[Answer, Answer]] = []
         for each in series:
-            uids = {UNIQUE[level]: each[UNIQUE[level]] for level in LEVELS[:2]}
-            told += [(each, answer) for answer in self._told("instance", {**uids, **keys})]
+            above = {UNIQUE[level]: each[UNIQUE[level]] for level in LEVELS[:2]}
+            told += [(each, answer) for answer in self._told("instance", {**above, **keys})]
         chosen = {id(answer) for answer in selected([answer for _, answer in told], keys)}
         found = {each[UNIQUE["series"]]: {**answer, **each} for each, answer in told if id(answer) in chosen}
         return list(found.values())

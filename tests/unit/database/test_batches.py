@@ -155,3 +155,12 @@ def test_the_same_key_begins_one_batch(batches: Batches) -> None:
     assert len(batches.page(10)) == 1
     assert len(batches.rows(first.id)) == 1
     assert begun(batches).id != begun(batches).id
+
+
+def test_rows_that_are_asked_for_once_more_wait_with_a_paused_batch(batches: Batches) -> None:
+    batch = begun(batches, 2)
+    first, _ = rows(batches, batch)
+    batches.move(first, 1, states.ROW_NOT_FOUND)
+    batches.set_state(batch.id, states.BATCH_PAUSED)
+    batches.again(batch.id, states.ROW_UNDONE)
+    assert batches.get(batch.id).state == states.BATCH_PAUSED

@@ -1,0 +1,13 @@
+"""What may stand as a UID in a question, a path or a request: one UID, and nothing that names more."""
+
+import re
+
+from ..errors import Rejected
+
+_UID = re.compile(r"[0-9.]{1,64}")
+
+
+def demand(*uids: str) -> None:
+    """Raise Rejected where one is no UID (PS3.5 9.1): a list, a wildcard or a path would ask for something else."""
+    if not all(_UID.fullmatch(uid) for uid in uids if uid):
+        raise Rejected("a UID of this study is not one UID of digits and dots: it is not asked for")
