@@ -1,5 +1,6 @@
 """Fixtures for all tests; servers are real processes (servers.py)."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ import pytest
 from databases import PostgresqlServer
 from servers import OrthancServer
 from sites import Site
+
+# A shell that starts tests in the background has it ignored, and every process that they start too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NewOrthanc = Callable[..., OrthancServer]
 

@@ -204,7 +204,8 @@ for path in sorted(http.PRESETS.glob("*.yaml")):
 assert json.loads(flywheel.MAPPING.read_text())
 print(json.dumps([str(path.relative_to(here)) for path in (*used, flywheel.MAPPING)]))
 """
-FOR_PEOPLE = ("orthanc-config/compose/", "orthanc-config/http/openapi/")  # named by path where they are used
+# Named by path where they are used.
+FOR_PEOPLE = ("orthanc-config/compose/", "orthanc-config/hooks/", "orthanc-config/http/openapi/")
 
 
 def test_what_stands_beside_the_package_is_in_the_image_and_found_there(image: Path) -> None:

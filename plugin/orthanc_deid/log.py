@@ -10,7 +10,7 @@ FIELDS = frozenset(
     {
         "study",  # the ledger's own number, never Orthanc's id (a hash of identifiers)
         "row", "batch",  # numbers of ours
-        "source",  # its name in the configuration
+        "collector",  # its name in the configuration
         "version", "run", "step", "flow", "state", "destination", "attempt", "seconds", "count", "expected",
         "found", "error", "slot", "pid", "signal", "code", "route", "method", "port", "check", "project",
         "profile", "database", "limit", "bytes", "next_attempt_s",

@@ -194,7 +194,7 @@ class _Look:
             self._tools.orthanc.system()
         elif not isinstance(error, OSError | ConfigurationError):
             told = f"{type(error).__name__} at {faults.place(error)}"
-            log.event("file left", level=logging.ERROR, source=self._settings.name, error=told)
+            log.event("file left", level=logging.ERROR, collector=self._settings.name, error=told)
             return Dealt.WAITS
         self._strikes += 1
         if self._strikes > _STRIKES_MOST:

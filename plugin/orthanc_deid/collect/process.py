@@ -114,7 +114,7 @@ class Attended:
         """Say it, let another machine try, wait longer each time."""
         self._leases.drop(self._settings.name)
         self._away_s = min(self._away_s * 2 or _FIRST_S, _MOST_S)
-        log.event("source is away", level=logging.WARNING, source=self._settings.name, next_attempt_s=self._away_s)
+        log.event("source is away", level=logging.WARNING, collector=self._settings.name, next_attempt_s=self._away_s)
         self._tell(AWAY, reason)
         self._tools.stopping.wait(max(self._away_s, min(after_s, 3600.0)))
 
@@ -127,7 +127,7 @@ class Attended:
             self._tools.collected.note_state(name, state, reason=reason, waiting=waiting)
             self._told = (state, reason)
         except SQLAlchemyError as error:
-            log.event("state not written", source=name, error=type(error).__name__)
+            log.event("state not written", collector=name, error=type(error).__name__)
 
 
 def _reason(error: Exception) -> str:
