@@ -223,7 +223,8 @@ def test_who_asks_while_it_is_converted_waits_or_comes_again_and_it_is_made_once
         answers = [each.result(90) for each in waiting]
     assert {answer.status_code for answer in answers} <= {200, 202}
     last = rooms.get(path)
-    assert {answer.content for answer in answers if answer.status_code == 200} == {last.content}
+    # On a busy machine all of them may be asked to come again.
+    assert {answer.content for answer in answers if answer.status_code == 200} <= {last.content}
     assert len(rooms.made(study, "nifti")) == 1
     assert len(rooms.made(study, "nifti-zip")) == 1
 

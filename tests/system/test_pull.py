@@ -147,13 +147,13 @@ def test_a_list_is_fetched_processed_and_reported_row_by_row(pull: Pull, people:
     report = pull.folder / "report.csv"
     assert stat.S_IMODE(report.stat().st_mode) == 0o600
     rows = list(csv.DictReader(io.StringIO(report.read_text())))
-    assert [(r["Line"], r["State"], r["Expected"], r["Arrived"]) for r in rows] == [
-        ("2", "delivered", "4", "4"),
+    # Whichever of the first and the last row is looked at first fetches the study that both name.
+    assert sorted(rows[n]["State"] for n in (0, 3)) == ["delivered", "duplicate"]
+    assert [(r["Line"], r["State"], r["Expected"], r["Arrived"]) for r in rows[1:3]] == [
         ("3", "not-found", "0", "0"),
         ("4", "delivered", "4", "4"),
-        ("5", "duplicate", "4", rows[3]["Arrived"]),
     ]
-    for row in (rows[0], rows[2]):
+    for row in (each for each in rows if each["State"] == "delivered"):
         found = pull.site.await_status(row["OrthancStudy"], "done")
         assert len(pull.site.arrived(found["output"])) == 4
     again = pull("pull", listed, "--from", "pacs")
