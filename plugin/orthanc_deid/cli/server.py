@@ -26,6 +26,8 @@ class Server:
         self._session = requests.Session()
         # As bytes: of a text the library would send Latin-1, and Orthanc compares UTF-8.
         self._session.auth = HTTPBasicAuth(username.encode(), password.encode())
+        # Orthanc closes a connection that was quiet for a second: whoever asks in that moment would be told nothing.
+        self._session.headers["Connection"] = "close"
 
     def call(self, method: str, path: str, body: Body = None, **query: str | int | None) -> Any:  # noqa: ANN401  # JSON
         """Call a route and return its JSON; end with a message where it answers with a problem."""
