@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 import requests
+from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
+from urllib3.util import Retry
 
 from ..settings import CHECKOUT
 
@@ -26,8 +28,9 @@ class Server:
         self._session = requests.Session()
         # As bytes: of a text the library would send Latin-1, and Orthanc compares UTF-8.
         self._session.auth = HTTPBasicAuth(username.encode(), password.encode())
-        # Orthanc closes a connection that was quiet for a second: whoever asks in that moment would be told nothing.
-        self._session.headers["Connection"] = "close"
+        # Orthanc closes a connection that was quiet for a second: whoever asks in that moment is told nothing.
+        once_more = Retry(total=1, connect=0, status=0, redirect=0, other=0, read=1, allowed_methods=["GET"])
+        self._session.mount("http", HTTPAdapter(max_retries=once_more))
 
     def call(self, method: str, path: str, body: Body = None, **query: str | int | None) -> Any:  # noqa: ANN401  # JSON
         """Call a route and return its JSON; end with a message where it answers with a problem."""
