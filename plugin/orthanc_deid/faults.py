@@ -4,6 +4,11 @@ import re
 import traceback
 
 
+def told(error: BaseException) -> str:
+    """Name a fault by its type, file and line: `KeyError at nifti.py:33`."""
+    return f"{type(error).__name__} at {place(error)}"
+
+
 def place(error: BaseException) -> str:
     """Name file and line: `nifti.py:33`."""
     # A fault of a child process carries its traceback as text in its cause.

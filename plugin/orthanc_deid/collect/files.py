@@ -193,7 +193,7 @@ class _Look:
         if isinstance(error, Retriable):
             self._tools.orthanc.system()
         elif not isinstance(error, OSError | ConfigurationError):
-            told = f"{type(error).__name__} at {faults.place(error)}"
+            told = faults.told(error)
             log.event("file left", level=logging.ERROR, collector=self._settings.name, error=told)
             return Dealt.WAITS
         self._strikes += 1

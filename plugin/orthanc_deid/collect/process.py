@@ -104,7 +104,7 @@ class Attended:
         except (DeidError, SQLAlchemyError) as error:
             self._fail(_reason(error), error.after_s if isinstance(error, Retriable) else 0.0)
         except Exception as error:  # noqa: BLE001  # a fault of ours must not end the thread
-            self._fail(f"{type(error).__name__} at {faults.place(error)}", 0.0)
+            self._fail(faults.told(error), 0.0)
         else:
             self._away_s, self._told = 0.0, None
             if not found:

@@ -167,9 +167,7 @@ class Reconcile:
         except (DeidError, SQLAlchemyError):
             raise  # Orthanc or the database is away
         except Exception as error:  # noqa: BLE001  # of this study alone: else the loop would never get past it
-            log.event(
-                "study not examined", level=logging.ERROR, error=f"{type(error).__name__} at {faults.place(error)}"
-            )
+            log.event("study not examined", level=logging.ERROR, error=faults.told(error))
 
 
 def _studies(changes: list[dict[str, object]]) -> dict[str, bool]:

@@ -92,7 +92,7 @@ class Retainer:
                 if self._remove(removal, runs.get(removal.study), run.actor):
                     run.removed.append(removal)
         except Exception as error:  # noqa: BLE001  # raised where somebody waits for it; the next run tries again
-            log.event("retention failed", level=logging.ERROR, error=f"{type(error).__name__} at {faults.place(error)}")
+            log.event("retention failed", level=logging.ERROR, error=faults.told(error))
             run.error = error
         finally:
             if run.removed:

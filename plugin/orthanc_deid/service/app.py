@@ -107,6 +107,6 @@ async def _answer(_request: Request, error: Exception) -> JSONResponse:
         return problem(status, title, str(error))
     if isinstance(error, SQLAlchemyError):
         return problem(503, "try again later", "the database is away")
-    told = f"{type(error).__name__} at {faults.place(error)}"
+    told = faults.told(error)
     log.event("request failed", level=logging.ERROR, error=told)
     return problem(500, "internal error", told)

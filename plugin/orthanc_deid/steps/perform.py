@@ -52,4 +52,4 @@ def _after(error: Exception, step: str, job: Job, resources: Resources) -> Outco
         case NotFound() | ConfigurationError():
             return ends.try_again(step, job, resources, str(error), 0.0)
         case _:
-            return ends.try_again(step, job, resources, f"{type(error).__name__} at {faults.place(error)}", 0.0)
+            return ends.try_again(step, job, resources, faults.told(error), 0.0)
