@@ -6,6 +6,7 @@ CONVERTING, EXPORTING, DONE = "converting", "exporting", "done"
 QUARANTINED, FAILED, REJECTED = "quarantined", "failed", "rejected"
 CANCELLED, IGNORED = "cancelled", "ignored"
 
+BEFORE_WORK = frozenset({RECEIVED, WAITING, IGNORED})  # it may begin by itself, or be waited for
 ACTIVE = frozenset({QUEUED, DEIDENTIFYING, VERIFYING, CONVERTING, EXPORTING})
 
 _AT_WORK = frozenset({QUARANTINED, FAILED, CANCELLED, QUEUED})

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from dataclasses import replace
 
 from .. import states
 from ..database.batches import Batch, RowStudy
@@ -35,7 +36,7 @@ def run(job: Job, resources: Resources) -> None:
     row = resources.batches.guard(job.study, job.run)
     batch = resources.batches.get(row.batch_id)
     settings = settings_of(resources.settings.configuration, batch)
-    archive = connected(job, batch, resources)
+    archive = connected(job, settings, resources)
     missing = 0
     for study in resources.batches.studies(row.id):
         if study.state == states.ROW_WORKING:
@@ -46,7 +47,7 @@ def run(job: Job, resources: Resources) -> None:
         raise Retriable(f"{missing} instances have not arrived: they are requested again")
     _close(job, resources)
     _demand_nobodys_left(job, batch, archive, resources)
-    _end(job, resources, requests)
+    _end(job, batch, resources, requests)
 
 
 def _count(  # noqa: PLR0913  # what counting needs
@@ -59,32 +60,24 @@ def _count(  # noqa: PLR0913  # what counting needs
             job.study, job.run, study.id, states.ROW_DELIVERED, arrived=0, expected=study.expected
         )
         return 0
-    instances = archive.instances(found.study_uid, found.series_uid)
-    expected = len(instances) if instances is not None else study.expected
-    here = present.look(found, instances, resources)
+    compared = present.compare(found, study.expected, archive, resources)
     quiet_since = time.monotonic()
-    while not _is_whole(here, expected, by_uid=instances is not None):
-        if time.monotonic() - quiet_since >= arrive_s:
-            break
+    # Where the archive does not say how many there are the quiet time decides.
+    while not compared.is_whole and time.monotonic() - quiet_since < arrive_s:
         resources.batches.guard(job.study, job.run)
         time.sleep(LOOK_S)
-        before, here = here, present.look(found, instances, resources)
-        if here.count != before.count:
+        before = compared.here.count
+        compared = replace(compared, here=present.look(found, compared.instances, resources))
+        if compared.here.count != before:
             quiet_since = time.monotonic()
-    left = [i.sop_uid for i in instances or () if i.sop_uid not in here.uids]
-    arrived = len(here.uids) if instances is not None else here.count
-    short = len(left) if instances is not None else max((expected or 1) - arrived, 0)
+    left = [i.sop_uid for i in compared.missing]
+    short = max((compared.expected or 1) - compared.arrived, 0) if compared.instances is None else len(left)
     resources.batches.note_study(
-        job.study, job.run, study.id, states.ROW_WORKING if short else states.ROW_DELIVERED, arrived=arrived,
-        expected=expected, missing=resources.seal.close(left) if left else None, orthanc=here.orthanc,
+        job.study, job.run, study.id, states.ROW_WORKING if short else states.ROW_DELIVERED, arrived=compared.arrived,
+        expected=compared.expected, missing=resources.seal.close(left) if left else None,
+        orthanc=compared.here.orthanc,
     )  # fmt: skip
     return short
-
-
-def _is_whole(here: present.Present, expected: int | None, *, by_uid: bool) -> bool:
-    if expected is None:
-        return False  # the quiet time decides
-    return (len(here.uids) if by_uid else here.count) >= expected
 
 
 def _close(job: Job, resources: Resources) -> None:
@@ -119,23 +112,22 @@ def _demand_nobodys_left(job: Job, batch: Batch, archive: Archive, resources: Re
 def _is_here(study: RowStudy, job: Job, archive: Archive, resources: Resources) -> bool:
     """Tell whether what another row has fetched is here as a whole, and note so."""
     found = question.found(resources.seal, study)
-    instances = archive.instances(found.study_uid, found.series_uid)
-    expected = len(instances) if instances is not None else study.expected
-    here = present.look(found, instances, resources)
-    if not here.count or not _is_whole(here, expected, by_uid=instances is not None):
+    compared = present.compare(found, study.expected, archive, resources)
+    here = compared.here
+    if not here.count or not compared.is_whole:
         return False
     resources.batches.note_study(
-        job.study, job.run, study.id, states.ROW_DUPLICATE, arrived=here.count, expected=expected, orthanc=here.orthanc
-    )
+        job.study, job.run, study.id, states.ROW_DUPLICATE, arrived=here.count, expected=compared.expected,
+        orthanc=here.orthanc,
+    )  # fmt: skip
     return True
 
 
-def _end(job: Job, resources: Resources, requests: int) -> None:
+def _end(job: Job, batch: Batch, resources: Resources, requests: int) -> None:
     """End the row in the state of its studies."""
     studies = resources.batches.studies(job.study)
     held = {study.state for study in studies}
     state = next(each for each in ORDER if each in held)
-    batch = resources.batches.get(resources.batches.row(job.study).batch_id)
     resources.batches.move(job.study, job.run, state, reason=_told(batch, studies), requests=requests)
 
 

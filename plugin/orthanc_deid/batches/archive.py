@@ -21,10 +21,9 @@ def settings_of(configuration: Configuration, batch: Batch) -> ArchiveSettings:
     return settings
 
 
-def connected(job: Job, batch: Batch, resources: Resources) -> Archive:
+def connected(job: Job, settings: ArchiveSettings, resources: Resources) -> Archive:
     """Return the archive; what it is waited for ends when the row is no longer to be worked on.
 
     Not when its batch is paused: half a study would be taken for the whole of it.
     """
-    settings = settings_of(resources.settings.configuration, batch)
     return pacs.connect(settings, resources.orthanc, lambda: resources.batches.demand_current(job.study, job.run))

@@ -1,6 +1,7 @@
 """find: ask the archive which studies a row names; what another row fetches already is a duplicate."""
 
 from .. import states
+from ..database.assigned import normal
 from ..errors import Rejected, Stale
 from ..pacs.base import Found
 from ..pipeline import Job
@@ -19,7 +20,7 @@ def run(job: Job, resources: Resources) -> None:
     if resources.batches.studies(row.id):
         return  # asked before this worker was ended
     asked = question.question(resources.seal, row)
-    found = connected(job, batch, resources).find(asked.wanted)
+    found = connected(job, settings, resources).find(asked.wanted)
     if not found:
         resources.batches.move(row.id, job.run, states.ROW_NOT_FOUND, reason="the archive has no study of this kind")
         raise Stale("the row has ended")
@@ -37,6 +38,6 @@ def run(job: Job, resources: Resources) -> None:
 
 def _demand_one_patient(found: list[Found]) -> None:
     """Refuse a row with a pseudonym where what matches is not of one patient, as far as the archive tells."""
-    patients = {each.patient_id.strip().casefold() for each in found}
+    patients = {normal(each.patient_id) for each in found}
     if len(patients) > 1:
         raise Rejected(f"what matches is of {len(patients)} patients, and the line gives one pseudonym")

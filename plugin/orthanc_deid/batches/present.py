@@ -7,7 +7,7 @@ from .. import profiles
 from ..confidentiality.pseudonyms import Pseudonyms, project_key
 from ..confidentiality.rewrite import new_uid
 from ..errors import NotFound
-from ..pacs.base import Found, Instance
+from ..pacs.base import Archive, Found, Instance
 from ..steps import Resources
 from ..steps.subject import orthanc_id
 
@@ -19,6 +19,42 @@ class Present:
     orthanc: str | None
     uids: frozenset[str]
     count: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What an archive tells of a study or series, and what of it is here.
+
+    `instances`: None where the archive does not answer at that level; then only numbers are compared.
+    """
+
+    instances: Sequence[Instance] | None
+    expected: int | None  # instances; None: the archive does not say
+    here: Present
+
+    @property
+    def missing(self) -> list[Instance]:
+        """The instances that are not here, as far as the archive tells them."""
+        return [i for i in self.instances or () if i.sop_uid not in self.here.uids]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all is here; where the archive does not say how many there are nobody knows."""
+        if self.instances is not None:
+            return not self.missing
+        return self.expected is not None and self.here.count >= self.expected
+
+    @property
+    def arrived(self) -> int:
+        """The number of instances that are here."""
+        return self.here.count if self.instances is None else len(self.here.uids)
+
+
+def compare(found: Found, told: int | None, archive: Archive, resources: Resources) -> Comparison:
+    """Ask an archive for the instances of what it has found, and look for them; `told`: how many it said there are."""
+    instances = archive.instances(found.study_uid, found.series_uid)
+    expected = told if instances is None else len(instances)
+    return Comparison(instances, expected, look(found, instances, resources))
 
 
 def look(found: Found, instances: Sequence[Instance] | None, resources: Resources) -> Present:

@@ -1,17 +1,13 @@
 """What a row asks for, as it stands sealed in the database."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..database.batches import BatchRow, RowStudy
 from ..pacs.base import Found, Level, Wanted
 from ..sealed import Seal
-
-if TYPE_CHECKING:
-    from .lists.table import Line
+from .lists.table import Line
 
 KIND = "batch study"  # of digests of what a row fetches: a study, or one series of it
 

@@ -20,7 +20,7 @@ def run(job: Job, resources: Resources) -> None:
     row = resources.batches.guard(job.study, job.run)
     batch = resources.batches.get(row.batch_id)
     settings = settings_of(resources.settings.configuration, batch)
-    archive = connected(job, batch, resources)
+    archive = connected(job, settings, resources)
     for study in resources.batches.studies(row.id):
         if study.state in states.ROW_OPEN:
             resources.batches.guard(row.id, job.run)
@@ -42,13 +42,10 @@ class _Request:
 
     def make(self, study: RowStudy) -> None:
         found = question.found(self._resources.seal, study)
-        instances = self._archive.instances(found.study_uid, found.series_uid)
-        expected = len(instances) if instances is not None else found.instances
-        here = present.look(found, instances, self._resources)
-        missing = [i for i in instances or () if i.sop_uid not in here.uids]
-        is_whole = not missing if instances is not None else expected is not None and here.count >= expected
-        if is_whole and not self._batch.target:
-            self._note(study, expected, here)
+        compared = present.compare(found, found.instances, self._archive, self._resources)
+        here = compared.here
+        if compared.is_whole and not self._batch.target:
+            self._note(study, compared)
             return
         if study.state == states.ROW_WORKING:
             # It has had its turn: another would keep the studies behind it from ever beginning.
@@ -56,11 +53,11 @@ class _Request:
         else:
             pace.admit(self._settings, self._resources.gates, self._ahead)
         if not self._resources.batches.begin_study(
-            self._row.id, self._job.run, study.id, arrived=here.count, expected=expected, orthanc=here.orthanc
+            self._row.id, self._job.run, study.id, arrived=here.count, expected=compared.expected, orthanc=here.orthanc
         ):
             return
         self._note_origin(found)
-        some = missing if here.uids and not self._batch.target else []
+        some = compared.missing if here.uids and not self._batch.target else []
         for part, of_part in self._parts(found, some):
             self._retrieve(part, of_part)
 
@@ -81,7 +78,7 @@ class _Request:
         if settings.batch_size:
             gates.end_series(settings.name, settings.batch_size, settings.batch_wait_s)
 
-    def _note(self, study: RowStudy, expected: int | None, here: present.Present) -> None:
+    def _note(self, study: RowStudy, compared: present.Comparison) -> None:
         """Note what is here as a whole: by this row, if it was requested before a worker was ended."""
         was_requested = study.state == states.ROW_WORKING
         self._resources.batches.note_study(
@@ -89,9 +86,9 @@ class _Request:
             self._job.run,
             study.id,
             states.ROW_DELIVERED if was_requested else states.ROW_DUPLICATE,
-            arrived=expected or here.count,
-            expected=expected,
-            orthanc=here.orthanc,
+            arrived=compared.expected or compared.here.count,
+            expected=compared.expected,
+            orthanc=compared.here.orthanc,
         )
 
     def _note_origin(self, found: Found) -> None:

@@ -20,7 +20,7 @@ class Assigned:
     def claim(self, project: str, pseudonym: str, patient_id: str) -> None:
         """Note that the patient has this pseudonym in a project; raise Rejected where another patient has it."""
         digest = self.seal.digest(PSEUDONYM, f"{project}\x00{pseudonym.casefold()}")
-        whose = self.seal.digest(PATIENT, patient_id.strip().casefold())
+        whose = self.seal.digest(PATIENT, normal(patient_id))
         try:
             with self.engine.begin() as connection:
                 connection.execute(insert(assigned).values(pseudonym_digest=digest, patient_digest=whose))
@@ -30,3 +30,8 @@ class Assigned:
                 has = connection.scalar(query)
             if has != whose:
                 raise Rejected("the pseudonym that the list gives is another patient's in this project") from None
+
+
+def normal(patient_id: str) -> str:
+    """Return a PatientID as it is compared."""
+    return patient_id.strip().casefold()

@@ -1,8 +1,7 @@
 """Instances that came again with another content: who waits for a decision, and what was decided."""
 
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, Row, Select, bindparam, func, insert, select, update
@@ -13,7 +12,7 @@ from ..errors import Conflict, NotFound
 from .events import note, short
 from .expected import mark_superseded
 from .intake_tables import conflict
-from .studies import Study, study_of
+from .studies import Study, locked
 from .tables import REMOVED, instance, study
 
 # Of a conflict: nobody has decided; what is stored stays; the other is about to be stored; it is stored.
@@ -82,7 +81,7 @@ class Conflicts:
         """Note that a file waits for a decision, with an event; a study that was not started waits with it."""
         row = {"study_id": study_id, "instance": orthanc, "file": file, "state": OPEN, "actor": "system"}
         try:
-            with self._writing(study_id) as (connection, found):
+            with locked(self.engine, study_id) as (connection, found):
                 connection.execute(insert(conflict).values(**row, at=time.time()))
                 note(connection, study_id, found.version, found.status, CAME, "system")
                 if found.status in (states.RECEIVED, states.WAITING):
@@ -110,7 +109,7 @@ class Conflicts:
             The study is at work: the versions of a run may not change under it.
         """
         one = self.get(number)
-        with self._writing(one.study_id) as (connection, found):
+        with locked(self.engine, one.study_id) as (connection, found):
             if found.status in states.ACTIVE:
                 raise Conflict(f"study {found.id} is {found.status}: it is at work")
             decided = update(conflict).where(conflict.c.id == number, conflict.c.state == REPLACING)
@@ -121,22 +120,13 @@ class Conflicts:
 
     def _decide(self, number: int, state: str, told: str, actor: str) -> None:
         one = self.get(number)
-        with self._writing(one.study_id) as (connection, found):
+        with locked(self.engine, one.study_id) as (connection, found):
             decided = update(conflict).where(conflict.c.id == number, conflict.c.state == OPEN)
             at = time.time() if state == KEPT else None
             if not connection.execute(decided.values(state=state, actor=actor[:64], resolved_at=at)).rowcount:
                 raise Conflict(f"conflict {number} is decided already")
             note(connection, found.id, found.version, found.status, told, actor)
             connection.execute(update(study).where(study.c.id == found.id).values(recheck=1))
-
-    @contextmanager
-    def _writing(self, study_id: int) -> Iterator[tuple[Connection, Study]]:
-        """Lock one study's row."""
-        with self.engine.begin() as connection:
-            found = study_of(connection, select(study).where(study.c.id == study_id).with_for_update())
-            if found is None:
-                raise NotFound(f"study {study_id} is not in the ledger")
-            yield connection, found
 
 
 def count_undecided(connection: Connection, study_id: int) -> int:

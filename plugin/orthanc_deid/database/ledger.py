@@ -9,16 +9,14 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from sqlalchemy.exc import IntegrityError
 
 from .. import states
-from ..errors import Conflict, NotFound, Rejected, Stale
+from ..errors import Conflict, Rejected, Stale
 from . import awaited
 from .events import note, short
 from .expected import demand_not_under_way, expect, give_up, mark_superseded, open_deliveries
-from .studies import Instance, Studies, Study, is_begun_version, study_of
+from .studies import Instance, Studies, Study, is_begun_version, locked, study_of
 from .tables import REMOVED, delivery, instance, study
 
 __all__ = ["Instance", "Ledger", "Study"]
-
-_BEFORE_WORK = frozenset({states.RECEIVED, states.WAITING, states.IGNORED})  # it may be waited for in these
 
 
 class Ledger(Studies):
@@ -27,10 +25,7 @@ class Ledger(Studies):
     @contextmanager
     def _writing(self, study_id: int, run: int | None = None) -> Iterator[tuple[Connection, Study]]:
         """Lock one study's row; raise Stale where another run has taken over."""
-        with self.engine.begin() as connection:
-            found = study_of(connection, select(study).where(study.c.id == study_id).with_for_update())
-            if found is None:
-                raise NotFound(f"study {study_id} is not in the ledger")
+        with locked(self.engine, study_id) as (connection, found):
             if run is not None and found.run != run:
                 raise Stale(f"study {study_id}: run {run} was superseded by run {found.run}")
             yield connection, found
@@ -366,7 +361,7 @@ def _change(  # noqa: PLR0913  # a state and what is told of it
     if to == states.DONE:
         values["done_at"] = time.time()
     connection.execute(update(study).where(study.c.id == found.id).values(**values))
-    if found.status in _BEFORE_WORK and to not in _BEFORE_WORK:
+    if found.status in states.BEFORE_WORK and to not in states.BEFORE_WORK:
         awaited.end(connection, found.id)
     note(connection, found.id, found.version, to, reason, actor)
 

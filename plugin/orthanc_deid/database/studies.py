@@ -1,6 +1,7 @@
 """The ledger, read: studies and their instances."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, Row, Select, func, select
@@ -145,6 +146,16 @@ class Studies:
         with self.engine.connect() as connection:
             rows = connection.execute(select(study.c.status, func.count()).group_by(study.c.status)).all()
         return {row[0]: row[1] for row in rows}
+
+
+@contextmanager
+def locked(engine: Engine, study_id: int) -> Iterator[tuple[Connection, Study]]:
+    """Begin a transaction that holds one study's row; raise NotFound where there is none."""
+    with engine.begin() as connection:
+        found = study_of(connection, select(study).where(study.c.id == study_id).with_for_update())
+        if found is None:
+            raise NotFound(f"study {study_id} is not in the ledger")
+        yield connection, found
 
 
 def study_of(connection: Connection, query: Select[tuple[object, ...]]) -> Study | None:

@@ -5,7 +5,6 @@ Everything here may be done twice: a file goes only after its last trace is in O
 
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from ..confidentiality import encode
 from ..database.conflicts import OPEN, REPLACING, Conflicts, Contested
 from ..database.ledger import Study
 from ..errors import Conflict, DeidError, NotFound, Rejected, Retriable
+from ..formats import atomic
 from ..header import read_header, read_identity
 from ..processes import Processes
 from ..repeats import UNREADABLE
@@ -244,13 +244,7 @@ class ConflictingFiles:
             return {}
 
     def _write_about(self, name: str, about: Mapping[str, Any]) -> None:
-        path = self._path(name, ".json")
-        part = path.with_suffix(".part")
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump(about, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        atomic.write(self._path(name, ".json"), json.dumps(about).encode(), 0o600)
 
     def _age_s(self, name: str) -> float:
         return time.time() - self._path(name, ".dcm").stat().st_mtime
@@ -304,4 +298,4 @@ def _text(value: object) -> str:
 
 def _told(error: Exception) -> str:
     """Say what went wrong: in our words, or by its type and place."""
-    return str(error) if isinstance(error, DeidError) else f"{type(error).__name__} at {faults.place(error)}"
+    return str(error) if isinstance(error, DeidError) else faults.told(error)

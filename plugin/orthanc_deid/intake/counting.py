@@ -28,7 +28,6 @@ from .examine import Intake
 LOOK_S = 1.0  # seconds between two looks at what is due
 WAKE_S = 5.0  # seconds after which a study is examined again where the first time was lost
 LEASE_S = 300.0  # seconds that a question may take before another process asks it
-BEFORE_WORK = (states.RECEIVED, states.WAITING, states.IGNORED)
 
 AWAY = "the PACS does not answer"
 REFUSES = "the PACS refuses the question"
@@ -115,7 +114,7 @@ class Counting:
 
     def _look_at(self, row: Awaited) -> None:
         study = self._intake.ledger.get(row.study_id)
-        if study.status not in BEFORE_WORK:
+        if study.status not in states.BEFORE_WORK:
             self._waiting.end(study.id)
             return
         try:

@@ -116,7 +116,7 @@ def _start_if_due(intake: Intake, study: Study) -> None:
         return
     study = compared
     is_late = study.status == states.REVIEW and study.verified_version < study.version
-    if is_late or study.status in (states.RECEIVED, states.WAITING, states.IGNORED):
+    if is_late or study.status in states.BEFORE_WORK:
         why_not = _why_not_started(intake.configuration, study)
         why_not = why_not or Conflicts(intake.ledger.engine).why_waits(study.id)
         verdict = completeness.judge(intake, study) if why_not is None else completeness.Verdict(why_not)

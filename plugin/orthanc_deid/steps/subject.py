@@ -9,6 +9,7 @@ from .. import profiles
 from ..confidentiality.profile import Profile
 from ..confidentiality.pseudonyms import Patient, Pseudonyms, project_key
 from ..confidentiality.rewrite import new_uid
+from ..database.assigned import normal
 from ..database.ledger import Study
 from ..database.origins import Origin
 from ..errors import NotFound, Rejected
@@ -68,11 +69,6 @@ def _assigned(origin: Origin | None, patient_id: str) -> str:
     if normal(origin.pseudonym) == normal(patient_id):
         raise Rejected("the pseudonym that the list gives is the PatientID itself")
     return origin.pseudonym
-
-
-def normal(patient_id: str) -> str:
-    """Return a PatientID as it is compared."""
-    return patient_id.strip().casefold()
 
 
 def profile(study: Study, resources: Resources) -> Profile:
