@@ -2,14 +2,13 @@
 
 import contextlib
 import logging
-import random
 import time
 
-from .. import engine, log, pipeline, states
+from .. import engine, log, states
 from ..engine import END, Outcome
 from ..errors import Conflict, Postponed, Stale
 from ..pipeline import Job
-from ..steps import Ends, Resources
+from ..steps import Ends, Resources, delays
 
 
 def follow(_job: Job, _resources: Resources) -> Outcome:
@@ -27,16 +26,14 @@ def refuse(job: Job, resources: Resources, reason: str) -> Outcome:
 
 def postpone(job: Job, resources: Resources, error: Postponed) -> Outcome:
     """Look again later; no attempt is used up."""
-    # Jitter: what waited for the same window must not begin in the same moment.
-    delay_s = error.after_s + random.uniform(0, min(5, error.after_s))  # noqa: S311
+    delay_s = delays.until_open(error)
     return _later(job.later(), job.attempt, delay_s, resources, str(error))
 
 
 def try_again(step: str, job: Job, resources: Resources, why: str, after_s: float) -> Outcome:
     """Enqueue the next attempt, later each time; after the last the row has failed."""
     limits = resources.settings.configuration.limits
-    delay_s = pipeline.backoff(job.attempt, limits.backoff_s, limits.backoff_most_s) * random.uniform(1, 1.3)  # noqa: S311
-    delay_s = max(delay_s, after_s)
+    delay_s = delays.after_failure(job, limits, after_s)
     log.event(
         "step failed", level=logging.WARNING, row=job.study, batch=job.version, step=step, attempt=job.attempt,
         error=why, next_attempt_s=delay_s,

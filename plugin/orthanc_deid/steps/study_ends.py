@@ -2,25 +2,21 @@
 
 import contextlib
 import logging
-import random
 import time
 from collections.abc import Callable
 
 from .. import engine, log, pipeline, states
 from ..engine import END, Outcome
 from ..errors import Conflict, Postponed, Stale
-from ..pipeline import DEIDENTIFY, DELIVER, EXPORT, FINISH, Job
-from . import Ends, Resources, cleanup, convert
+from ..pipeline import DELIVER, EXPORT, FINISH, Job
+from . import Ends, Resources, cleanup, convert, delays
 
 
 def follow(job: Job, resources: Resources) -> Outcome:
     """Enqueue what the pipeline names next."""
     after: dict[str | None, Callable[[Job, Resources], Outcome]] = {EXPORT: _start_exports, FINISH: settle}
     then = pipeline.FLOWS[job.flow].then
-    if job.flow == DEIDENTIFY and resources.ledger.get(job.study).hold:
-        resources.ledger.move(job.study, states.REVIEW, run=job.run, reason=convert.HELD)
-        return END
-    if then == DELIVER and not convert.wanted(job, resources):
+    if then == DELIVER and not (resources.ledger.get(job.study).hold or convert.wanted(job, resources)):
         then = EXPORT  # each flow waits for the queue's next poll
     if then is None:
         return END
@@ -61,8 +57,7 @@ def refuse(job: Job, resources: Resources, reason: str) -> Outcome:
 
 def postpone(job: Job, resources: Resources, error: Postponed) -> Outcome:
     """Look again later; no attempt is used up, since nothing was tried."""
-    # Jitter: what waited for the same window must not begin in the same moment.
-    delay_s = error.after_s + random.uniform(0, min(5, error.after_s))  # noqa: S311
+    delay_s = delays.until_open(error)
     try:
         resources.deliveries.mark(
             job.study, job.run, job.destination, states.PENDING,
@@ -76,9 +71,7 @@ def postpone(job: Job, resources: Resources, error: Postponed) -> Outcome:
 def try_again(step: str, job: Job, resources: Resources, why: str, after_s: float = 0.0) -> Outcome:
     """Enqueue the next attempt, later each time; after the last the study or the delivery has failed."""
     limits = resources.settings.configuration.limits
-    # Jitter: studies that failed together, by one child's death, must not meet again each time.
-    delay_s = pipeline.backoff(job.attempt, limits.backoff_s, limits.backoff_most_s) * random.uniform(1, 1.3)  # noqa: S311
-    delay_s = max(delay_s, after_s)
+    delay_s = delays.after_failure(job, limits, after_s)
     reason = f"{step}: {why}"
     log.event(
         "step failed", level=logging.WARNING, study=job.study, step=step, attempt=job.attempt, error=why,
