@@ -62,3 +62,9 @@ class Command(click.Command):
                     right = f"orthanc-deid {error.option_name}{value} {ctx.info_name}"
                     raise click.UsageError(f"{error.option_name} stands before the command: {right}", ctx) from None
             raise
+
+
+class Group(click.Group):
+    """A group of such commands."""
+
+    command_class = Command

@@ -7,18 +7,14 @@ from typing import Any
 import click
 
 from ..formats import atomic
-from .arguments import Command
+from .arguments import Group
 from .batch_answers import print_batch, rows_of
 from .server import Asked
 
 NUMBER = click.argument("number", type=click.IntRange(1))
 
 
-class _Group(click.Group):
-    command_class = Command
-
-
-@click.group(cls=_Group)
+@click.group(cls=Group)
 def batches() -> None:
     """See and steer what `pull` has begun.
 

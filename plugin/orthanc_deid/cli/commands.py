@@ -10,7 +10,7 @@ import click
 from .. import __version__, states
 from ..errors import DeidError
 from . import results, retrospective
-from .arguments import Command, States, StudyId
+from .arguments import Group, States, StudyId
 from .asking import act
 from .batches import batches
 from .conflicts import conflicts
@@ -32,11 +32,7 @@ from .watch import watch
 WAIT = "Wait until each has ended; exit 1 unless all are done."
 
 
-class _Group(click.Group):
-    command_class = Command
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="orthanc-deid")
 @click.option(
     "--url",
@@ -185,23 +181,9 @@ def door_rules() -> None:
 
 
 for command in (
-    *results.COMMANDS,
-    *retrospective.COMMANDS,
-    destinations,
-    export,
-    retention,
-    add_metadata,
-    manifest,
-    move_dumps,
-):
-    main.add_command(command)
-main.add_command(conflicts)
-main.add_command(pull)
-main.add_command(batches)
-main.add_command(profile)
-main.add_command(watch)
-main.add_command(deidentify)
-for command in (approve, reject, staging):
+    *results.COMMANDS, *retrospective.COMMANDS, add_metadata, approve, batches, conflicts, deidentify, destinations,
+    export, manifest, move_dumps, profile, pull, reject, retention, staging, watch,
+):  # fmt: skip
     main.add_command(command)
 
 

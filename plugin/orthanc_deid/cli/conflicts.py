@@ -7,16 +7,12 @@ from typing import Any
 
 import click
 
-from .arguments import Command, StudyId
+from .arguments import Group, StudyId
 from .printing import time_of
 from .server import Asked, Server
 
 
-class _Group(click.Group):
-    command_class = Command
-
-
-@click.group(cls=_Group, invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.option("--study", type=StudyId(), help="Only those of this study, decided ones too.")
 @click.pass_context
 def conflicts(context: click.Context, study: str | None) -> None:

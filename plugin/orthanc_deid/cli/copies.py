@@ -1,7 +1,6 @@
 """`pull --save`: copies of what was retrieved, in the tree of the older CSV tool. They are identified."""
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,9 @@ import click
 
 from ..batches.lists.report import SeriesRow
 from ..batches.lists.tree import Tree
+from ..pacs import uids
 from .info import Cells, write_log
 from .server import Server
-
-UID = re.compile(r"[0-9.]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def _save_study(server: Server, study: str, tree: Tree) -> Iterator[tuple[str, s
 def _save_instance(server: Server, instance: dict[str, Any], place: Path) -> None:
     uid = instance["MainDicomTags"]["SOPInstanceUID"]
     # What an archive sends for a UID can be a path: nothing is written elsewhere.
-    path = place / f"{uid if UID.fullmatch(uid) else instance['ID']}.dcm"
+    path = place / f"{uid if uids.is_one(uid) else instance['ID']}.dcm"
     if path.exists() and path.stat().st_size == instance["FileSize"]:
         return
     part = path.with_name(f".{path.name}.part")

@@ -6,17 +6,13 @@ from typing import Any
 
 import click
 
-from .arguments import Command, StudyId
+from .arguments import Command, Group, StudyId
 from .server import Asked
 
 NAME = click.argument("name")
 
 
-class _Group(click.Group):
-    command_class = Command
-
-
-@click.group(cls=_Group)
+@click.group(cls=Group)
 def destinations() -> None:
     """See, check, pause, resume and resend destinations.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import Conflict, Rejected
-from .arguments import Command
+from .arguments import Group
 from .patient import PatientServer
 from .server import Asked, read_password
 
@@ -30,10 +30,6 @@ RUNS = click.option(
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
-class _Group(click.Group):
-    command_class = Command
-
-
 class _Modalities(click.ParamType[tuple[str, ...]]):
     """Modalities, separated by commas."""
 
@@ -49,7 +45,7 @@ class _Modalities(click.ParamType[tuple[str, ...]]):
         return () if found == ("ALL",) else found
 
 
-@click.group(cls=_Group)
+@click.group(cls=Group)
 def staging() -> None:
     """Bring what reviewers have released from an archive.
 

@@ -7,7 +7,12 @@ from ..errors import Rejected
 _UID = re.compile(r"[0-9.]{1,64}")
 
 
+def is_one(uid: str) -> bool:
+    """Tell whether a text is one UID (PS3.5 9.1): a list, a wildcard or a path names something else."""
+    return bool(_UID.fullmatch(uid))
+
+
 def demand(*uids: str) -> None:
-    """Raise Rejected where one is no UID (PS3.5 9.1): a list, a wildcard or a path would ask for something else."""
-    if not all(_UID.fullmatch(uid) for uid in uids if uid):
+    """Raise Rejected where one that is given is no UID."""
+    if not all(is_one(uid) for uid in uids if uid):
         raise Rejected("a UID of this study is not one UID of digits and dots: it is not asked for")

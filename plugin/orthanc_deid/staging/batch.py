@@ -18,7 +18,6 @@ FILE = "batch.json"
 POLL_S, LINE_S = 0.5, 10.0
 ENDED = (states.BATCH_DONE, states.BATCH_CANCELLED)
 HERE = (states.ROW_DELIVERED, states.ROW_DUPLICATE)
-PAGE = 100
 Tell = Callable[[str], None]
 
 
