@@ -1,21 +1,22 @@
-"""Batches of query and retrieve: what was asked for, row by row, and what came of it."""
+"""Batches of query and retrieve, written: rows move, claim studies, and end."""
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from .. import states
-from ..errors import Conflict, NotFound, Postponed, Stale
+from ..errors import Conflict, NotFound, Stale
+from .batch_rows import PAUSED, Batch, BatchRow, BatchRows, RowStudy, is_fetched, of_others
 from .events import short
 from .intake_tables import batch, batch_row, batch_study
 
+__all__ = ["PAUSED", "Asked", "Batch", "BatchRow", "Batches", "RowStudy"]
+
 CLAIM_LOCK = 0x0DE1D1  # PostgreSQL: two rows claim studies one after the other
-PAUSED = "waits: the batch is paused"
-PAUSED_S = 3600.0  # letting it go on hastens what waits
 
 
 @dataclass(frozen=True)
@@ -33,67 +34,8 @@ class Asked:
     key: str | None = None
 
 
-@dataclass(frozen=True)
-class Batch:
-    """One batch; times in UTC seconds since 1970."""
-
-    id: int
-    key: str | None
-    source: str
-    target: str
-    state: str
-    mode: str
-    project: str
-    hold: int
-    priority: int
-    studies_most: int | None
-    actor: str
-    created_at: float
-    updated_at: float
-
-    @property
-    def retrieves(self) -> bool:
-        """Whether anything is retrieved, or studies are only looked for."""
-        return self.mode == "retrieve"
-
-
-@dataclass(frozen=True)
-class BatchRow:
-    """One line of the list; `query` is sealed."""
-
-    id: int
-    batch_id: int
-    line: int
-    query: bytes
-    state: str
-    reason: str | None
-    run: int
-    attempt: int
-    requests: int
-    next_attempt_at: float | None
-    updated_at: float
-
-
-@dataclass(frozen=True)
-class RowStudy:
-    """One study, or series, that a row names; `found` and `missing` are sealed."""
-
-    id: int
-    row_id: int
-    study_digest: str
-    found: bytes
-    state: str
-    expected: int | None
-    arrived: int
-    missing: bytes | None
-    orthanc: str | None
-
-
-class Batches:
-    """Every method is one transaction."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+class Batches(BatchRows):
+    """Batches and their rows; every method is one transaction."""
 
     def create(self, asked: Asked, rows: Iterable[tuple[int, bytes]]) -> Batch:
         """Note a batch with its rows (line, sealed cells), all queued; all of it or nothing.
@@ -127,102 +69,6 @@ class Batches:
             )
         return int(number)
 
-    def get(self, number: int) -> Batch:
-        """Return one batch, or raise NotFound."""
-        with self.engine.connect() as connection:
-            row = connection.execute(select(batch).where(batch.c.id == number)).first()
-        if row is None:
-            raise NotFound(f"there is no batch {number}")
-        return Batch(**row._mapping)  # noqa: SLF001  # SQLAlchemy's API
-
-    def page(self, limit: int, before: int | None = None) -> list[Batch]:
-        """Return batches, newest first, those with a smaller number than `before`."""
-        query = select(batch).order_by(batch.c.id.desc()).limit(limit)
-        if before is not None:
-            query = query.where(batch.c.id < before)
-        with self.engine.connect() as connection:
-            return [Batch(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001  # SQLAlchemy's API
-
-    def running(self) -> list[Batch]:
-        """Return the batches that have rows to do and are not paused."""
-        query = select(batch).where(batch.c.state == states.BATCH_RUNNING).order_by(batch.c.id)
-        with self.engine.connect() as connection:
-            return [Batch(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001  # SQLAlchemy's API
-
-    def counts(self, number: int) -> dict[str, int]:
-        """Count the rows of a batch in each state that occurs."""
-        query = (
-            select(batch_row.c.state, func.count()).where(batch_row.c.batch_id == number).group_by(batch_row.c.state)
-        )
-        with self.engine.connect() as connection:
-            return {row[0]: row[1] for row in connection.execute(query)}
-
-    def instances(self, number: int) -> tuple[int, int, int]:
-        """Count studies, expected and arrived instances of a batch; duplicates are not counted."""
-        query = (
-            select(func.count(), func.sum(batch_study.c.expected), func.sum(batch_study.c.arrived))
-            .join(batch_row, batch_row.c.id == batch_study.c.row_id)
-            .where(batch_row.c.batch_id == number, batch_study.c.state != states.ROW_DUPLICATE)
-        )
-        with self.engine.connect() as connection:
-            studies, expected, arrived = connection.execute(query).one()
-        return studies, expected or 0, arrived or 0
-
-    def rows(
-        self, number: int, *, state: Collection[str] | None = None, after: int = 0, limit: int | None = None
-    ) -> list[BatchRow]:
-        """Return rows of a batch in the order of their lines, those behind the line `after`."""
-        query = (
-            select(batch_row).where(batch_row.c.batch_id == number, batch_row.c.line > after).order_by(batch_row.c.line)
-        )
-        if state is not None:
-            query = query.where(batch_row.c.state.in_(list(state)))
-        with self.engine.connect() as connection:
-            return [BatchRow(**row._mapping) for row in connection.execute(query.limit(limit))]  # noqa: SLF001  # SQLAlchemy's API
-
-    def row(self, number: int) -> BatchRow:
-        """Return one row by its own number, or raise NotFound."""
-        with self.engine.connect() as connection:
-            found = connection.execute(select(batch_row).where(batch_row.c.id == number)).first()
-        if found is None:
-            raise NotFound(f"there is no row {number}")
-        return BatchRow(**found._mapping)  # noqa: SLF001  # SQLAlchemy's API
-
-    def guard(self, row: int, run: int) -> BatchRow:
-        """Return a row while something of this run of it may begin.
-
-        Raises
-        ------
-        Stale
-            As `demand_current`.
-        Postponed
-            Its batch is paused.
-        """
-        found, of = self.demand_current(row, run)
-        if of.state == states.BATCH_PAUSED:
-            raise Postponed(PAUSED, PAUSED_S)
-        return found
-
-    def demand_current(self, row: int, run: int) -> tuple[BatchRow, Batch]:
-        """Return a row with its batch, paused or not, while what has begun of this run of it may be finished.
-
-        Raises
-        ------
-        Stale
-            Another run has taken over, the row has ended, or its batch was cancelled.
-        """
-        found = self.row(row)
-        of = self.get(found.batch_id)
-        if found.run != run or found.state not in states.ROW_OPEN or of.state == states.BATCH_CANCELLED:
-            raise Stale(f"row {row}: run {run} is over")
-        return found, of
-
-    def studies(self, row: int) -> list[RowStudy]:
-        """Return the studies that a row has found, in the order of the archive's answers."""
-        query = select(batch_study).where(batch_study.c.row_id == row).order_by(batch_study.c.id)
-        with self.engine.connect() as connection:
-            return [RowStudy(**found._mapping) for found in connection.execute(query)]  # noqa: SLF001  # SQLAlchemy's API
-
     def claim(self, row: int, run: int, found: Sequence[tuple[str, bytes, int | None]]) -> list[RowStudy]:
         """Note what a row has found (digest, sealed, expected); what another row is fetching is a duplicate here.
 
@@ -237,7 +83,7 @@ class Batches:
                     continue
                 known.add(digest)  # an archive that answers the same study twice
                 state = states.ROW_QUEUED
-                if _is_fetched_by_another(connection, digest, row, of.target):
+                if is_fetched(connection, digest, row, of.target):
                     state = states.ROW_DUPLICATE
                 values = {"row_id": row, "study_digest": digest, "found": sealed, "expected": expected}
                 connection.execute(insert(batch_study).values(**values, state=state, arrived=0))
@@ -266,27 +112,10 @@ class Batches:
                 select(batch_study.c.study_digest).where(batch_study.c.id == study)
             ).scalar_one()
             of = connection.execute(select(batch).where(batch.c.id == mine.batch_id)).one()
-            if _is_fetched_by_another(connection, digest, row, of.target) or _was_moved(connection, digest, of.target):
+            if is_fetched(connection, digest, row, of.target) or _was_moved(connection, digest, of.target):
                 return states.ROW_DUPLICATE
             connection.execute(update(batch_study).where(batch_study.c.id == study).values(state=states.ROW_QUEUED))
         return states.ROW_QUEUED
-
-    def fetches(self, digests: Collection[str]) -> bool:
-        """Tell whether a batch that runs is having one of these studies or series sent to this Orthanc."""
-        query = (
-            select(batch_study.c.id)
-            .join(batch_row, batch_row.c.id == batch_study.c.row_id)
-            .join(batch, batch.c.id == batch_row.c.batch_id)
-            .where(
-                batch_study.c.study_digest.in_(digests),
-                batch_study.c.state == states.ROW_WORKING,
-                batch_row.c.state.in_(list(states.ROW_OPEN)),
-                batch.c.state == states.BATCH_RUNNING,
-                batch.c.target == "",
-            )
-        )
-        with self.engine.connect() as connection:
-            return connection.scalar(query.limit(1)) is not None
 
     def touch(self, row: BatchRow) -> bool:
         """Claim the right to give a row another job; False: another process has done so, or it goes on."""
@@ -295,28 +124,6 @@ class Batches:
         with self.engine.begin() as connection:
             claimed = update(batch_row).where(*which, is_open).values(updated_at=time.time())
             return bool(connection.execute(claimed).rowcount)
-
-    def rows_behind_others(self, number: int) -> set[int]:
-        """Return the rows of a batch of which another row fetches a study."""
-        query = (
-            select(batch_study)
-            .join(batch_row, batch_row.c.id == batch_study.c.row_id)
-            .where(
-                batch_row.c.batch_id == number,
-                batch_row.c.state.in_(list(states.ROW_OPEN)),
-                batch_study.c.state == states.ROW_DUPLICATE,
-                batch_study.c.arrived == 0,
-            )
-        )
-        target = self.get(number).target
-        with self.engine.connect() as connection:
-            waiting = connection.execute(query).all()
-            return {w.row_id for w in waiting if _is_fetched_by_another(connection, w.study_digest, w.row_id, target)}
-
-    def is_fetched_by_another(self, study: RowStudy, target: str) -> bool:
-        """Tell whether another row is at a study of a row."""
-        with self.engine.connect() as connection:
-            return _is_fetched_by_another(connection, study.study_digest, study.row_id, target)
 
     def note_study(  # noqa: PLR0913  # the columns
         self, row: int, run: int, study: int, state: str, *, arrived: int, expected: int | None = None,
@@ -418,30 +225,10 @@ def _requested(connection: Connection, number: int, but: int) -> int:
     return connection.scalar(query) or 0
 
 
-def _is_fetched_by_another(connection: Connection, digest: str, row: int, target: str) -> bool:
-    """Tell whether a row that goes on has claimed the same study to bring it to the same place."""
-    query = _of_others(digest, target).where(
-        batch_study.c.row_id != row,
-        batch_study.c.state.in_(list(states.ROW_OPEN)),
-        batch_row.c.state.in_(list(states.ROW_OPEN)),
-        batch.c.state == states.BATCH_RUNNING,  # one that is paused may be so for ever
-    )
-    return connection.scalar(query.limit(1)) is not None
-
-
 def _was_moved(connection: Connection, digest: str, target: str) -> bool:
     """Tell whether a row has moved a study to an AE title, where nobody can look; what is here is counted instead."""
-    moved = _of_others(digest, target).where(batch_study.c.state == states.ROW_DELIVERED)
+    moved = of_others(digest, target).where(batch_study.c.state == states.ROW_DELIVERED)
     return bool(target) and connection.scalar(moved.limit(1)) is not None
-
-
-def _of_others(digest: str, target: str) -> Select[tuple[int]]:
-    return (
-        select(batch_study.c.id)
-        .join(batch_row, batch_row.c.id == batch_study.c.row_id)
-        .join(batch, batch.c.id == batch_row.c.batch_id)
-        .where(batch_study.c.study_digest == digest, batch.c.mode == "retrieve", batch.c.target == target)
-    )
 
 
 def _touch(connection: Connection, number: int) -> None:
