@@ -29,6 +29,14 @@ TRANSACTION_COMPLETE, TRANSACTION_FAILED = 1, 2
 COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"  # the well-known SOP Instance of PS3.4 J.3.5
 
 
+def listening(ae: AE, port: int, handlers: list[Any]) -> Any:  # noqa: ANN401  # pynetdicom's server has no type
+    """Answer a server of pynetdicom that listens in a thread of its own."""
+    # As start_server does it, but with ears for the end of it: that looks twice a second only.
+    server = ae.make_server(("127.0.0.1", port), evt_handlers=handlers, server_class=ThreadedAssociationServer)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    return server
+
+
 @dataclass
 class Manners:
     """How the partner behaves; can be changed while it runs."""
@@ -87,11 +95,7 @@ class DicomPeer:
             (evt.EVT_C_FIND, self._find),
             (evt.EVT_N_ACTION, self._commit),
         ]
-        # As start_server does it, but with ears for the end of it: that looks twice a second only.
-        self._server = ae.make_server(
-            ("127.0.0.1", self.port), evt_handlers=handlers, server_class=ThreadedAssociationServer
-        )
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        self._server = listening(ae, self.port, handlers)
 
     def stop(self) -> None:
         """End the server and wait for what it began."""

@@ -4,7 +4,6 @@ import fnmatch
 import io
 import socket
 import socketserver
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,8 +25,9 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
     StudyRootQueryRetrieveInformationModelMove,
     Verification,
 )
-from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
+from pynetdicom.transport import AssociationSocket
 
+from dicom_servers import listening
 from servers import free_port
 
 _config.LOG_REQUEST_IDENTIFIERS = False
@@ -160,11 +160,7 @@ class LyingPacs:
             (evt.EVT_C_MOVE, self._move),
             (evt.EVT_C_GET, self._get),
         ]
-        # As start_server does it, but with ears for the end of it: that looks twice a second only.
-        self._server = ae.make_server(
-            ("127.0.0.1", self.port), evt_handlers=handlers, server_class=ThreadedAssociationServer
-        )
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        self._server = listening(ae, self.port, handlers)
 
     def stop(self) -> None:
         """End the server, once what is under way has ended."""
