@@ -89,6 +89,10 @@ class Site:
             found.update(self.study(source))
             over = found.get("status") in ENDS and found["status"] not in wanted
             assert not over, "it has ended otherwise"
+            if found.get("status") == "review" and found["instances"]["received"] > sum(
+                found["instances"][made] for made in ("deidentified", "quarantined")
+            ):
+                return False  # what came late is noted, and will be at work at once
             return found.get("status") in wanted and found["version"] >= version
 
         try:
