@@ -18,8 +18,9 @@ from .confidentiality.deidentify import deidentify
 from .confidentiality.identifiers import Identifiers
 from .confidentiality.plan import plan
 from .confidentiality.profile import Profile
-from .confidentiality.pseudonyms import Pseudonyms, project_key
-from .errors import ConfigurationError, Rejected
+from .confidentiality.pseudonyms import Pseudonyms
+from .errors import Rejected
+from .keyring import Keyring
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,12 @@ def load(rules: Mapping[str, Any]) -> Arrival:
     ConfigurationError
         The key cannot be read.
     """
-    key = _key(Path(rules["key_file"]))
+    keyring = Keyring(Path(rules["home"]))
     projects = [
         Project(
             frozenset(project["modality"]),
             Profile.model_validate_json(json.dumps(project["profile"])),
-            Pseudonyms(project_key(key, project["name"])),
+            Pseudonyms(keyring.project(project["name"]), project["format"], project["name"]),
         )
         for project in rules["projects"]
     ]
@@ -84,13 +85,3 @@ def load(rules: Mapping[str, Any]) -> Arrival:
             # a small one, and Python 3.14 counts its bytes. filters is what pypdf itself would load at the first PDF.
             importlib.import_module("pypdf.filters")
     return Arrival(projects)
-
-
-def _key(path: Path) -> bytes:
-    try:
-        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"the key cannot be read ({type(error).__name__})") from None
-    if not key:
-        raise ConfigurationError("the key is empty")
-    return key

@@ -27,7 +27,7 @@ def rules(of: settings.Settings) -> dict[str, Any]:
         "refuse": [refusal.model_dump() for refusal in configuration.intake.refuse],
         "automatic": configuration.intake.automatic,
         "again": {
-            "key_file": str(of.key_file),
+            "home": str(of.home),
             "seen": str(of.seen),
             "folder": str(of.conflicts),
             "own_mark": None if configuration.intake.on_arrival else PRODUCT,  # then no worker stores anything
@@ -37,12 +37,13 @@ def rules(of: settings.Settings) -> dict[str, Any]:
 
 
 def arrival(of: settings.Settings) -> dict[str, Any]:
-    """Answer what de-identification on arrival needs: where the key is, never the key, and each project in order."""
+    """Answer what de-identification on arrival needs: where the keys are, never a key, and each project in order."""
     return {
-        "key_file": str(of.key_file),
+        "home": str(of.home),
         "projects": [
             {
                 "name": project.name,
+                "format": getattr(project.pseudonyms, "format", ""),
                 "modality": list(project.match.modality),
                 # Only what was said: a default that is spelt out is a contradiction where its option is not chosen.
                 "profile": profiles.load(of, project.profile).model_dump(mode="json", exclude_unset=True),

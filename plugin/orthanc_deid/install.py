@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import re
 import secrets
 import socket
 import subprocess
@@ -12,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import settings
+from . import keyring, settings
 from .errors import ConfigurationError
 
 FOLDERS = ("", "storage", "quarantine", "logs", "slots")
@@ -114,12 +113,13 @@ def key(site: settings.Settings) -> str:
         The key is not 64 hexadecimal digits, or is gone while the ledger is there: a new key would give
         known patients new pseudonyms.
     """
+    ring = keyring.Keyring(site.home)
+    if ring.comes_from_outside:
+        return ring.master.hex()
     if not site.key_file.exists() and (site.home / "deid.sqlite").exists():
         raise ConfigurationError("the file key is missing but the ledger is there: bring the key back from a backup")
-    value = secret(site.key_file, secrets.token_hex(32))
-    if not re.fullmatch(r"[0-9a-fA-F]{64}", value):
-        raise ConfigurationError("the file key does not hold 64 hexadecimal digits")
-    return value
+    secret(site.key_file, secrets.token_hex(32))
+    return ring.master.hex()
 
 
 def secret(path: Path, first_value: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from . import log
 from .door import keep_durably
 from .header import Header, read_identity
+from .keyring import Keyring
 from .seen import Seen, Sight
 
 BY_REST = "REST_API"
@@ -103,7 +104,7 @@ def load(rules: Mapping[str, Any]) -> Repeats:
     OSError, ValueError
         The key cannot be read.
     """
-    master = bytes.fromhex(Path(rules["key_file"]).read_text(encoding="ascii").strip())
+    master = Keyring(Path(rules["home"])).master
     return Repeats(Seen(Path(rules["seen"]), master), Path(rules["folder"]), rules["own_mark"])
 
 

@@ -1,7 +1,7 @@
 """find: ask the archive which studies a row names; what another row fetches already is a duplicate."""
 
 from .. import states
-from ..database.assigned import normal
+from ..confidentiality.pseudonyms import normal
 from ..errors import Rejected, Stale
 from ..pacs.base import Found
 from ..pipeline import Job

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .. import profiles
-from ..confidentiality.pseudonyms import Pseudonyms, project_key
+from ..confidentiality.pseudonyms import Pseudonyms
 from ..confidentiality.rewrite import new_uid
 from ..errors import NotFound
 from ..pacs.base import Archive, Found, Instance
@@ -95,7 +95,7 @@ def _forms(found: Found, instances: Sequence[Instance] | None, resources: Resour
         return
     for project in configuration.projects:
         profile = profiles.load(resources.settings, project.profile)
-        made = new_uid(profile, Pseudonyms(project_key(resources.key, project.name)))
+        made = new_uid(profile, Pseudonyms(resources.pseudonymizer.crosswalk.keyring.project(project.name)))
         series_uid = made(found.series_uid) if found.series_uid else ""
         yield _Forms(made(found.study_uid), series_uid, [made(uid) for uid in sop_uids])
 

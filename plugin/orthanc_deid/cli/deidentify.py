@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .. import __version__, install, profiles, settings
-from ..confidentiality.pseudonyms import project_key
 from ..folder import journal, mapping, places
 from ..folder.run import Report, Request, run
 from ..folder.sources import Left, Why
+from ..keyring import Keyring
 from ..settings import Settings
 from .arguments import Command
 
@@ -102,11 +102,16 @@ def _request(loaded: Settings, source: Path, out: Path, profile: str | None, pro
         source=source,
         out=out,
         profile=chosen,
-        project_key=project_key(bytes.fromhex(install.key(loaded)), of.name),
+        project_key=_project_key(loaded, of.name),
         journal=journal.place_of(loaded.home, out),
         instance_bytes=configuration.limits.instance_bytes,
         processes=loaded.processes,
     )
+
+
+def _project_key(loaded: Settings, project: str) -> bytes:
+    install.key(loaded)
+    return Keyring(loaded.home).project(project)
 
 
 def _manifest(report: Report, request: Request) -> dict[str, Any]:

@@ -18,10 +18,11 @@ from ..database.gates import Gates
 from ..database.lease import Leases
 from ..database.origins import Origins
 from ..errors import DeidError, Postponed, Retriable
+from ..keyring import Keyring
 from ..openings import demand_open
 from ..orthanc_rest import Orthanc, local_address
 from ..sealed import Seal
-from ..settings import Settings, read_secret
+from ..settings import Settings
 from . import KINDS, Collected, connect
 from .base import Collector, Tools
 
@@ -57,7 +58,7 @@ def run(loaded: Settings) -> int:
 
 
 def _sources(loaded: Settings, database: Engine, leases: Leases, stopping: threading.Event) -> list["Attended"]:
-    seal = Seal(bytes.fromhex(read_secret(loaded.key_file)))
+    seal = Seal(Keyring(loaded.home).master)
     gates, origins, status = Gates(database), Origins(database, seal), Status(database)
     attended = []
     for source in loaded.configuration.sources:

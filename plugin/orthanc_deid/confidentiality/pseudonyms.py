@@ -9,6 +9,8 @@ WELL_KNOWN = "1.2.840.10008."  # the standard's own root: SOP classes, transfer 
 LEAST_DAYS, MOST_DAYS = -3650, -365
 # A class, syntax or list of the standard; people have made UIDs of their own under its root, from dates and numbers.
 _OF_THE_STANDARD = re.compile(r"1\.2\.840\.10008(?:\.(?:0|[1-9][0-9]{0,3})){1,9}")
+FORM = "P{code:16}"
+_FIELD = re.compile(r"\{(code|project)(?::([0-9]+))?\}")
 _CACHED = 1 << 16
 _WEEK = 7
 
@@ -18,30 +20,34 @@ def is_well_known(uid: str) -> bool:
     return uid.startswith(WELL_KNOWN) and bool(_OF_THE_STANDARD.fullmatch(uid))
 
 
-def project_key(master: bytes, project: str) -> bytes:
-    """Derive a project's key, so that the releases of two projects cannot be linked."""
-    return _hmac(master, "project", project)
-
-
 @dataclass(frozen=True, slots=True)
 class Patient:
     """Who a dataset is about: (IssuerOfPatientID, PatientID), compared without case and outer blanks."""
 
     issuer: str
     patient_id: str
-    assigned: str = ""  # the pseudonym that a list gives; dates and UIDs derive from the key all the same
+    assigned: str = ""  # the pseudonym that a list or a pseudonym source gives; UIDs derive from the key all the same
+    offset_days: int | None = None  # given by a pseudonym source; None: derived from the key
 
     @property
     def normal(self) -> str:
         """The text that the key is applied to."""
-        return f"{self.issuer.strip().casefold()}\x00{self.patient_id.strip().casefold()}"
+        return f"{normal(self.issuer)}\x00{normal(self.patient_id)}"
+
+
+def normal(text: str) -> str:
+    """Return a PatientID, issuer or pseudonym as it is compared: without case and outer blanks."""
+    return text.strip().casefold()
 
 
 class Pseudonyms:
-    """Every replacement value of one project."""
+    """Every replacement value of one project.
 
-    def __init__(self, key: bytes) -> None:
-        self._key = key
+    `form` is the template of pseudonyms: {code:N} is N characters of A-Z and 2-7, {project} the project's name.
+    """
+
+    def __init__(self, key: bytes, form: str = FORM, project: str = "") -> None:
+        self._key, self._form, self._project = key, form, project
         self._uids: dict[str, str] = {}
 
     def uid(self, original: str) -> str:
@@ -60,11 +66,11 @@ class Pseudonyms:
         return found
 
     def patient_id(self, patient: Patient) -> str:
-        """Answer the pseudonym: that of a list, or P and 16 characters of A-Z and 2-7."""
+        """Answer the pseudonym: the one that was given, or what the template makes of the key."""
         if patient.assigned:
             return patient.assigned
-        digest = _hmac(self._key, "patient", patient.normal)
-        return "P" + base64.b32encode(digest[:10]).decode("ascii")
+        code = base64.b32encode(_hmac(self._key, "patient", patient.normal)[:10]).decode("ascii")
+        return _FIELD.sub(lambda m: self._project if m[1] == "project" else code[: int(m[2] or len(code))], self._form)
 
     def patient_name(self, patient: Patient) -> str:
         """Answer the same pseudonym: a name that says nothing but which patient it is."""
@@ -75,7 +81,9 @@ class Pseudonyms:
         return _hmac(self._key, "token", original).hex()[:16].upper()
 
     def offset_days(self, patient: Patient, *, whole_weeks: bool = False) -> int:
-        """Answer the shift of all dates of a patient in whole days, one to ten years back, never 0."""
+        """Answer the shift of all dates of a patient in whole days: as given, or one to ten years back, never 0."""
+        if patient.offset_days is not None:
+            return patient.offset_days
         digest = _hmac(self._key, "days", patient.normal)
         days = LEAST_DAYS + int.from_bytes(digest[:16], "big") % (MOST_DAYS - LEAST_DAYS + 1)
         return days // _WEEK * _WEEK if whole_weeks else days

@@ -23,6 +23,7 @@ batch = Table(
     "batch",
     metadata,
     Column("id", Integer, primary_key=True),
+    Column("label", String(64), comment="by which projects match what it fetches"),
     Column("key", String(64), unique=True, comment="by which who began it finds it again; empty: it gave none"),
     Column("source", String(64), nullable=False, comment="name of the archive in the configuration"),
     Column("target", String(16), nullable=False, comment="AE title that it is moved to; empty: this Orthanc"),
@@ -79,13 +80,6 @@ origin = Table(
     Column("pseudonym", LargeBinary, comment="that the list names, and of which PatientID, sealed"),
     Column("hold", Integer, nullable=False, comment="1: it waits for a person after verification"),
     Column("at", Float, nullable=False, comment=AT),
-)
-
-assigned = Table(
-    "assigned",
-    metadata,
-    Column("pseudonym_digest", String(32), primary_key=True, comment="of project and pseudonym that a list gives"),
-    Column("patient_digest", String(32), nullable=False, comment="of the PatientID that has it"),
 )
 
 awaited = Table(

@@ -39,7 +39,15 @@ study = Table(
     ),
     Column("origin", String(32), comment="by which the table `origin` knows it; empty: it was sent by itself"),
     Column("hold", Integer, nullable=False, server_default="0", comment="1: after verification it waits for a person"),
-)
+    Column(
+        "copy_of", String(44), index=True,
+        comment="Orthanc id of the source, of its study of a further project; `source` is then an id of our own",
+    ),
+    Column("profile", String(64), comment="name of the profile that made the output"),
+    Column("profile_version", String(32), comment="its version"),
+    Column("profile_digest", String(64), comment="SHA-256 of its rules, as far as DeidentificationMethod says it"),
+    Column("forgotten", Integer, nullable=False, server_default="0", comment="1: its patient was erased by request"),
+)  # fmt: skip
 
 instance = Table(
     "instance",

@@ -9,6 +9,7 @@ from .. import arrival, door_rules, engine, log
 from ..collect import KINDS as COLLECTED
 from ..database import migrate, open_database
 from ..database.batches import Batches
+from ..database.crosswalk import Crosswalk
 from ..database.ledger import Ledger
 from ..database.origins import Origins
 from ..engine import Queue
@@ -18,13 +19,15 @@ from ..intake.counting import Counting
 from ..intake.examine import Intake
 from ..intake.reconcile import Reconcile
 from ..intake.retain import Retainer
+from ..keyring import Keyring
 from ..orthanc_rest import Orthanc, local_address
 from ..pacs import connect
 from ..processes import OnDemand
+from ..pseudonymization.pseudonymizer import Pseudonymizer
 from ..results.study import converters
 from ..sealed import Seal
 from ..seen import Seen
-from ..settings import Settings, read_secret
+from ..settings import Settings
 from ..supervisor import Child
 from .conversions import Conversions
 
@@ -40,8 +43,11 @@ class Runtime:
         self.orthanc = Orthanc(local_address(loaded))
         self.ledger = Ledger(self.database)
         self.queue = Queue(loaded.database_url, loaded.configuration.lanes())
-        self.seal = Seal(bytes.fromhex(read_secret(loaded.key_file)))
+        self.keyring = Keyring(loaded.home)
+        self.seal = Seal(self.keyring.master)
         self.origins = Origins(self.database, self.seal)
+        self.crosswalk = Crosswalk(self.database, self.keyring)
+        self.pseudonymizer = Pseudonymizer(loaded.configuration, self.crosswalk, loaded.config_file.parent)
         self.batches = Batches(self.database)
         since_s = arrivals.since(loaded.arrival_since)
         self.intake = Intake(loaded.configuration, self.orthanc, self.ledger, self.queue, self.origins, since_s)
@@ -81,7 +87,7 @@ class Runtime:
 
 def _conflicts(loaded: Settings, intake: Intake, processes: OnDemand) -> ConflictingFiles:
     places = Places(loaded.conflicts, loaded.quarantine / "incoming", loaded.results)
-    seen = Seen(loaded.seen, bytes.fromhex(read_secret(loaded.key_file)))
+    seen = Seen(loaded.seen, Keyring(loaded.home).master)
     as_stored: Callable[[bytes], bytes] = (
         arrival.load(door_rules.arrival(loaded)) if loaded.configuration.intake.on_arrival else bytes
     )

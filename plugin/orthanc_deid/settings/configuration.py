@@ -15,6 +15,7 @@ from .http import Http
 from .model import Model, Name
 from .network import AeTitle, Dicom, Dicomweb, Karnak
 from .peer import OrthancPeer
+from .pseudonyms import AnyPseudonyms, DerivedPseudonyms
 from .retention import Keeping, Retention
 from .sources import AnySource, Archive
 
@@ -36,6 +37,11 @@ class Project(Model):
 
     name: Name = Field(description="shown with each of its studies; pseudonyms differ from project to project")
     match: Match = Field(default=Match(), description="which studies are its own")
+    also: tuple[Name, ...] = Field(
+        default=(),
+        description="further projects that its studies are de-identified for as well, each with pseudonyms of its own",
+    )
+    pseudonyms: AnyPseudonyms = Field(default=DerivedPseudonyms(), description="what its patients are called")
     profile: Name = Field(default="research", description="name of a profile: profiles/<name>.yaml")
     destinations: tuple[Name, ...] = Field(
         default=(), description="where its results go; none: they stay in this Orthanc"
@@ -100,7 +106,11 @@ class Limits(Model):
 
 
 class Access(Model):
-    """Who may ask for what; roles come with their issue, today Orthanc's own users are all operators."""
+    """Who may ask for what: Orthanc's users are operators, and those named here more than that."""
+
+    reidentify: tuple[str, ...] = Field(
+        default=(), description="users of Orthanc who may ask the crosswalk who a pseudonym is; each use is audited"
+    )
 
 
 class Configuration(Model):
@@ -117,7 +127,7 @@ class Configuration(Model):
     conversion: Conversion = Field(default=Conversion(), description="how results are converted")
     retention: Retention = Field(default=Retention(), description="what may be deleted, and when")
     limits: Limits = Field(default=Limits(), description="bounds that keep one study from harming the rest")
-    access: Access = Field(default=Access(), description="who may ask for what; holds no key yet")
+    access: Access = Field(default=Access(), description="who may ask for what")
 
     @model_validator(mode="after")
     def _names_resolve(self) -> "Configuration":
@@ -137,8 +147,11 @@ class Configuration(Model):
         for project in self.projects:
             _demand(f"project {project.name}", "destination", project.destinations, known)
             _demand(f"project {project.name}: match", "source", project.match.source, sources)
+            others = [name for name in projects if name != project.name]
+            _demand(f"project {project.name}: also", "other project", project.also, others)
         for source in self.sources:
             _demand(f"source {source.name}", "project", _given(source.project), projects)
+        self._demand_for_arrival()
         counting = [s.name for s in self.sources if isinstance(s, Archive)]
         for where, wanted in self.completeness():
             _demand(f"{where}: ask", "source of kind pacs or dicomweb", _given(wanted.ask), counting)
@@ -148,6 +161,16 @@ class Configuration(Model):
                     " the UIDs that others know; by: stable and quiet_s can"
                 )
         return self
+
+    def _demand_for_arrival(self) -> None:
+        for project in self.projects if self.intake.on_arrival else ():
+            if project.pseudonyms.kind != "derived":
+                raise ValueError(
+                    f"project {project.name}: pseudonyms: kind {project.pseudonyms.kind} cannot be used with"
+                    " intake.on_arrival: the door asks nobody; kind derived can"
+                )
+            if project.also:
+                raise ValueError(f"project {project.name}: also cannot be used with intake.on_arrival")
 
     def completeness(self) -> Iterator[tuple[str, Completeness]]:
         """Yield every rule with where it stands."""

@@ -15,6 +15,7 @@ from ..errors import Postponed
 from ..orthanc_rest import Orthanc
 from ..pipeline import Job
 from ..processes import Processes
+from ..pseudonymization.pseudonymizer import Pseudonymizer
 from ..results.study import Converters
 from ..sealed import Seal
 from ..settings import Settings
@@ -34,7 +35,7 @@ class Resources:
     seal: Seal
     processes: Processes
     converters: Converters
-    key: bytes
+    pseudonymizer: Pseudonymizer
     work: Path  # temporary files of this worker, emptied when it starts
 
 

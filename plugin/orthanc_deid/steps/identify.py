@@ -1,7 +1,6 @@
 """identify: find profile and pseudonym, and claim the id of the output before anything is stored under it."""
 
 from .. import states
-from ..database.assigned import Assigned
 from ..errors import NotFound, Rejected
 from ..pipeline import Job
 from . import Resources, subject
@@ -16,7 +15,7 @@ def run(job: Job, resources: Resources) -> None:
     if not resources.ledger.instances(job.study):
         raise Rejected("the study has no instances")
     try:
-        found = subject.find(study, resources)
+        found = subject.name(study, resources)
     except NotFound:
         raise Rejected("the source study is no longer in Orthanc") from None
     output = found.output
@@ -27,11 +26,7 @@ def run(job: Job, resources: Resources) -> None:
     stored = resources.ledger.instances(job.study, state=states.INSTANCE_DEIDENTIFIED)
     if stored and output != study.output:
         raise Rejected(
-            "the project's key, the patient's issuer or the list's pseudonym is another one than that of what is stored"
+            "the project's key, the patient's issuer or his pseudonym is another one than that of what is stored"
             " already"
-        )
-    if found.patient.assigned:
-        Assigned(resources.origins.engine, resources.seal).claim(
-            study.project, found.patient.assigned, found.patient.patient_id
         )
     resources.ledger.set_output(job.study, job.run, output)

@@ -2,17 +2,19 @@
 
 import contextlib
 import hashlib
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from .. import profiles
 from ..confidentiality.profile import Profile
-from ..confidentiality.pseudonyms import Patient, Pseudonyms, project_key
+from ..confidentiality.pseudonyms import Patient, Pseudonyms, normal
 from ..confidentiality.rewrite import new_uid
-from ..database.assigned import normal
+from ..database.crosswalk import Known
 from ..database.ledger import Study
 from ..database.origins import Origin
 from ..errors import NotFound, Rejected
+from ..pseudonymization import Asked
+from ..pseudonymization.reading import of_orthanc
 from . import Resources
 
 
@@ -34,30 +36,63 @@ class Subject:
 
 
 def find(study: Study, resources: Resources) -> Subject:
-    """Read the identity of a study from Orthanc.
+    """Read the identity of a study from Orthanc, and from the crosswalk what it is called.
 
     Raises
     ------
     NotFound
         Orthanc does not hold the study any more.
     Rejected
-        It has no PatientID: two patients without one would become the same person. Or the pseudonym that a list
-        gives is not of this patient, or says who it is.
+        Nobody has given the patient a pseudonym: he was forgotten since.
     """
+    subject, _read = _subject(study, resources)
+    known = resources.pseudonymizer.known(study.project, subject.patient)
+    if known is None:
+        raise Rejected("the patient has no pseudonym any more: he was forgotten, or his former identity was")
+    return replace(subject, patient=_called(known))
+
+
+def name(study: Study, resources: Resources) -> Subject:
+    """Give the patient of a study his pseudonym, from the crosswalk, a list or the project's source.
+
+    Raises
+    ------
+    NotFound
+        Orthanc does not hold the study any more.
+    Rejected
+        It has no PatientID: two patients without one would become the same person. Or the pseudonym is refused, is
+        not of this patient, or says who it is.
+    Retriable
+        The source of pseudonyms does not answer.
+    """
+    subject, read = _subject(study, resources)
+    listed = _assigned(resources.origins.get(study.origin), subject.patient.patient_id)
+    uid = new_uid(subject.profile, Pseudonyms(subject.project_key))
+    known = resources.pseudonymizer.name(
+        study.project, Asked(subject.patient, read), (subject.study_uid, uid(subject.study_uid)), listed
+    )
+    return replace(subject, patient=_called(known))
+
+
+def _called(known: Known) -> Patient:
+    # By his present identity: offsets of dates derive from it.
+    return Patient(known.identity.issuer, known.identity.patient_id, known.pseudonym, known.offset_days)
+
+
+def _subject(study: Study, resources: Resources) -> tuple[Subject, Callable[[str], str]]:
     project = resources.settings.configuration.project(study.project)
     source = resources.orthanc.study(study.source)
     PatientID = source["PatientMainDicomTags"].get("PatientID", "").strip()
     if not PatientID:
         raise Rejected("PatientID (0010,0020) is empty: the patient cannot get a pseudonym")
     StudyInstanceUID = source["MainDicomTags"].get("StudyInstanceUID", "").strip()
-    assigned = _assigned(resources.origins.get(study.origin), PatientID)
-    issuer = str(_first_tags(study, resources).get("0010,0021", {}).get("Value") or "")
+    read = _first(study, resources)
     return Subject(
         profile=profile(study, resources),
-        project_key=project_key(resources.key, project.name),
-        patient=Patient(issuer, PatientID, assigned),
+        project_key=resources.pseudonymizer.crosswalk.keyring.project(project.name),
+        patient=Patient(read("IssuerOfPatientID"), PatientID),
         study_uid=StudyInstanceUID,
-    )
+    ), read
 
 
 def _assigned(origin: Origin | None, patient_id: str) -> str:
@@ -76,11 +111,11 @@ def profile(study: Study, resources: Resources) -> Profile:
     return profiles.load(resources.settings, resources.settings.configuration.project(study.project).profile)
 
 
-def _first_tags(study: Study, resources: Resources) -> dict[str, Any]:
+def _first(study: Study, resources: Resources) -> Callable[[str], str]:
     """Read the first instance that ever came and is there still, so that a later version agrees."""
     for instance in resources.ledger.instances(study.id):
         with contextlib.suppress(NotFound):
-            return resources.orthanc.tags(instance.source)
+            return of_orthanc(resources.orthanc, instance.source)
     raise NotFound("no instance of the study is in Orthanc")
 
 

@@ -13,17 +13,20 @@ from .. import engine, log
 from ..child_process import await_tables, take
 from ..database import open_database, workers
 from ..database.batches import Batches
+from ..database.crosswalk import Crosswalk
 from ..database.deliveries import Deliveries
 from ..database.gates import Gates
 from ..database.ledger import Ledger
 from ..database.origins import Origins
 from ..errors import DeidError
+from ..keyring import Keyring
 from ..orthanc_rest import Orthanc, local_address
 from ..pipeline import Job
 from ..processes import Processes
+from ..pseudonymization.pseudonymizer import Pseudonymizer
 from ..results.study import converters
 from ..sealed import Seal
-from ..settings import Settings, read_secret
+from ..settings import Settings
 from ..steps import Resources
 from ..steps.perform import perform
 
@@ -68,8 +71,9 @@ def _resources(loaded: Settings, database: Engine, slot: int) -> Resources:
     orthanc = Orthanc(local_address(loaded))
     processes = Processes(loaded.processes, ["orthanc_deid.steps.instances"])
     work = loaded.home / "work" / str(slot)
-    key = bytes.fromhex(read_secret(loaded.key_file))
-    seal = Seal(key)
+    keyring = Keyring(loaded.home)
+    seal = Seal(keyring.master)
+    crosswalk = Crosswalk(database, keyring)
     shutil.rmtree(work, ignore_errors=True)  # of a worker that was killed: the slot is ours now
     return Resources(
         settings=loaded,
@@ -82,7 +86,7 @@ def _resources(loaded: Settings, database: Engine, slot: int) -> Resources:
         seal=seal,
         processes=processes,
         converters=converters(loaded, orthanc, lambda: processes),
-        key=key,
+        pseudonymizer=Pseudonymizer(loaded.configuration, crosswalk, loaded.config_file.parent),
         work=work,
     )
 

@@ -6,8 +6,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
-from orthanc_deid.database import _alembic, demand_current, migrate, open_database
-from orthanc_deid.database.intake_tables import metadata
+from orthanc_deid.database import _alembic, demand_current, intake_tables, migrate, open_database  # noqa: F401
+from orthanc_deid.database.crosswalk_tables import metadata
 from orthanc_deid.database.ledger import Ledger
 from orthanc_deid.errors import ConfigurationError, Retriable
 

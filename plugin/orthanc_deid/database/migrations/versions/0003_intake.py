@@ -118,17 +118,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("study_digest", name=op.f("pk_origin")),
     )
     op.create_table(
-        "assigned",
-        sa.Column(
-            "pseudonym_digest",
-            sa.String(length=32),
-            nullable=False,
-            comment="of project and pseudonym that a list gives",
-        ),
-        sa.Column("patient_digest", sa.String(length=32), nullable=False, comment="of the PatientID that has it"),
-        sa.PrimaryKeyConstraint("pseudonym_digest", name=op.f("pk_assigned")),
-    )
-    op.create_table(
         "awaited",
         sa.Column("study_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("since", sa.Float(), nullable=False, comment="UTC seconds since 1970"),
