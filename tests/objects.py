@@ -15,12 +15,12 @@ from orthanc_deid.confidentiality.encode import decode
 from orthanc_deid.confidentiality.identifiers import Identifiers, from_dataset
 from orthanc_deid.confidentiality.plan import plan
 from orthanc_deid.confidentiality.profile import Profile
-from orthanc_deid.confidentiality.pseudonyms import Patient, Pseudonyms, project_key
+from orthanc_deid.confidentiality.pseudonyms import Patient, Pseudonyms
 
 _SETTINGS = settings.load({"ORTHANC_DEID_HOME": "/nonexistent"})
 PROFILES = tuple(profiles.load(_SETTINGS, name) for name in profiles.known(_SETTINGS))
 BASIC, RESEARCH = (profiles.load(_SETTINGS, name) for name in ("basic", "research"))
-KEY = project_key(bytes(range(32)), "default")
+KEY = bytes(range(32))
 MARKER = "Zyxwvut"
 ROOT = "1.2.826.0.1.3680043.10.1337"
 PATIENT = Patient("", "MRN-770001")

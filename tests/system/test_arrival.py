@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 import threading
 import time
@@ -17,7 +18,8 @@ from conftest import NewOrthanc
 from instances import instance
 from made_objects import everything
 from objects import MARKER, PATIENT, ROOT, written
-from orthanc_deid.confidentiality.pseudonyms import Patient, Pseudonyms, project_key
+from orthanc_deid.confidentiality.pseudonyms import Patient, Pseudonyms
+from orthanc_deid.keyring import Keyring
 from orthanc_deid.steps.subject import orthanc_id
 from servers import MAIN, OrthancServer, wait_for
 from studies import Person, ct_instance, ct_study
@@ -118,9 +120,9 @@ def test_ids_are_those_of_the_pipeline_in_every_orthanc_with_the_same_key(new_or
     person = Person(5)
     first, second = started(new_orthanc), new_orthanc(script=MAIN, deid=DEID)
     (second.home / "key").write_bytes((first.home / "key").read_bytes())
+    shutil.copytree(first.home / "keys", second.home / "keys", dirs_exist_ok=True)
     second.start()
-    key = bytes.fromhex((first.home / "key").read_text())
-    pseudonyms = Pseudonyms(project_key(key, "default"))
+    pseudonyms = Pseudonyms(Keyring(first.home, {}).project("default"))
     uids = (f"{ROOT}.5.1", f"{ROOT}.5.1.1", f"{ROOT}.5.1.1.1")
     expected = orthanc_id(pseudonyms.patient_id(Patient("", person.PatientID)), *map(pseudonyms.uid, uids))
     answers = [server.upload(ct_instance(person)).json() for server in (first, second, second)]

@@ -16,7 +16,8 @@ import pydicom
 import pytest
 
 import objects
-from orthanc_deid.confidentiality.pseudonyms import Patient, Pseudonyms, project_key
+from orthanc_deid.confidentiality.pseudonyms import Patient, Pseudonyms
+from orthanc_deid.keyring import Keyring
 from servers import CHECKOUT, children, is_running, wait_for
 from studies import Person, ct_instance, ct_study
 
@@ -69,7 +70,7 @@ class Folders:
 
     def pseudonyms(self, project: str = "default") -> Pseudonyms:
         """Answer what the pipeline would use."""
-        return Pseudonyms(project_key(bytes.fromhex((self.home / "key").read_text().strip()), project))
+        return Pseudonyms(Keyring(self.home, {}).project(project))
 
     def rows(self, name: str) -> dict[str, str]:
         with (self.mapping / name).open(newline="") as file:

@@ -13,8 +13,9 @@ from orthanc_deid.confidentiality.deidentify import deidentify
 from orthanc_deid.confidentiality.encode import decode
 from orthanc_deid.confidentiality.identifiers import Identifiers
 from orthanc_deid.confidentiality.profile import Profile
-from orthanc_deid.confidentiality.pseudonyms import Patient, Pseudonyms, project_key
+from orthanc_deid.confidentiality.pseudonyms import Patient, Pseudonyms
 from orthanc_deid.errors import ConfigurationError, Rejected
+from orthanc_deid.keyring import Keyring
 from studies import Person, ct_instance
 
 KEY = "0123456789abcdef" * 4
@@ -33,8 +34,8 @@ def arrival(folder: Path, text: str = "") -> Arrival:
     return load(rules(folder, text))
 
 
-def pseudonyms(project: str) -> Pseudonyms:
-    return Pseudonyms(project_key(bytes.fromhex(KEY), project))
+def pseudonyms(folder: Path, project: str) -> Pseudonyms:
+    return Pseudonyms(Keyring(folder).project(project))
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
@@ -42,7 +43,7 @@ def test_an_output_is_that_of_the_direct_door_and_holds_no_marker(tmp_path: Path
     person = Person(1)
     source = ct_instance(person)
     output = arrival(tmp_path, f"projects: [{{name: default, profile: {profile.name}}}]")(source)
-    expected = deidentify(source, profile, pseudonyms("default"), Identifiers(), version=__version__)
+    expected = deidentify(source, profile, pseudonyms(tmp_path, "default"), Identifiers(), version=__version__)
     assert output == expected.data
     kept = ("1.2.826.0.1.3680043.10.1337",) if "uids" in profile.name else ()
     assert [marker for marker in person.markers if marker.encode() in output and marker not in kept] == []
@@ -52,7 +53,7 @@ def test_ids_are_those_of_the_projects_pseudonyms(tmp_path: Path) -> None:
     person = Person(2)
     ds = decode(arrival(tmp_path, "projects: [{name: trial}]")(ct_instance(person)))
     original = decode(ct_instance(person))
-    mine = pseudonyms("trial")
+    mine = pseudonyms(tmp_path, "trial")
     assert ds.PatientID == mine.patient_id(Patient("", person.PatientID))
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"):
         assert ds[keyword].value == mine.uid(str(original[keyword].value))
@@ -63,7 +64,7 @@ def test_the_first_project_of_the_instances_own_modality_takes_it(tmp_path: Path
     made = arrival(tmp_path, text)
     for modality, project in (("PT", "mr"), ("CT", "ct"), ("SR", "rest"), (None, "rest")):
         uid = decode(made(instance(Modality=modality, StudyInstanceUID="1.2.3"))).StudyInstanceUID
-        assert uid == pseudonyms(project).uid("1.2.3")
+        assert uid == pseudonyms(tmp_path, project).uid("1.2.3")
 
 
 def test_an_instance_that_no_project_takes_is_rejected(tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_a_profile_is_the_same_after_the_pipe(tmp_path: Path, profile: Profile) 
 
 @pytest.mark.parametrize(
     ("content", "why"),
-    [(None, "FileNotFoundError"), (b"", "empty"), (b"\n", "empty"), (b"xyz", "ValueError"), (b"\xff", "Unicode")],
+    [(None, "FileNotFoundError"), (b"", "64 hex"), (b"\n", "64 hex"), (b"xyz", "64 hex"), (b"\xff", "Unicode")],
 )
 def test_a_key_that_cannot_be_read_stops_the_load(tmp_path: Path, content: bytes | None, why: str) -> None:
     found = rules(tmp_path)

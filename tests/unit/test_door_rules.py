@@ -56,7 +56,7 @@ def test_for_deidentification_on_arrival_the_projects_are_told_but_not_the_key(
     shown = capsys.readouterr()
     assert "c0ffee" not in shown.out + shown.err
     arrival = json.loads(shown.out)["arrival"]
-    assert arrival["key_file"] == str(tmp_path / "key")
+    assert arrival["home"] == str(tmp_path)
     assert [(p["name"], p["modality"], p["profile"]["name"]) for p in arrival["projects"]] == [
         ("mr", ["MR"], "basic"),
         ("rest", [], "research"),

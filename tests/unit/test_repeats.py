@@ -16,6 +16,7 @@ from pydicom.uid import (
 )
 
 from instances import instance
+from orthanc_deid.errors import ConfigurationError
 from orthanc_deid.header import Header, Identity, load_reader, read_identity
 from orthanc_deid.repeats import Repeats, load
 from orthanc_deid.seen import Seen, Sight
@@ -188,7 +189,7 @@ def test_an_instance_that_ends_early_or_is_out_of_order_is_not_compared(repeats:
 def test_it_is_made_of_what_the_rules_say(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("ab" * 32 + "\n")
     rules = {
-        "key_file": str(tmp_path / "key"),
+        "home": str(tmp_path),
         "seen": str(tmp_path / "s"),
         "folder": str(tmp_path / "conflicts"),
         "own_mark": MARK,
@@ -197,5 +198,5 @@ def test_it_is_made_of_what_the_rules_say(tmp_path: Path) -> None:
     assert not keeps_out(repeats, one())
     assert keeps_out(repeats, one(Rows=9))
     (tmp_path / "key").write_text("not hexadecimal")
-    with pytest.raises(ValueError, match="hex"):
+    with pytest.raises(ConfigurationError, match="hex"):
         load(rules)

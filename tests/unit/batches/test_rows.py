@@ -12,6 +12,7 @@ from orthanc_deid.batches import question
 from orthanc_deid.batches.lists.table import Line
 from orthanc_deid.database import migrate, open_database
 from orthanc_deid.database.batches import Asked, Batches, BatchRow
+from orthanc_deid.database.crosswalk import Crosswalk
 from orthanc_deid.database.deliveries import Deliveries
 from orthanc_deid.database.gates import Gates
 from orthanc_deid.database.intake_tables import metadata
@@ -19,8 +20,10 @@ from orthanc_deid.database.ledger import Ledger
 from orthanc_deid.database.origins import Origins
 from orthanc_deid.engine import Outcome
 from orthanc_deid.errors import NotFound, Rejected, Retriable, Stale
+from orthanc_deid.keyring import Keyring
 from orthanc_deid.pacs.base import Found, Instance, Wanted
 from orthanc_deid.pipeline import PULL, Job
+from orthanc_deid.pseudonymization.pseudonymizer import Pseudonymizer
 from orthanc_deid.sealed import Seal
 from orthanc_deid.settings import Configuration, Settings
 from orthanc_deid.steps import Resources
@@ -128,6 +131,7 @@ class Rows:
         values = {"sources": (archive | source,), "limits": {"backoff_s": 0.1}}
         configuration = Configuration.model_validate(values)
         settings = Settings.model_construct(home=self.home, configuration=configuration)
+        crosswalk = Crosswalk(self.engine, Keyring(self.home, {"ORTHANC_DEID_KEY": "00" * 32}))
         return Resources(
             settings=settings,
             orthanc=cast("Any", self.here),
@@ -139,7 +143,9 @@ class Rows:
             seal=self.seal,
             processes=cast("Any", None),
             converters=cast("Any", None),
-            key=bytes(32),
+            pseudonymizer=Pseudonymizer(configuration, crosswalk, self.home),
+                configuration, Crosswalk(self.engine, Keyring(self.home, {"ORTHANC_DEID_KEY": "00" * 32})), self.home
+            ),
             work=self.home,
         )
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from pydicom.uid import UID
 
 from objects import KEY, pseudonyms
-from orthanc_deid.confidentiality.pseudonyms import Patient, Pseudonyms, project_key
+from orthanc_deid.confidentiality.pseudonyms import Patient, Pseudonyms
 
 uids = st.from_regex(r"1\.[1-9][0-9]{0,4}(\.[1-9][0-9]{0,5}){1,6}", fullmatch=True)
 
@@ -34,7 +34,7 @@ def test_padding_does_not_make_another_uid() -> None:
 
 
 def test_projects_cannot_be_linked() -> None:
-    other = Pseudonyms(project_key(bytes(range(32)), "other"))
+    other = Pseudonyms(bytes(32))
     patient = Patient("H", "1")
     assert other.uid("1.2.3") != pseudonyms().uid("1.2.3")
     assert other.patient_id(patient) != pseudonyms().patient_id(patient)
