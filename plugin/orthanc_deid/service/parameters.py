@@ -7,6 +7,7 @@ from fastapi import Depends, Header, Path, Query, Request
 from .models import Picture
 from .runtime import Runtime
 
+NOBODY = "unknown"  # the user where Orthanc has asked for no name
 ORTHANC_ID = "^[0-9a-f]{8}(-[0-9a-f]{8}){4}$"
 
 
@@ -31,7 +32,7 @@ Wanted = Annotated[Picture, Query()]
 
 def _user(sent: Annotated[str, Header(alias="X-Deid-User", include_in_schema=False)] = "") -> str:
     """Read the name that the plugin sends: UTF-8, which the framework takes for Latin-1."""
-    return sent.encode("latin-1").decode("utf-8", "replace") or "unknown"
+    return sent.encode("latin-1").decode("utf-8", "replace") or NOBODY
 
 
 User = Annotated[str, Depends(_user)]
