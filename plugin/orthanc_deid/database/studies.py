@@ -34,6 +34,11 @@ class Study:
     removed: int
     origin: str | None
     hold: int
+    copy_of: str | None
+    profile: str | None
+    profile_version: str | None
+    profile_digest: str | None
+    forgotten: int
 
     @property
     def arrived(self) -> bool:
