@@ -11,7 +11,7 @@ PACKAGE = PLUGIN / "orthanc_deid"
 
 # Loaded into Orthanc's own process.
 INSIDE_ORTHANC = (
-    "callbacks", "door", "header", "proxy", "repeats", "seen", "service_socket", "supervisor", "log", "errors",
+    "callbacks", "door", "header", "keyring", "proxy", "repeats", "seen", "service_socket", "supervisor", "log", "errors",
 )  # fmt: skip
 HEAVY = ("dbos", "numpy", "sqlalchemy", "fastapi", "pydantic", "uvicorn", "yaml", "requests", "alembic", "click")
 
@@ -26,7 +26,18 @@ ONLY_THERE = {
     "requests": ("cli", "demo", "destinations"),
     "requests_toolbelt": ("destinations",),
     "oauthlib": ("destinations",),
-    "pydicom": ("confidentiality", "header", "demo", "steps", "folder", "formats", "destinations", "collect", "intake"),
+    "pydicom": (
+        "confidentiality",
+        "header",
+        "demo",
+        "steps",
+        "folder",
+        "formats",
+        "destinations",
+        "collect",
+        "intake",
+        "pseudonymization",
+    ),
     "cryptography": ("sealed",),
     "pypdf": ("confidentiality",),
     "fsspec": ("stores",),
@@ -50,8 +61,9 @@ MAY_IMPORT = {
     "settings": {"errors", "yaml_file", "formats"},
     "formats": {"errors"},
     "yaml_file": {"errors"},
-    "database": {"errors", "sealed", "states"},
+    "database": {"errors", "keyring", "sealed", "states"},
     "sealed": {"errors"},
+    "keyring": {"errors"},
     "pacs": {"destinations", "errors", "orthanc_rest", "settings"},
     "pipeline": set(),
     "supervisor": {"log"},
@@ -64,7 +76,8 @@ MAY_IMPORT = {
     "stores": {"errors", "settings"},
     "packed": {"errors"},
     "folder": {"confidentiality", "errors", "packed", "processes"},
-    "arrival": {"confidentiality", "errors"},
+    "arrival": {"confidentiality", "errors", "keyring"},
+    "pseudonymization": {"confidentiality", "database", "errors", "orthanc_rest", "settings"},
     "staging": {"formats", "batches", "cli", "errors", "states"},
 }
 

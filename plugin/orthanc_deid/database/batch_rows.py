@@ -18,6 +18,7 @@ class Batch:
     """One batch; times in UTC seconds since 1970."""
 
     id: int
+    label: str | None
     key: str | None
     source: str
     target: str

@@ -144,8 +144,6 @@ class Rows:
             processes=cast("Any", None),
             converters=cast("Any", None),
             pseudonymizer=Pseudonymizer(configuration, crosswalk, self.home),
-                configuration, Crosswalk(self.engine, Keyring(self.home, {"ORTHANC_DEID_KEY": "00" * 32})), self.home
-            ),
             work=self.home,
         )
 
