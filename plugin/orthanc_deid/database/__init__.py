@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
 from ..errors import ConfigurationError, Retriable
+from .audit import KEY, listen
 
 ADVISORY_LOCK = 0x0DE1D  # PostgreSQL: only one process migrates at a time
 WHICH_URL = "ORTHANC_DEID_DATABASE_URL: use sqlite:///<file> or postgresql://<user>@<host>/<name>"
@@ -31,8 +32,17 @@ def address(url: str) -> URL:
     raise ConfigurationError(WHICH_URL)
 
 
-def open_database(url: str) -> Engine:
-    """Open the database; an SQLite file is made where there is none, readable by its owner only."""
+def open_database(url: str, audit_key: bytes = b"") -> Engine:
+    """Open the database; an SQLite file is made where there is none, readable by its owner only.
+
+    `audit_key`: of the audit's chain. What is opened without it writes records that the key tells from its own.
+    """
+    engine = _opened(url, {KEY: audit_key})
+    listen(engine)
+    return engine
+
+
+def _opened(url: str, options: dict[str, bytes]) -> Engine:
     parsed = address(url)
     if parsed.get_backend_name() == "postgresql":
         return create_engine(
@@ -41,9 +51,10 @@ def open_database(url: str) -> Engine:
             pool_size=5,
             hide_parameters=True,
             connect_args={"connect_timeout": CONNECT_S},
+            execution_options=options,
         )
     _make_private_file(Path(parsed.database or ""))
-    engine = create_engine(parsed, connect_args={"timeout": 30}, hide_parameters=True)
+    engine = create_engine(parsed, connect_args={"timeout": 30}, hide_parameters=True, execution_options=options)
     event.listen(engine, "connect", _sqlite_connect)
     event.listen(engine, "begin", _sqlite_begin)
     return engine
