@@ -15,9 +15,9 @@ from dicomweb_server import DicomwebServerStub, WebManners
 from orthanc_deid.destinations.base import Shipment
 from orthanc_deid.destinations.dicom import dicomweb_client
 from orthanc_deid.destinations.dicom.dicomweb import DicomwebDestination
-from orthanc_deid.destinations.http import oauth
 from orthanc_deid.errors import ConfigurationError, Postponed, Rejected, Retriable
 from orthanc_deid.settings.network import Dicomweb
+from orthanc_deid.web import oauth
 from servers import OrthancServer, free_port
 from shipments import NoPace, client, make_shipment, passing
 from studies import Person, ct_study

@@ -10,8 +10,8 @@ import pytest
 
 from http_cases import destination
 from http_servers import Authority, Behaviour, HttpServer, TokenServer, answers, drips, is_huge, silent
-from orthanc_deid.destinations.http import oauth
 from orthanc_deid.errors import ConfigurationError, Retriable
+from orthanc_deid.web import oauth
 
 CHECK = {"path": "/me"}
 

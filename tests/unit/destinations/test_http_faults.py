@@ -29,9 +29,9 @@ from http_servers import (
     stalls_request,
     takes_and_hangs_up,
 )
-from orthanc_deid.destinations.http.session import Session
 from orthanc_deid.destinations.http.template import FileBody, FormBody, Thing, json_body
 from orthanc_deid.errors import ConfigurationError, DeidError, Rejected, Retriable
+from orthanc_deid.web.session import Session
 from servers import OrthancServer, free_port
 from shipments import make_shipment, passing
 from studies import ROOT

@@ -15,9 +15,9 @@ from ...errors import Rejected, Retriable
 from ...orthanc_rest import basic, reason
 from ...settings.http_auth import ClientCredentials
 from ...settings.network import DicomwebServer
-from ..http import oauth
-from ..http.answer import retry_after_s
-from ..http.session import Answer, Session, trust
+from ...web import oauth
+from ...web.answer import retry_after_s
+from ...web.session import Answer, Session, trust
 from .dimse import Refusal
 from .stow import Related, refusals
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from ...errors import ConfigurationError, Rejected, Retriable
 from ...orthanc_rest import Orthanc
 from ...settings.http import Confirmation, Http, Question
+from ...web.answer import refusal, retry_after_s
+from ...web.session import Answer, Session, until
 from ..base import Shipment
 from . import openapi
-from .answer import holds, refusal, retry_after_s
+from .answer import holds
 from .pieces import Plan, Source, Study
 from .sending import Client, Sending
-from .session import Answer, Session, until
 
 
 class HttpDestination:

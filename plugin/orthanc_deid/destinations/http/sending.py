@@ -7,17 +7,19 @@ from pathlib import Path
 from ...errors import Rejected
 from ...formats import archives, names
 from ...settings.http import Http, Question, Send, uses
+from ...web import auth
+from ...web.answer import refusal
+from ...web.session import Answer, Body, Session, until
+from ...web.template import fill
 from ..base import Receipt, Shipment
 from ..work import local_disk
-from . import auth, template
-from .answer import holds, refusal, remote_id
+from . import template
+from .answer import holds, remote_id
 from .pieces import Group, Plan
-from .session import Answer, Body, Session, until
 from .template import Thing
 
 _MEDIA = {"dicom": "application/dicom", "zip": "application/zip", "png": "image/png", "jpeg": "image/jpeg"}
 _SUFFIX = {"dicom": ".dcm", "zip": ".dcm", "png": ".png", "jpeg": ".jpg"}
-_LOG_IN = 401
 
 
 class Client:
@@ -38,12 +40,11 @@ class Client:
         """Send one request; once more with another token where the log-in is refused."""
         url = template.address(str(self.settings.url), request.path, request.query, values)
         own = {**template.headers(request.headers, values), **(more or {})}
-        headers = own | auth.headers(self.settings, self._session)
-        answer = self._session.request(request.method, url, headers, body, seconds)
-        if answer.status == _LOG_IN and auth.can_renew(self.settings):
-            headers = own | auth.headers(self.settings, self._session, renew=True)
-            answer = self._session.request(request.method, url, headers, body, seconds)
-        return answer
+        return auth.authorized(
+            self.settings,
+            self._session,
+            lambda proof: self._session.request(request.method, url, {**own, **proof}, body, seconds),
+        )
 
 
 class Sending:
@@ -129,7 +130,7 @@ def _body(send: Send, things: list[Thing], values: Mapping[str, str], out: Path)
         files = [("study.zip", out)]
     if send.body == "raw":
         return template.FileBody(files[0][1], content_type)
-    fields = [(name, template.fill(text, values)) for name, text in (send.template or {}).items()]
+    fields = [(name, fill(text, values)) for name, text in (send.template or {}).items()]
     parts = [(name.rsplit("/", 1)[-1], path) for name, path in files]
     return template.FormBody(fields, send.file_field, parts, content_type)
 

@@ -15,10 +15,10 @@ from requests_toolbelt.multipart.encoder import MultipartEncoder
 
 from ...errors import Rejected
 from ...settings.http_fields import PICTURES, pieces
+from ...web.template import fill, value
 
 _PIECE_BYTES = 3 * 2**18  # a multiple of 3: the base64 of the pieces is that of the whole
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
@@ -27,19 +27,6 @@ class Thing:
 
     file: Path
     values: Mapping[str, str]
-
-
-def fill(template: str, values: Mapping[str, str], *, quoted: str | None = None) -> str:
-    """Put values into a text; `quoted` names what is not percent-encoded in them."""
-    text = ""
-    for piece in pieces(template):
-        text += piece.literal
-        if piece.field is not None:
-            value = values.get(piece.field, "")
-            if piece.number_format and _INTEGER.fullmatch(value):
-                value = format(int(value), piece.number_format)
-            text += value if quoted is None else quote(value, safe=quoted)
-    return text
 
 
 def address(base: str, path: str, query: Mapping[str, str], values: Mapping[str, str]) -> str:
@@ -109,23 +96,14 @@ def _filled(template: Any, values: Mapping[str, str], pictures: Sequence[Thing],
         if part == PICTURES:
             return [each["picture_base64"] for each in marked]
         if isinstance(part, str):
-            return _value(part, known)
+            return value(part, known)
         if isinstance(part, Mapping):
             if PICTURES in part:
                 return [rendered(part[PICTURES], {**values, **each}) for each in marked]
-            return {key: rendered(value, known) for key, value in part.items()}
-        return [rendered(value, known) for value in part] if isinstance(part, list | tuple) else part
+            return {key: rendered(each, known) for key, each in part.items()}
+        return [rendered(each, known) for each in part] if isinstance(part, list | tuple) else part
 
     return rendered(template, own)
-
-
-def _value(template: str, values: Mapping[str, str]) -> Any:  # noqa: ANN401  # JSON
-    """Return a text, or a number where the whole template is `{field:d}`; null where that is none."""
-    parts = list(pieces(template))
-    if len(parts) == 1 and parts[0].field and parts[0].number_format == "d" and not parts[0].literal:
-        value = values.get(parts[0].field, "")
-        return int(value) if _INTEGER.fullmatch(value) else None
-    return fill(template, values)
 
 
 def _write_base64(source: Path, target: BinaryIO) -> None:

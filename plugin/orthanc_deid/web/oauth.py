@@ -2,17 +2,16 @@
 
 import time
 from collections.abc import Mapping
-from io import BytesIO
 from typing import Any
 from urllib.parse import quote_plus
 
 from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
 
-from ...errors import ConfigurationError, Retriable
-from ...orthanc_rest import basic
-from ...settings.http_auth import ClientCredentials, printable
+from ..errors import ConfigurationError, Retriable
+from ..orthanc_rest import basic
+from ..settings.http_auth import ClientCredentials, printable
 from .answer import refusal
-from .session import Answer, Session
+from .session import FORM, Answer, Content, Session
 
 _EARLY_S = 60.0  # a token that ends sooner is not used any more: our Orthanc may still have to send with it
 
@@ -56,7 +55,7 @@ def _fetched(credentials: ClientCredentials, session: Session, seconds: float) -
         more["Authorization"] = basic(quote_plus(credentials.client_id), quote_plus(secret))
     text = client.prepare_request_body(scope=list(credentials.scope) or None, include_client_id=in_body, **extra)
     try:
-        answer = session.request("POST", str(credentials.token_url), more, _Form(text.encode()), seconds)
+        answer = session.request("POST", str(credentials.token_url), more, Content(text.encode(), FORM), seconds)
     except Retriable as error:
         raise Retriable(f"token end point: {error}", after_s=error.after_s) from None
     except ConfigurationError as error:
@@ -78,15 +77,3 @@ def _parsed(client: BackendApplicationClient, answer: Answer) -> Mapping[str, An
         raise ConfigurationError("the token end point gives another kind of token than Bearer")
     printable(str(token.get("access_token")))
     return token
-
-
-class _Form:
-    content_type = "application/x-www-form-urlencoded"
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-        self.size = len(content)
-
-    def open(self) -> BytesIO:
-        """Give the form to read."""
-        return BytesIO(self._content)

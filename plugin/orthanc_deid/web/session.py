@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import io
 import socket
 import ssl
 import time
@@ -13,10 +14,11 @@ from typing import Any, Protocol
 import requests
 import urllib3
 
-from ...errors import ConfigurationError, DeidError, Retriable
+from ..errors import ConfigurationError, DeidError, Retriable
 from .connection import Adapter, Cut
 
 ANSWER_BYTES = 2**20
+FORM = "application/x-www-form-urlencoded"
 _PIECE_BYTES = 2**16
 _CONNECT_S = 10.0
 
@@ -83,6 +85,19 @@ class Answer:
     def __repr__(self) -> str:
         """Show no text of the far side, wherever it is printed."""
         return f"Answer({self.status})"
+
+
+class Content:
+    """A body that is held in memory; shown nowhere."""
+
+    def __init__(self, content: bytes, content_type: str) -> None:
+        self._content = content
+        self.content_type = content_type
+        self.size = len(content)
+
+    def open(self) -> io.BytesIO:
+        """Give it to read."""
+        return io.BytesIO(self._content)
 
 
 class Line(Protocol):

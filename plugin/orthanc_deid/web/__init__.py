@@ -1,0 +1,1 @@
+"""HTTP to other systems: `session` over `connection`, `auth`, what an `answer` means, `template`, `pointer`."""
