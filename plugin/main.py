@@ -19,6 +19,7 @@ import orthanc
 from orthanc_deid import log
 from orthanc_deid.callbacks import Changes, Hints, Orthanc
 from orthanc_deid.door import Actions, Again, Door, Refusal
+from orthanc_deid.errors import ConfigurationError
 from orthanc_deid.header import UNWANTED, load_reader, without
 from orthanc_deid.proxy import ROUTE, Proxy, at_once
 from orthanc_deid.service_socket import Service, SocketFolder
@@ -106,7 +107,7 @@ def again(rules: dict[str, Any]) -> Again | None:
         from orthanc_deid.repeats import load  # with sqlite3, which not every embedded Python has
 
         return load(rules["again"])
-    except (ImportError, OSError, ValueError) as error:
+    except (ImportError, ConfigurationError) as error:
         log.event("repeated instances are not compared", level=logging.ERROR, error=type(error).__name__)
         return None
 

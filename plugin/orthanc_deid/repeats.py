@@ -101,7 +101,7 @@ def load(rules: Mapping[str, Any]) -> Repeats:
 
     Raises
     ------
-    OSError, ValueError
+    ConfigurationError
         The key cannot be read.
     """
     master = Keyring(Path(rules["home"])).master
