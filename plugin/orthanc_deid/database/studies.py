@@ -1,10 +1,16 @@
-"""The ledger, read: studies and their instances."""
+"""The ledger, read: studies and their instances.
 
+One study of Orthanc may be in several projects: its row of the first one has Orthanc's id, a row of a further project
+an id of our own, its address, and the id of the study that it is made of in `copy_of`.
+"""
+
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, func, or_, select
 
 from .. import states
 from ..errors import NotFound, Stale
@@ -13,9 +19,14 @@ from .tables import delivery, instance, study
 
 @dataclass(frozen=True)
 class Study:
-    """One row of the ledger."""
+    """One row of the ledger: a study in one project.
+
+    `source` is the Orthanc id of what it is made of, `address` what it is called in routes and commands: the same id,
+    but for the row of a further project.
+    """
 
     id: int
+    address: str
     source: str
     output: str | None
     project: str
@@ -34,7 +45,6 @@ class Study:
     removed: int
     origin: str | None
     hold: int
-    copy_of: str | None
     profile: str | None
     profile_version: str | None
     profile_digest: str | None
@@ -44,6 +54,11 @@ class Study:
     def arrived(self) -> bool:
         """Tell whether its instances were de-identified and searched before Orthanc stored them."""
         return self.output == self.source
+
+    @property
+    def is_further(self) -> bool:
+        """Tell whether this is its source's row of a further project."""
+        return self.address != self.source
 
 
 @dataclass(frozen=True)
@@ -72,10 +87,16 @@ class Studies:
             raise NotFound(f"study {study_id} is not in the ledger")
         return found
 
-    def find(self, source: str) -> Study | None:
-        """Return the study with that Orthanc id, if it is known."""
+    def find(self, address: str) -> Study | None:
+        """Return the study with that address, if it is known: for an Orthanc id its row of the first project."""
         with self.engine.connect() as connection:
-            return study_of(connection, select(study).where(study.c.source == source))
+            return study_of(connection, select(study).where(study.c.source == address))
+
+    def of_source(self, source: str) -> list[Study]:
+        """Return all rows of a study of Orthanc: that of the first project, then those of further ones."""
+        query = select(study).where(is_of_source(source)).order_by(study.c.copy_of.is_not(None), study.c.id)
+        with self.engine.connect() as connection:
+            return [study_from(row) for row in connection.execute(query)]
 
     def is_output(self, orthanc_id: str) -> bool:
         """Tell whether a study in Orthanc is one that the pipeline made of another."""
@@ -112,7 +133,7 @@ class Studies:
         if updated_before is not None:
             query = query.where(study.c.updated_at < updated_before)
         with self.engine.connect() as connection:
-            return [Study(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001  # SQLAlchemy's API
+            return [study_from(row) for row in connection.execute(query)]
 
     def is_begun(self, study_id: int) -> bool:
         """Tell whether a run was started for the newest version, so that its deliveries are expected."""
@@ -124,17 +145,25 @@ class Studies:
         """Return the studies to which something was added while they were at work, now at rest."""
         query = select(study).where(study.c.recheck == 1, study.c.status.not_in(list(states.ACTIVE)))
         with self.engine.connect() as connection:
-            return [Study(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001  # SQLAlchemy's API
+            return [study_from(row) for row in connection.execute(query)]
 
     def last_updates(self, sources: Sequence[str]) -> dict[str, str | None]:
-        """Map those of the Orthanc ids that are known to the LastUpdate that was seen; outputs included, as ''."""
+        """Map those of the Orthanc ids that are known to the LastUpdate that was seen; outputs included, as ''.
+
+        None: not every row of a study has seen the same.
+        """
+        of = func.coalesce(study.c.copy_of, study.c.source).label("of")
+        seen = func.coalesce(study.c.last_update, "")
         with self.engine.connect() as connection:
             known = connection.execute(
-                select(study.c.source, study.c.last_update).where(study.c.source.in_(sources))
+                select(of, func.min(seen).label("first"), func.max(seen).label("last"))
+                .where(or_(study.c.source.in_(sources), study.c.copy_of.in_(sources)))
+                .group_by(of)
             ).all()
             made = select(study.c.output).where(study.c.output.in_(sources), study.c.output != study.c.source)
             ours = connection.scalars(made).all()
-        return {row.source: row.last_update for row in known} | {output: "" for output in ours if output}
+        same = {row.of: row.first if row.first and row.first == row.last else None for row in known}
+        return same | {output: "" for output in ours if output}
 
     def verified_outputs(self, output: str) -> set[str]:
         """Return the instances of an output study that were searched and are clean."""
@@ -166,7 +195,25 @@ def locked(engine: Engine, study_id: int) -> Iterator[tuple[Connection, Study]]:
 def study_of(connection: Connection, query: Select[tuple[object, ...]]) -> Study | None:
     """Return the first study that a query finds."""
     row: Row[tuple[object, ...]] | None = connection.execute(query).first()
-    return None if row is None else Study(**row._mapping)  # noqa: SLF001  # SQLAlchemy's API
+    return None if row is None else study_from(row)
+
+
+def study_from(row: Row[tuple[object, ...]]) -> Study:
+    """Make a study of a row of its table."""
+    values: dict[str, Any] = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's API
+    address, copy_of = values.pop("source"), values.pop("copy_of")
+    return Study(**values, address=address, source=copy_of or address)
+
+
+def is_of_source(source: str) -> ColumnElement[bool]:
+    """Answer the condition on the rows of one study of Orthanc, of all projects."""
+    return or_(study.c.source == source, study.c.copy_of == source)
+
+
+def address_of(source: str, project: str) -> str:
+    """Return the id of a study's row of a further project, in the form of Orthanc's ids."""
+    digest = hashlib.sha1(f"{source}|{project}".encode(), usedforsecurity=False).hexdigest()
+    return "-".join(digest[i : i + 8] for i in range(0, 40, 8))
 
 
 def is_begun_version(connection: Connection, found: Study) -> bool:
