@@ -1,19 +1,23 @@
 """Gives the patients of all projects their pseudonyms: what the crosswalk knows, else a list, else the source."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..confidentiality.pseudonyms import Patient
+from ..confidentiality.pseudonyms import Patient, Pseudonyms
 from ..database.crosswalk import Crosswalk, Identity, Known, Mapped
 from ..database.crosswalk_tables import ACCESSION, STUDY
 from ..errors import Rejected
-from ..settings import Configuration, Project
-from . import KINDS
+from ..formats import labels as label_rules
+from ..settings import CHECKOUT, Configuration, Project
+from . import KINDS, sessions
 from .base import Asked, Given, Missing, PseudonymSource, Tools
 
-OTHERWISE = "{} gives another pseudonym than the patient has in this project: correct it, or forget the patient"
+OTHERWISE = (
+    "{} gives another pseudonym, offset or subject than the patient has in this project: correct it, or forget the"
+    " patient"
+)
 
 
 class Pseudonymizer:
@@ -53,18 +57,59 @@ class Pseudonymizer:
         identity = Identity(asked.patient.issuer, asked.patient.patient_id)
         known = self.crosswalk.patient(project, identity)
         given = self._given(project, asked, study[0], listed, known)
+        if why := fault(given, asked):
+            raise Rejected(why)
+        given = replace(given, session=self._session(project, asked, study[0], given))
         if known is None:
             made = Known(0, identity, given.pseudonym, given.offset_days, given.subject)
             known = self.crosswalk.assign(project, made)
         if not _agree(given, known):
             raise Rejected(OTHERWISE.format("the list" if listed else "the source of pseudonyms"))
-        self.crosswalk.note(project, known.row, _mapped(asked, study, given))
+        token = Pseudonyms(self.crosswalk.keyring.project(project)).token
+        self.crosswalk.note(project, known.row, _mapped(asked, study, given, token))
         return known
+
+    def note(self, project: str, patient: Patient, mapped: Sequence[Mapped]) -> None:
+        """Note what values of a named patient's study are called.
+
+        Raises
+        ------
+        Rejected
+            He was forgotten meanwhile.
+        """
+        known = self.known(project, patient)
+        if known is None:
+            raise Rejected("the patient was forgotten meanwhile")
+        self.crosswalk.note(project, known.row, mapped)
 
     def preview(self, project: str, asked: Sequence[Asked]) -> list[Given | Missing]:
         """Answer what studies would be called, without giving a name to anybody."""
         with self._lock:
             return self._source(project).preview(asked)
+
+    def session(self, project: str, asked: Asked, given: Given) -> str:
+        """Return the label of a study's session: what the source gives, else by the project's template.
+
+        It is empty where neither names it: then it is called by its date.
+
+        Raises
+        ------
+        Rejected
+            The template cannot name it, and the project requires that.
+        """
+        rule = self._configuration.project(project).session
+        if given.session or rule is None:
+            return given.session
+        folders = (self._folder / "bids", CHECKOUT / "orthanc-config" / "bids")
+        return sessions.label(rule, rule.label_rules(folders), project, asked, given)
+
+    def _session(self, project: str, asked: Asked, study_uid: str, given: Given) -> str:
+        """Return what is to be kept; what was kept before stays, also where values have changed since."""
+        if self._configuration.project(project).session and self.crosswalk.labels(
+            project, given.pseudonym, source=study_uid
+        ):
+            return ""
+        return self.session(project, asked, given)
 
     def _given(self, project: str, asked: Asked, study_uid: str, listed: str, known: Known | None) -> Given:
         if listed:
@@ -97,14 +142,31 @@ def source(project: Project, key: bytes, crosswalk: Crosswalk | None, folder: Pa
     return KINDS[project.pseudonyms.kind](project.pseudonyms, Tools(project.name, key, crosswalk, folder))
 
 
+def fault(given: Given, asked: Asked) -> str:
+    """Say why labels of a source must not be used; empty where they may. A label must not tell who the patient is."""
+    own = {asked.patient.patient_id, *(asked.read(name) for name in ("PatientName", "AccessionNumber", "StudyID"))}
+    own |= set(asked.read("PatientName").replace("=", "^").split("^"))
+    tells = {text.strip().casefold() for text in own if text.strip()}
+    for what, label in (("subject", given.subject), ("session", given.session)):
+        if label and (wrong := label_rules.fault(label)):
+            return f"the label of the {what} that the source of pseudonyms gives is no label: {wrong}"
+        if label.strip().casefold() in tells:
+            return f"the label of the {what} that the source of pseudonyms gives tells who the patient is"
+    return ""
+
+
 def _agree(given: Given, known: Known) -> bool:
-    return given.pseudonym.casefold() == known.pseudonym.casefold() and given.offset_days == known.offset_days
+    return (
+        given.pseudonym.casefold() == known.pseudonym.casefold()
+        and given.offset_days == known.offset_days
+        and (not given.subject or not known.subject or given.subject == known.subject)
+    )
 
 
-def _mapped(asked: Asked, study: tuple[str, str], given: Given) -> list[Mapped]:
+def _mapped(asked: Asked, study: tuple[str, str], given: Given, token: Callable[[str], str]) -> list[Mapped]:
     labels: Mapping[str, str] = {"session": given.session, "subject": given.subject}
     found = [Mapped(STUDY, *study, {name: text for name, text in labels.items() if text})]
     accession = asked.read("AccessionNumber").strip()
-    if accession and given.accession:
-        found.append(Mapped(ACCESSION, accession, given.accession))
+    if accession:
+        found.append(Mapped(ACCESSION, accession, given.accession or token(accession)))
     return found

@@ -7,6 +7,10 @@ from ..confidentiality import method
 from ..confidentiality.identifiers import Identifiers
 from ..confidentiality.plan import plan
 from ..confidentiality.profile import Profile
+from ..confidentiality.pseudonyms import Pseudonyms
+from ..confidentiality.rewrite import new_uid
+from ..database.crosswalk import Mapped
+from ..database.crosswalk_tables import INSTANCE, SERIES
 from ..database.ledger import Instance, Study
 from ..errors import NotFound, Rejected, Retriable
 from ..pipeline import Job
@@ -43,10 +47,20 @@ def run(job: Job, resources: Resources) -> None:
         # An earlier try ended before it knew all.
         waiting += [i for i in made if i.source in uids]
     sources = [Source(i.id, i.source, *uids[i.source]) for i in waiting]
+    _note(study, found, sources, resources)  # before anything is stored that only the crosswalk tells whose it is
     notes = _until_all_is_known(job, found, sources, base, resources)
     for what, count in notes.most_common(NOTES):
         resources.ledger.move(job.study, states.DEIDENTIFYING, run=job.run, reason=f"{what} ({count} times)")
     _refuse(job, found.profile, resources)
+
+
+def _note(study: Study, found: Subject, sources: list[Source], resources: Resources) -> None:
+    """Note in the crosswalk what series and instances are called."""
+    uid = new_uid(found.profile, Pseudonyms(found.project_key))
+    series = {source.series_uid for source in sources}
+    mapped = [Mapped(SERIES, each, uid(each)) for each in sorted(series)]
+    mapped += [Mapped(INSTANCE, source.sop_uid, uid(source.sop_uid)) for source in sources]
+    resources.pseudonymizer.note(study.project, found.patient, mapped)
 
 
 def _until_all_is_known(
