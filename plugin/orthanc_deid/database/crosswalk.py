@@ -97,6 +97,37 @@ class Crosswalk:
             )
             return connection.scalar(query.limit(1)) is not None
 
+    def labels(
+        self, project: str, pseudonym: str, *, source: str | None = None, output: str | None = None
+    ) -> tuple[str, str] | None:
+        """Return the labels of subject and session that were given to a study of a patient; empty where none was.
+
+        The study is found by the StudyInstanceUID of source or output; None: it was not noted.
+        """
+        with self._project(project) as (connection, number):
+            place = Place(self.keyring, project, number)
+            mine = (crosswalk.c.project_id == number) & (crosswalk.c.kind == PATIENT)
+            patient = connection.execute(
+                select(crosswalk).where(mine, crosswalk.c.replaced == place.replaced(PATIENT, pseudonym))
+            ).first()
+            if patient is None:
+                return None
+            is_it = (
+                crosswalk.c.replaced == place.replaced(STUDY, output)
+                if output is not None
+                else crosswalk.c.original == place.original(STUDY, source or "")
+            )
+            study = connection.execute(
+                select(crosswalk).where(
+                    crosswalk.c.project_id == number, crosswalk.c.kind == STUDY, is_it,
+                    crosswalk.c.patient_id == patient.id,
+                )
+            ).first()  # fmt: skip
+            if study is None:
+                return None
+            _, _, more = (*place.open(study), {})[:3]
+            return more.get("subject") or place.known(patient).subject, more.get("session", "")
+
     def note(self, project: str, patient: int, mapped: Iterable[Mapped]) -> None:
         """Note what values of a patient's study became; what is noted already stays."""
         with self._project(project) as (connection, number):

@@ -1,10 +1,11 @@
 """The protocol of a destination, and what one is given to send."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..formats.labels import Labels, none_given
 from ..orthanc_rest import Orthanc
 
 
@@ -90,6 +91,8 @@ class Shipment:
     work: Path  # a private folder for temporary files, removed afterwards
     seconds: float  # that sending may take
     album: str = ""  # that a list named for the study; empty: as the settings say
+    # How subject and session are called, by what `facts` answers; de-identified, as pseudonyms are.
+    labels: Callable[[Mapping[str, Any]], Labels] = none_given
     remarks: list[str] = field(default_factory=list)  # what a person is to know of a send that succeeded; no values
 
     def facts(self) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ Level = Literal["study", "series", "instance"]
 
 _STUDY = (
     "project", "PatientID", "PatientName", "StudyInstanceUID", "StudyDate", "StudyTime", "StudyDescription",
-    "StudyID", "AccessionNumber", "session", "n",
+    "StudyID", "AccessionNumber", "subject", "session", "n",
 )  # fmt: skip
 _SERIES = (
     "Modality", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "SeriesDate", "ProtocolName",

@@ -35,6 +35,7 @@ class Given:
     subject: str = ""  # label, where it is not the pseudonym
     session: str = ""  # label of this study
     accession: str = ""  # what stands for the accession number
+    birth_date: str = ""  # of the source's list, YYYYMMDD, for the age in a session's label; never kept
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ The formats are loaded when the first conversion needs them: numpy and its kin a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..destinations.base import Converted
 from ..errors import NotFound, Rejected, Retriable
 from ..formats import archives, names
+from ..formats.labels import Labels, none_given
 from ..orthanc_rest import Orthanc
 from ..processes import Processes
 from ..settings import Settings
@@ -82,11 +83,16 @@ class StudyResults:
         Its name.
     instances
         Orthanc ids of what is verified; nothing else is converted.
+    labels
+        Answers by Orthanc's answer on the output study how subject and session are called.
     """
 
-    def __init__(self, converters: Converters, study: int, output: str, project: str, instances: Sequence[str]) -> None:
+    def __init__(  # noqa: PLR0913  # what is known of a study
+        self, converters: Converters, study: int, output: str, project: str, instances: Sequence[str],
+        labels: Callable[[Mapping[str, Any]], Labels] = none_given,
+    ) -> None:  # fmt: skip
         self._converters, self._output, self._project = converters, output, project
-        self._allowed = frozenset(instances)
+        self._allowed, self._labels = frozenset(instances), labels
         self._cache = Cache(converters.folder, study)
         self.refused: Counter[str] = Counter()  # reasons why series were not converted, in the last call
 
@@ -118,8 +124,9 @@ class StudyResults:
         """Lay the NIfTI of this study out as image-deid-etl does; answer the folder above {program}."""
         converted = self.nifti()
         template = trees.etl_template(self._converters.conversion, self._converters.templates)
-        key = name("etl", _names(converted), self._project, template.model_dump(mode="json"))
-        made = self._cache.make(key, lambda folder: trees.etl(converted, self._told(), folder, template))
+        labels = self._given()
+        key = name("etl", _names(converted), self._project, template.model_dump(mode="json"), *_mark(labels))
+        made = self._cache.make(key, lambda folder: trees.etl(converted, self._told(labels), folder, template))
         return made.folder / trees.TREE
 
     def dicomdir(self) -> Path:
@@ -260,10 +267,14 @@ class StudyResults:
     def _bids(self) -> Made:
         converted = self.nifti()
         rules = trees.bids_rules(self._converters.conversion, self._converters.templates)
-        key = name("bids", _names(converted), asdict(rules))
-        return self._cache.make(key, lambda folder: trees.bids(converted, self._told(), folder, rules))
+        labels = self._given()
+        key = name("bids", _names(converted), asdict(rules), *_mark(labels))
+        return self._cache.make(key, lambda folder: trees.bids(converted, self._told(labels), folder, rules))
 
-    def _told(self) -> trees.Told:
+    def _given(self) -> Labels:
+        return self._labels(self._converters.orthanc.study(self._output))
+
+    def _told(self, labels: Labels) -> trees.Told:
         """Read what names are made of: the values of the de-identified study."""
         orthanc = self._converters.orthanc
         sources = self._sources()
@@ -271,7 +282,7 @@ class StudyResults:
         tags = orthanc.get(f"/instances/{sources[0].instances[0]}/simplified-tags")
         study = {keyword: tags[keyword] for keyword in TOLD if isinstance(tags.get(keyword), str)}
         study |= {**told["PatientMainDicomTags"], **told["MainDicomTags"]}
-        return trees.Told(self._project, study, {source.id: source.tags for source in sources})
+        return trees.Told(self._project, study, {source.id: source.tags for source in sources}, labels)
 
     def _dicomdir(self) -> Made:
         from ..formats import dicomdir
@@ -297,6 +308,11 @@ def asdict_of(settings: Any, options: Any) -> dict[str, Any]:  # noqa: ANN401  #
 def _names(converted: Sequence[Converted]) -> list[tuple[str, list[str]]]:
     """Return what tells conversions from others: the series and the names of the folders, which are hashes."""
     return sorted((one.series, [f"{path.parent.name}/{path.name}" for path in one.files]) for one in converted)
+
+
+def _mark(labels: Labels) -> tuple[list[str], ...]:
+    """Return what tells trees of one content apart by their names; nothing where no label is given."""
+    return ([labels.subject, labels.session],) if labels != Labels() else ()
 
 
 def _zipped(files: dict[str, Path], out: Path) -> Answer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..destinations.base import Converted
 from ..errors import ConfigurationError
+from ..formats.labels import Labels
 from ..settings import bids as bids_settings
 from ..settings import etl as etl_settings
 from ..settings.conversion import Conversion
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
     from ..formats.bids_rules import BidsRules
 
 TREE = "tree"
-_DATE, _MINUTE = 8, 4  # characters of YYYYMMDD, HHMM
+_DATE = 8  # characters of YYYYMMDD
 
 
 @dataclass(frozen=True)
 class Told:
-    """De-identified values of a study and of its series by Orthanc id, by keyword."""
+    """De-identified values of a study and of its series by Orthanc id, by keyword; and the labels that it was given."""
 
     project: str
     study: Mapping[str, str]
     series: Mapping[str, Mapping[str, str]]
+    labels: Labels
 
 
 def bids_rules(conversion: Conversion, folders: Sequence[Path]) -> BidsRules:
@@ -40,11 +41,12 @@ def bids(converted: Sequence[Converted], told: Told, folder: Path, rules: BidsRu
     """Lay the conversions out as a BIDS dataset of this study alone."""
     from ..formats.bids import BidsSeries, build
 
+    named = told.labels.fields(told.study)
     series = [
         BidsSeries(
             key=told.series[one.series].get("SeriesInstanceUID", one.series),
-            subject=told.study.get("PatientID", ""),
-            session=_session(told.study),
+            subject=named["subject"],
+            session=named["session"],
             files=one.files,
             fields={**told.study, **told.series[one.series]},
             acquired=_acquired(told.study),
@@ -66,21 +68,18 @@ def etl_template(conversion: Conversion, folders: Sequence[Path]) -> etl_setting
     """
     if conversion.etl is None:
         raise ConfigurationError("conversion.etl: names no template: cbtn and corsica are shipped")
-    for folder in folders:
-        path = folder / "etl" / f"{conversion.etl}.yaml"
-        if path.is_file():
-            return etl_settings.template(path)
-    raise ConfigurationError(f"conversion.etl: there is no bids/etl/{conversion.etl}.yaml")
+    return etl_settings.find(conversion.etl, folders)
 
 
 def etl(converted: Sequence[Converted], told: Told, folder: Path, template: etl_settings.Etl) -> Answer:
     """Lay the conversions out as {program}/{site}/NIfTIs/{project}/{subject}/{session}/{NN - description}/."""
     from ..formats.etl_tree import EtlRules, EtlSeries, Place, tree
-    from ..formats.session_labels import session_label
+    from ..formats.session_labels import Label, session_label
 
-    label = session_label(told.study, template.session_labels.rules())
+    given = told.labels.session
+    label = Label(given) if given else session_label(told.study, template.session_labels.rules())
     place = Place(
-        template.program, template.site, told.project, told.study.get("PatientID", ""), label.text,
+        template.program, template.site, told.project, told.labels.fields(told.study)["subject"], label.text,
         told.study.get("StudyInstanceUID", ""),
     )  # fmt: skip
     rules = EtlRules(
@@ -104,14 +103,6 @@ def etl(converted: Sequence[Converted], told: Told, folder: Path, template: etl_
 
 def _files(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()))
-
-
-def _session(study: Mapping[str, str]) -> str:
-    """Name a session by its (shifted) date and minute; by a hash of its UID where the profile has taken the date."""
-    date, minute = study.get("StudyDate", "").strip(), study.get("StudyTime", "").strip()[:_MINUTE]
-    if len(date) == _DATE and date.isdigit():
-        return f"{date}T{minute}" if len(minute) == _MINUTE and minute.isdigit() else date
-    return hashlib.sha256(study.get("StudyInstanceUID", "").encode()).hexdigest()[:12]
 
 
 def _acquired(study: Mapping[str, str]) -> str:

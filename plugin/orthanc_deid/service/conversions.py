@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ..database.crosswalk import Crosswalk
 from ..database.ledger import Ledger
 from ..errors import Forbidden, Retriable
 from ..orthanc_rest import Orthanc
+from ..pseudonymization.labels import of_project
 from ..results.study import Converters, StudyResults
 
 AT_ONCE = 2  # conversions that people wait for
@@ -45,8 +47,8 @@ class _Asked:
 class Conversions:
     """Conversions that were asked for by a route; each goes on when nobody waits for it any more."""
 
-    def __init__(self, orthanc: Orthanc, ledger: Ledger, converters: Converters) -> None:
-        self._orthanc, self._ledger, self._converters = orthanc, ledger, converters
+    def __init__(self, orthanc: Orthanc, ledger: Ledger, converters: Converters, crosswalk: Crosswalk) -> None:
+        self._orthanc, self._ledger, self._converters, self._crosswalk = orthanc, ledger, converters, crosswalk
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="conversion")
         self._lock = threading.Lock()
         self._waiting = threading.BoundedSemaphore(WAITING)
@@ -112,7 +114,8 @@ class Conversions:
         verified = self._ledger.verified_outputs(study)
         if not verified:
             raise Forbidden(NOT_OURS)
-        results = StudyResults(self._converters, found.id, study, found.project, sorted(verified))
+        labels = of_project(self._crosswalk, found.project)
+        results = StudyResults(self._converters, found.id, study, found.project, sorted(verified), labels)
         return Verified(results, study, (found.run, found.verified_version, frozenset(verified)))
 
     def of(self, level: Literal["series", "instances"], resource: str) -> Verified:

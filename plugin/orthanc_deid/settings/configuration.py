@@ -9,6 +9,7 @@ from ..errors import ConfigurationError
 from ..yaml_file import nearest
 from .completeness import Completeness, Sender
 from .conversion import Conversion
+from .etl import Session
 from .files import Folder, ObjectStore
 from .flywheel import Flywheel
 from .http import Http
@@ -42,6 +43,10 @@ class Project(Model):
         description="further projects that its studies are de-identified for as well, each with pseudonyms of its own",
     )
     pseudonyms: AnyPseudonyms = Field(default=DerivedPseudonyms(), description="what its patients are called")
+    session: Session | None = Field(
+        default=None,
+        description="what its sessions are called, where the source of pseudonyms does not say it; without: their date",
+    )
     profile: Name = Field(default="research", description="name of a profile: profiles/<name>.yaml")
     destinations: tuple[Name, ...] = Field(
         default=(), description="where its results go; none: they stay in this Orthanc"
@@ -171,6 +176,8 @@ class Configuration(Model):
                 )
             if project.also:
                 raise ValueError(f"project {project.name}: also cannot be used with intake.on_arrival")
+            if project.session:
+                raise ValueError(f"project {project.name}: session cannot be used with intake.on_arrival")
 
     def completeness(self) -> Iterator[tuple[str, Completeness]]:
         """Yield every rule with where it stands."""

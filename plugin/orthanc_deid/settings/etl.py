@@ -1,12 +1,15 @@
 """Settings of the tree of image-deid-etl and of session labels (`bids/etl/<program>.yaml`)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from ..errors import ConfigurationError
+from ..formats import session_labels as labels
 from ..formats.session_labels import BodyPart, LabelRules
 from ..yaml_file import validated
-from .model import Model
+from .model import Model, Name
 
 
 class Part(Model):
@@ -33,6 +36,33 @@ class SessionLabels(Model):
         return LabelRules(self.descriptions, parts, self.missing_birth_dates)
 
 
+class Session(Model):
+    """How the sessions of a project are called; made of the source study when it gets its pseudonym, and kept."""
+
+    template: str = Field(
+        default=labels.TEMPLATE,
+        description="fields {age} in days, {abbreviations}, {parts}, {HH}, {MM}, {Modality}, {PatientSex}, {project},"
+        " {pseudonym}, {subject}; what stands in [brackets] is left out where one of its fields has no value",
+    )
+    rules: Name = Field(
+        default="cbtn", description="bids/etl/<name>.yaml: its session_labels say which words mean which part of a body"
+    )
+    session_labels: SessionLabels | None = Field(default=None, description="the same, written here")
+    required: bool = Field(
+        default=False, description="a study whose session cannot be named is quarantined; without, it gets its date"
+    )
+
+    @field_validator("template")
+    @classmethod
+    def _known_fields(cls, value: str) -> str:
+        labels.check(value)
+        return value
+
+    def label_rules(self, folders: Sequence[Path]) -> LabelRules:
+        """Return the rules; `folders` hold those that are shipped or beside the configuration file."""
+        return (self.session_labels or find(self.rules, folders).session_labels).rules()
+
+
 class Etl(Model):
     """The tree {program}/{site}/NIfTIs/{project}/{subject}/{session}/{NN - SeriesDescription}/."""
 
@@ -45,6 +75,15 @@ class Etl(Model):
     wanted_type: str = Field(default="int16", pattern=r"^[a-z0-9]*$", description="of voxels; another: NIfTIs_to_check")
     exempt: tuple[str, ...] = Field(default=(), description="words in names that pass both checks")
     exempt_from_keys: tuple[str, ...] = Field(default=(), description="words in names that pass the first check")
+
+
+def find(name: str, folders: Sequence[Path]) -> Etl:
+    """Read the template of that name; raise ConfigurationError where there is none."""
+    for folder in folders:
+        path = folder / "etl" / f"{name}.yaml"
+        if path.is_file():
+            return template(path)
+    raise ConfigurationError(f"there is no bids/etl/{name}.yaml")
 
 
 def template(path: Path) -> Etl:

@@ -79,8 +79,6 @@ class Files(Delivery):
                 names.check(template, LEVELS[content])
             except ValueError as error:
                 raise ValueError(f"names: {error}") from None
-            if "{session" in template:
-                raise ValueError("names: {session} is made by the rules of bids and flywheel; here: {StudyDate}")
             if "{SeriesInstanceUID}" not in template and LEVELS[content] == "series" and "{Series" not in template:
                 raise ValueError("names: of files made from a series it must name the series: {SeriesNumber}")
         return self

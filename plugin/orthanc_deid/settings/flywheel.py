@@ -55,10 +55,18 @@ class Flywheel(Delivery):
     create_projects: bool = Field(
         default=False, description="make a project that is missing, with the users of the group's permission template"
     )
-    subject: StudyLabel = Field(default="{PatientID}", description="template of the subject's label")
-    session: StudyLabel = Field(default="{StudyInstanceUID}", description="template of the session's label")
+    subject: StudyLabel = Field(
+        default="{PatientID}",
+        description="template of the subject's label; without, the subject that the source of pseudonyms gives wins",
+    )
+    session: StudyLabel = Field(
+        default="{StudyInstanceUID}",
+        description="template of the session's label; without, the session that the project gives its studies wins",
+    )
     session_labels: SessionLabels | None = Field(
-        default=None, description="how {session} is made, as in bids/etl/cbtn.yaml; from the de-identified study"
+        default=None,
+        description="how {session} is made of the de-identified study where the project gives none, as in"
+        " bids/etl/cbtn.yaml; without: date and time",
     )
     acquisition: SeriesLabel = Field(
         default="{SeriesNumber:02d}-{SeriesDescription}",
@@ -91,8 +99,6 @@ class Flywheel(Delivery):
     def _one_key(self) -> "Flywheel":
         if (self.api_key_file is None) == (self.api_key_env is None):
             raise ValueError("give api_key_file or api_key_env: one of the two")
-        if "{session}" in self.subject + self.session + self.project and not self.session_labels:
-            raise ValueError("the field {session} needs session_labels, which tell how it is made")
         if self.diagnoses and self.project != "{project}":
             raise ValueError("give project or diagnoses, not both")
         return self

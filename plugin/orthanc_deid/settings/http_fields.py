@@ -12,7 +12,7 @@ Level = names.Level
 PICTURES = "{pictures}"  # as text: a list of base64 texts; as the only key: a list, one of its value for each picture
 PICTURE_FIELDS = ("picture_base64", "picture_number")
 _OURS = ("picture_count",)
-_NOT_HERE = ("session", "n")  # made by rules that only file names have
+_NOT_HERE = ("n",)  # made by rules that only file names have
 _NUMBER_FORMAT = re.compile(r"(?:0?[1-9][0-9]?)?d")
 
 
@@ -40,6 +40,16 @@ def check_json(template: Any, level: Level) -> None:  # noqa: ANN401  # a JSON s
     one = PICTURE_FIELDS if level == "instance" else ()
     for text, repeated in _texts(template, inside=False):
         check(text, allowed("instance", PICTURE_FIELDS) if repeated else allowed(level, one))
+
+
+def check_values(template: Any, known: Sequence[str]) -> set[str]:  # noqa: ANN401  # a JSON structure
+    """Return the fields that a structure without pictures names; raise ValueError for one that is not known."""
+    if lists_pictures(template):
+        raise ValueError(f"there is no field {PICTURES} here")
+    texts = [text for text, _ in _texts(template, inside=False)]
+    for text in texts:
+        check(text, known)
+    return {piece.field for text in texts for piece in pieces(text) if piece.field}
 
 
 def lists_pictures(template: Any) -> bool:  # noqa: ANN401  # a JSON structure

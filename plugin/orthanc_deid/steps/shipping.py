@@ -12,6 +12,7 @@ from ..database.receipts import Receipts
 from ..destinations.base import Destination, Receipt, Shipment
 from ..errors import ConfigurationError, Rejected
 from ..pipeline import Job
+from ..pseudonymization.labels import of_project
 from ..results.study import StudyResults
 from . import Resources
 from .pace import SteadyPace
@@ -41,7 +42,8 @@ def connected(job: Job, resources: Resources) -> Destination:
 def results(study: Study, resources: Resources) -> StudyResults:
     """Return the conversions of a study's verified output."""
     instances = [i.output for i in resources.ledger.instances(study.id, state=states.INSTANCE_DEIDENTIFIED) if i.output]
-    return StudyResults(resources.converters, study.id, study.output or "", study.project, instances)
+    labels = of_project(resources.pseudonymizer.crosswalk, study.project)
+    return StudyResults(resources.converters, study.id, study.output or "", study.project, instances, labels)
 
 
 @contextmanager
@@ -92,6 +94,7 @@ def shipment(job: Job, resources: Resources, delivery: Delivery) -> Iterator[Shi
             ),
             work=Path(work),
             album=_album(study, resources),
+            labels=of_project(resources.pseudonymizer.crosswalk, study.project),
             seconds=float(configuration.limits.step_s),
         )
 

@@ -49,6 +49,7 @@ class Contents:
         tags = {**facts.get("PatientMainDicomTags", {}), **facts["MainDicomTags"]}
         self.study = {k: str(v) for k, v in tags.items() if k in _FIELDS or k == "PatientSex"}
         self.study["project"] = settings.project_name(shipment.project)
+        self.study |= shipment.labels(facts).fields(self.study)
         self.remarks: dict[str, None] = {}  # in order, each once: items are walked over several times
 
     def manifest(self) -> Item:
@@ -247,7 +248,7 @@ def _unit(template: str, key: str, *, is_folder: bool = False) -> str:
     parts = template.split("/")
     own = [
         i for i, part in enumerate(parts) if any(f"{{{f}" in part for f in ("StudyInstanceUID", "AccessionNumber"))
-    ] or [i for i, part in enumerate(parts) if "{StudyDate" in part or "{StudyID" in part]
+    ] or [i for i, part in enumerate(parts) if any(f in part for f in ("{StudyDate", "{StudyID", "{session"))]
     if not own or (own[0] == len(parts) - 1 and not is_folder):
         return ""
     return "/".join(key.split("/")[: own[0] + 1])

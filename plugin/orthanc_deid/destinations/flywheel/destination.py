@@ -79,7 +79,8 @@ class FlywheelDestination:
         settings = self._settings
         is_more = settings.diagnoses or settings.timestamps or "session" in labels.fields(settings)
         tags = shipment.orthanc.tags(shipment.all[0]) if is_more and shipment.all else None
-        return labels.read(settings, shipment.facts(), shipment.project, tags)
+        facts = shipment.facts()
+        return labels.read(settings, facts, shipment.project, tags, shipment.labels(facts))
 
     def _memory(self, shipment: Shipment) -> Memory:
         # Of another site or group nothing is known; the key changes without the site.

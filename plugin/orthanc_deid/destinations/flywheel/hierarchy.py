@@ -63,7 +63,7 @@ class Hierarchy:
         uid = self.study.values["StudyInstanceUID"]
         project = self._find_project()
         subject = self._find_subject(project)
-        wanted = labels.distinct(self.settings, self.settings.session, self.study.values)
+        wanted = labels.distinct(self.settings, self.study.session, self.study.values)
         free = ""
 
         def search() -> Container | None:
@@ -81,7 +81,7 @@ class Hierarchy:
         return Place(project, subject, found)
 
     def _find_subject(self, project: str) -> Container:
-        label = labels.distinct(self.settings, self.settings.subject, self.study.values)
+        label = labels.distinct(self.settings, self.study.subject, self.study.values)
         return self.site.make(
             lambda: self.site.subject(project, label),
             lambda: self._make("subject", Place(project, Container("", label), Container("", "")), {"label": label}),

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...errors import Rejected
 from ...formats import names
+from ...formats.labels import NONE, Labels
 from ...formats.session_labels import LabelRules, age_days, session_label
 from ...settings import Flywheel
 
@@ -24,6 +25,8 @@ class Study:
     age_days: float | None
     began: datetime | None
     remarks: tuple[str, ...] = ()  # on the session's label: an age that was estimated
+    subject: str = "{PatientID}"  # template of its label
+    session: str = "{StudyInstanceUID}"
 
 
 def fields(settings: Flywheel) -> set[str]:
@@ -32,8 +35,13 @@ def fields(settings: Flywheel) -> set[str]:
     return {field for template in templates for _, field, _, _ in Formatter().parse(template) if field}
 
 
-def read(settings: Flywheel, facts: Mapping[str, Any], project: str, tags: Mapping[str, Any] | None = None) -> Study:
+def read(
+    settings: Flywheel, facts: Mapping[str, Any], project: str, tags: Mapping[str, Any] | None = None,
+    given: Labels = NONE,
+) -> Study:  # fmt: skip
     """Read Orthanc's answer on the output study, and the attributes of one of its instances where they are needed.
+
+    Labels that are given win over templates that nobody has written.
 
     Raises
     ------
@@ -43,14 +51,17 @@ def read(settings: Flywheel, facts: Mapping[str, Any], project: str, tags: Mappi
     values = {key: str(value).strip() for key, value in facts.get("PatientMainDicomTags", {}).items()}
     values |= {key: str(value).strip() for key, value in facts.get("MainDicomTags", {}).items()}
     values["project"] = project
+    values |= given.fields(values)
+    subject = "{subject}" if given.subject and "subject" not in settings.model_fields_set else settings.subject
+    session = "{session}" if given.session and "session" not in settings.model_fields_set else settings.session
     if not tags:
-        return Study(values, None, None)
+        return Study(values, None, None, subject=subject, session=session)
     found = {each["Name"]: each["Value"].strip() for each in tags.values() if isinstance(each["Value"], str)} | values
     remarks: tuple[str, ...] = ()
-    if settings.session_labels and "session" in fields(settings):
+    if settings.session_labels and not given.session and "session" in fields(settings):
         made = session_label(found, settings.session_labels.rules())
         values["session"], remarks = made.text, made.remarks
-    return Study(values, _age(found), _moment(found), remarks)
+    return Study(values, _age(found), _moment(found), remarks, subject, session)
 
 
 def label(settings: Flywheel, template: str, values: Mapping[str, str]) -> str:

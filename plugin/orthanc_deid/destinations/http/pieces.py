@@ -23,6 +23,7 @@ class Study:
     def __init__(self, shipment: Shipment) -> None:
         facts = shipment.facts()
         self._study = {"project": shipment.project, **_texts(facts, "PatientMainDicomTags", "MainDicomTags")}
+        self._study |= shipment.labels(facts).fields(self._study)
         self._series = {s["ID"]: _texts(s, "MainDicomTags") for s in shipment.orthanc.series(shipment.output)}
         self._instances = {i["ID"]: i for i in shipment.orthanc.instances(shipment.output)}
 
