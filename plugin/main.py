@@ -21,7 +21,7 @@ from orthanc_deid.callbacks import Changes, Hints, Orthanc
 from orthanc_deid.door import Actions, Again, Door, Refusal
 from orthanc_deid.errors import ConfigurationError
 from orthanc_deid.header import UNWANTED, load_reader, without
-from orthanc_deid.proxy import ROUTE, Proxy, at_once
+from orthanc_deid.proxy import ROUTE, Proxy, asks_names, at_once
 from orthanc_deid.service_socket import Service, SocketFolder
 from orthanc_deid.supervisor import Child
 
@@ -47,7 +47,10 @@ def attach(module: Orthanc) -> None:
 
     module.RegisterReceivedInstanceCallback(door(module, rules))
     is_decoded = bool(module.CheckVersionAdvanced(1, 13, 0))
-    module.RegisterRestCallback(ROUTE, Proxy(service, at_once=at_once(configuration), get_is_decoded=is_decoded))
+    proxy = Proxy(
+        service, at_once=at_once(configuration), get_is_decoded=is_decoded, asks_names=asks_names(configuration)
+    )
+    module.RegisterRestCallback(ROUTE, proxy)
     environment |= {
         "ORTHANC_DEID_ORTHANC_URL": f"http://127.0.0.1:{configuration.get('HttpPort', 8042)}",
         "ORTHANC_DEID_ORTHANC_TOKEN": module.GenerateRestApiAuthorizationToken(),

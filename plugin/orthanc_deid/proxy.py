@@ -21,6 +21,7 @@ ROUTE = "/deid/(.*)"
 CONNECT_S, ANSWER_S = 2.0, 60.0
 ANSWER_BYTES = 100 * 2**20  # Orthanc keeps an answer in memory several times over
 SENT_ON = ("accept", "content-type", "host", "if-none-match")  # so nobody can claim to be a user by a header
+REASON = "deid-reason"  # why a person asks who a pseudonym is: free text
 SENT_BACK = (
     "allow", "cache-control", "content-disposition", "content-security-policy", "content-type", "etag", "link",
     "location", "referrer-policy", "retry-after", "x-content-type-options", "x-deid-size", "x-frame-options",
@@ -77,10 +78,13 @@ class Proxy:
         Requests that are passed on at the same time; each holds one of Orthanc's threads, and the service needs others.
     get_is_decoded
         Orthanc has decoded the values of the query (1.13 and newer).
+    asks_names
+        Orthanc lets in whom it knows by name and password; else anybody may write any name into a request.
     """
 
-    def __init__(self, service: Service, *, at_once: int, get_is_decoded: bool) -> None:
+    def __init__(self, service: Service, *, at_once: int, get_is_decoded: bool, asks_names: bool = True) -> None:
         self._service = service
+        self._asks_names = asks_names
         self._free = threading.BoundedSemaphore(at_once)
         self._get_is_decoded = get_is_decoded
         self._send_status: Callable[[RestOutput, int, bytes, str], None] | None = None
@@ -114,7 +118,7 @@ class Proxy:
             connection.connect()
             connection.sock.settimeout(ANSWER_S)
             target = target_of(uri, request.get("get") or {}, decoded=self._get_is_decoded)
-            headers = headers_of(request.get("headers") or {}, self._service.secret)
+            headers = headers_of(request.get("headers") or {}, self._service.secret, asks_names=self._asks_names)
             connection.request(request["method"], target, request.get("body") or None, headers)
             response = connection.getresponse()
             body = _read(connection, response, end)
@@ -194,10 +198,12 @@ def target_of(uri: str, get: Mapping[str, str], *, decoded: bool) -> str:
     return f"{path}?{query}" if query else path
 
 
-def headers_of(received: Mapping[str, str], secret: str) -> dict[str, str | bytes]:
+def headers_of(received: Mapping[str, str], secret: str, *, asks_names: bool = True) -> dict[str, str | bytes]:
     """Answer the few headers that are passed on, and ours: the secret, and who Orthanc has let in (UTF-8)."""
     sent: dict[str, str | bytes] = {name: received[name] for name in SENT_ON if name in received}
-    user = user_of(received.get("authorization", ""))
+    if REASON in received:
+        sent[REASON] = received[REASON].encode()
+    user = user_of(received.get("authorization", "")) if asks_names else ""
     return sent | {"X-Deid-Secret": secret, "X-Deid-User": user.encode()}
 
 
@@ -211,6 +217,12 @@ def user_of(authorization: str) -> str:
     except (binascii.Error, UnicodeDecodeError):
         return ""
     return "".join(c for c in text.partition(":")[0] if c.isprintable())
+
+
+def asks_names(orthanc_configuration: Mapping[str, Any]) -> bool:
+    """Tell whether Orthanc checks who asks; what is not said follows RemoteAccessAllowed, as Orthanc has it."""
+    remote = bool(orthanc_configuration.get("RemoteAccessAllowed", False))
+    return bool(orthanc_configuration.get("AuthenticationEnabled", remote))
 
 
 def at_once(orthanc_configuration: Mapping[str, Any]) -> int:

@@ -1,3 +1,5 @@
+import base64
+import socket
 import sys
 import threading
 import time
@@ -14,6 +16,20 @@ from servers import MAIN, OrthancServer, wait_for
 def test_a_request_reaches_the_service_as_the_user_who_asks(with_plugin: OrthancServer) -> None:
     answer = with_plugin.get("/deid/a%20b?x=%3Dy&z=1+2", headers={"X-Deid-User": "bob", "X-Remote-User": "bob"}).json()
     assert answer == {"path": "/deid/a%20b?x=%3Dy&z=1+2", "query": "x=%3Dy&z=1+2", "user": "admin", "right": True}
+
+
+@pytest.mark.parametrize("order", [("admin", "bob"), ("bob", "admin")])
+def test_of_two_names_none_passes_that_orthanc_has_not_checked(
+    with_plugin: OrthancServer, order: tuple[str, ...]
+) -> None:
+    words = {name: base64.b64encode(f"{name}:{with_plugin.password}".encode()).decode() for name in order}
+    lines = ["GET /deid/x HTTP/1.1", "Host: x", "Connection: close"]
+    lines += [f"Authorization: Basic {words[name]}" for name in order]
+    with socket.create_connection(("127.0.0.1", with_plugin.http_port), timeout=10) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert b"bob" not in answer
+    assert answer.startswith((b"HTTP/1.1 401", b"HTTP/1.1 200", b"HTTP/1.0 401"))
 
 
 def test_a_request_without_a_password_does_not_reach_it(with_plugin: OrthancServer) -> None:

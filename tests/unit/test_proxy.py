@@ -149,6 +149,29 @@ def test_the_user_is_read_from_basic_authorization_only(authorization: str, user
     assert proxy.user_of(authorization) == user
 
 
+def test_nobody_has_a_name_where_orthanc_asks_for_none() -> None:
+    basic = {"authorization": "Basic " + base64.b64encode(b"alice:guess").decode()}
+    assert proxy.headers_of(basic, "s")["X-Deid-User"] == b"alice"
+    assert proxy.headers_of(basic, "s", asks_names=False)["X-Deid-User"] == b""
+
+
+@pytest.mark.parametrize(
+    ("configuration", "asks"),
+    [
+        ({}, False),
+        ({"RemoteAccessAllowed": True}, True),
+        ({"RemoteAccessAllowed": True, "AuthenticationEnabled": False}, False),
+        ({"AuthenticationEnabled": True}, True),
+    ],
+)
+def test_orthanc_asks_for_names_as_its_configuration_says(configuration: dict[str, bool], asks: bool) -> None:  # noqa: FBT001  # a case
+    assert proxy.asks_names(configuration) is asks
+
+
+def test_a_reason_is_passed_on_in_any_alphabet() -> None:
+    assert proxy.headers_of({"deid-reason": "Rückfrage 山"}, "s")["deid-reason"] == "Rückfrage 山".encode()
+
+
 @pytest.mark.parametrize(
     ("uri", "get", "decoded", "target"),
     [

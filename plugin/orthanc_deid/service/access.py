@@ -24,6 +24,7 @@ def demand_role(runtime: Runtime, user: str, role: str) -> None:
     if user in names and user != NOBODY:
         return
     log.event("role refused", level=logging.WARNING, check=role)
+    runtime.audit.write("refused", actor=user, role=role)
     raise Forbidden(_mend(user, role))
 
 
