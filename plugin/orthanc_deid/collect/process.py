@@ -41,7 +41,7 @@ def run(loaded: Settings) -> int:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    database = open_database(loaded.database_url)
+    database = open_database(loaded.database_url, Keyring(loaded.home).audit())
     if not await_tables(database, stopping):
         return 0
     shutil.rmtree(loaded.home / "work" / "collect", ignore_errors=True)  # of one that was killed

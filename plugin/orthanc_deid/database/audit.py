@@ -51,8 +51,8 @@ RECORDS = {
     "conflict": "a person has decided which of two contents of an instance is right",
     "destination": "a person has paused a destination, let it go on, or sent once more what failed (action)",
     "source": "a person has paused a source or let it go on (action)",
-    "announced": "a person or system has announced instances, or copied out what was fetched (action)",
-    "exported-records": "a person has saved the audit, or the crosswalk, to a file",
+    "shown": "identified data was given to a person (thing: report, series; none: copies of the study's instances)",
+    "saved": "a person has taken the audit, or the crosswalk, out to a file (thing)",
 }
 KEY = "audit_key"  # execution option of an engine
 _PAGE = 5000

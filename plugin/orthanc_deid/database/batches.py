@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from .. import states
 from ..errors import Conflict, NotFound, Stale
+from .audit import record
 from .batch_rows import PAUSED, Batch, BatchRow, BatchRows, RowStudy, is_fetched, of_others
 from .events import short
 from .intake_tables import batch, batch_row, batch_study
@@ -32,6 +33,10 @@ class Asked:
     priority: int = 5
     studies_most: int | None = None
     key: str | None = None
+
+
+# What the audit calls the change to a state.
+ACTIONS = {states.BATCH_PAUSED: "pause", states.BATCH_RUNNING: "resume", states.BATCH_CANCELLED: "cancel"}
 
 
 class Batches(BatchRows):
@@ -67,6 +72,10 @@ class Batches(BatchRows):
             connection.execute(
                 insert(batch_row), [fresh | rest | {"line": line, "query": query} for line, query in rows]
             )
+            record(
+                connection, "batch", actor=asked.actor, project=asked.project or None, batch=int(number),
+                action="begin", source=asked.source, mode=asked.mode,
+            )  # fmt: skip
         return int(number)
 
     def claim(self, row: int, run: int, found: Sequence[tuple[str, bytes, int | None]]) -> list[RowStudy]:
@@ -155,7 +164,7 @@ class Batches(BatchRows):
             _touch(connection, found.batch_id)
             _settle(connection, found.batch_id)
 
-    def set_state(self, number: int, state: str) -> Batch:
+    def set_state(self, number: int, state: str, actor: str = "system") -> Batch:
         """Pause a batch, let it go on, or cancel it with all rows that have not ended.
 
         Raises
@@ -176,9 +185,10 @@ class Batches(BatchRows):
                 connection.execute(
                     update(batch_row).where(*open_).values(**values, run=batch_row.c.run + 1, updated_at=time.time())
                 )
+            record(connection, "batch", actor=actor, batch=number, action=ACTIONS[state])
         return self.get(number)
 
-    def again(self, number: int, wanted: Collection[str]) -> list[BatchRow]:
+    def again(self, number: int, wanted: Collection[str], actor: str = "system") -> list[BatchRow]:
         """Queue the rows in these states once more, and return them; what they had found is looked for anew."""
         with self.engine.begin() as connection:
             connection.execute(select(batch.c.id).where(batch.c.id == number).with_for_update())
@@ -195,6 +205,7 @@ class Batches(BatchRows):
                 state = {"state": states.BATCH_RUNNING, "updated_at": time.time()}
                 ended = batch.c.state != states.BATCH_PAUSED  # a pause is for a person to end
                 connection.execute(update(batch).where(batch.c.id == number, ended).values(**state))
+                record(connection, "batch", actor=actor, batch=number, action="retry", rows=len(ids))
         return [row for row in self.rows(number, state=[states.ROW_QUEUED]) if row.id in set(ids)]
 
     def _lock_claims(self, connection: Connection) -> None:

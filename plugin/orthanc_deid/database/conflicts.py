@@ -9,7 +9,8 @@ from sqlalchemy.exc import IntegrityError
 
 from .. import states
 from ..errors import Conflict, NotFound
-from .events import note, short
+from .audit import record
+from .events import note, remark, short
 from .expected import mark_superseded
 from .intake_tables import conflict
 from .studies import Study, locked
@@ -83,7 +84,7 @@ class Conflicts:
         try:
             with locked(self.engine, study_id) as (connection, found):
                 connection.execute(insert(conflict).values(**row, at=time.time()))
-                note(connection, study_id, found.version, found.status, CAME, "system")
+                remark(connection, study_id, found.version, found.status, CAME, "system")
                 if found.status in (states.RECEIVED, states.WAITING):
                     _wait(connection, found, _why_waits(connection, study_id) or CAME)
         except IntegrityError:
@@ -125,7 +126,9 @@ class Conflicts:
             at = time.time() if state == KEPT else None
             if not connection.execute(decided.values(state=state, actor=actor[:64], resolved_at=at)).rowcount:
                 raise Conflict(f"conflict {number} is decided already")
-            note(connection, found.id, found.version, found.status, told, actor)
+            remark(connection, found.id, found.version, found.status, told, actor)
+            kept = "stored" if state == KEPT else "arrived"
+            record(connection, "conflict", actor=actor, study_id=found.id, conflict=number, keep=kept)
             connection.execute(update(study).where(study.c.id == found.id).values(recheck=1))
 
 

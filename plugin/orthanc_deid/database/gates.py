@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from .audit import record
 from .tables import gate
 
 CLOCKS_APART_S = 60.0  # of two machines
@@ -36,8 +37,8 @@ class Gates:
             row = connection.execute(select(gate).where(gate.c.destination == destination)).first()
         return Gate(**row._mapping) if row else Gate(destination, 0, 0.0, "system", 0.0, 0, 0.0)  # noqa: SLF001  # SQLAlchemy's API
 
-    def set_paused(self, destination: str, *, paused: bool, actor: str) -> None:
-        """Pause a destination, or let it go on."""
+    def set_paused(self, destination: str, *, paused: bool, actor: str, what: str = "destination") -> None:
+        """Pause a destination or, by `what`, a source; or let it go on."""
         self._open_row(destination)
         with self.engine.begin() as connection:
             connection.execute(
@@ -45,6 +46,7 @@ class Gates:
                 .where(gate.c.destination == destination)
                 .values(paused=int(paused), actor=actor[:64], updated_at=time.time())
             )
+            record(connection, what, actor=actor, name=destination, action="pause" if paused else "resume")
 
     def begin(self, destination: str, apart_s: float) -> float:
         """Claim the right to begin a study; answer 0, or the seconds to wait because another was begun just now."""

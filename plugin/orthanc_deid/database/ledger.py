@@ -11,8 +11,10 @@ from sqlalchemy.exc import IntegrityError
 from .. import states
 from ..errors import Conflict, Rejected, Stale
 from . import awaited
-from .events import note, short
-from .expected import demand_not_under_way, expect, give_up, mark_superseded, open_deliveries
+from .audit import record
+from .events import note, remark, short
+from .expected import demand_not_under_way, expect, give_up, open_deliveries
+from .makers import Maker, make_anew, set_maker, why_not_remade
 from .studies import Instance, Studies, Study, is_begun_version, locked, study_of
 from .tables import REMOVED, delivery, instance, study
 
@@ -55,6 +57,7 @@ class Ledger(Studies):
                     connection.execute(insert(study).values(**row))
                     found = study_of(connection, query)
                     assert found  # noqa: S101  # inserted by this transaction
+                    record(connection, "received", actor="system", study_id=found.id, project=project or None)
                     note(connection, found.id, 0, status, reason, "system")
         except IntegrityError:
             found = self.find(source)  # the other one was faster
@@ -203,6 +206,8 @@ class Ledger(Studies):
                     update(study).where(study.c.id == study_id).values(run=found.run + 1, attempt=1, hold=0)
                 )
                 _change(connection, found, states.QUEUED, reason, actor)
+            if approved:
+                record(connection, "approved", actor=actor, study_id=study_id, version=found.version)
         return self.get(study_id)
 
     def again(self, study_id: int, run: int, attempt: int, at: float | None, reason: str | None) -> None:
@@ -244,8 +249,10 @@ class Ledger(Studies):
 
     def set_verified(self, study_id: int, run: int, version: int) -> None:
         """Note that the output is clean up to that version."""
-        with self._writing(study_id, run) as (connection, _found):
+        with self._writing(study_id, run) as (connection, found):
             connection.execute(update(study).where(study.c.id == study_id).values(verified_version=version))
+            if version > found.verified_version:
+                record(connection, "verified", actor="system", study_id=study_id, version=version)
 
     def mark_instances(
         self, study_id: int, run: int, results: Sequence[tuple[int, str, str | None, str | None]]
@@ -278,12 +285,18 @@ class Ledger(Studies):
     def supersede(self, study_id: int, run: int, instances: Sequence[Instance]) -> None:
         """Note that outputs are no longer good: to be made again and delivered again, as part of this version."""
         with self._writing(study_id, run) as (connection, found):
-            connection.execute(
-                update(instance)
-                .where(instance.c.id.in_([one.id for one in instances]))
-                .values(state=states.INSTANCE_RECEIVED, output=None, reason=None, version=found.version)
-            )
-            mark_superseded(connection, study_id)
+            make_anew(connection, found, found.version, [one.id for one in instances])
+
+    def set_maker(self, study_id: int, run: int, maker: Maker, *, anew: int) -> None:
+        """Note the profile of the run before anything is made; where another has made so many all is made again."""
+        with self._writing(study_id, run) as (connection, found):
+            set_maker(connection, study_id, maker)
+            if anew:
+                make_anew(connection, found, found.version)
+                told = f"{anew} instances are made anew: the profile is another one, {maker}"
+                note(connection, study_id, found.version, found.status, told, "system")
+            detail = {"profile": maker.name, "version": maker.version, "digest": maker.digest}
+            record(connection, "profile", actor="system", study_id=study_id, project=found.project, **detail)
 
     def note_removed(self, study_id: int, what: str, reason: str, actor: str = "retention") -> None:
         """Note with an event what the retention rules have deleted of a study; conversions can be made again.
@@ -298,12 +311,15 @@ class Ledger(Studies):
                 raise Conflict(f"study {study_id} is {found.status}: nothing of it may be deleted")
             values = {"removed": found.removed | REMOVED.get(what, 0)}
             connection.execute(update(study).where(study.c.id == study_id).values(**values))
-            note(connection, study_id, found.version, found.status, f"{what} deleted: {reason}", actor)
+            remark(connection, study_id, found.version, found.status, f"{what} deleted: {reason}", actor)
+            record(connection, "deleted", actor=actor, study_id=study_id, thing=what, reason=reason)
 
-    def note(self, study_id: int, reason: str, actor: str) -> None:
-        """Write an event that changes nothing."""
+    def note(self, study_id: int, reason: str, actor: str, what: str | None = None) -> None:
+        """Write an event that changes nothing; `what`: and a record of that kind."""
         with self._writing(study_id) as (connection, found):
-            note(connection, study_id, found.version, found.status, reason, actor)
+            remark(connection, study_id, found.version, found.status, reason, actor)
+            if what:
+                record(connection, what, actor=actor, study_id=study_id)
 
     def mark_recheck(self, study_id: int, *, needed: bool = True) -> None:
         """Remember that something arrived while the study was at work, or that it was dealt with."""

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from .. import states
 from ..errors import Retriable
 from . import awaited
-from .events import short
+from .events import audit, short
 from .tables import event, study
 
 MARKED = "marked as processed by "  # and the name of who did it: begins the reason of a study that is ignored so
@@ -121,6 +121,8 @@ def _note(connection: Connection, sources: Iterable[str], reason: str | None, ac
     if rows:
         both = {"at": time.time(), "status": states.IGNORED, "reason": reason, "actor": actor[:64]}
         connection.execute(insert(event), [both | {"study_id": r.id, "version": r.version} for r in rows])
+    for row in rows:
+        audit(connection, row.id, row.version, states.IGNORED, reason, actor)
 
 
 def _outputs(connection: Connection, ids: Sequence[str]) -> frozenset[str]:

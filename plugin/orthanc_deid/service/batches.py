@@ -119,7 +119,7 @@ def list_rows(
     return {"items": items, "next": page[limit - 1].line if len(page) > limit else None}
 
 
-def show_series(runtime: Held, batch: BatchNumber, line: Line) -> Any:
+def show_series(runtime: Held, batch: BatchNumber, line: Line, user: User) -> Any:
     """Tell what the archive says of every series that a row names; this is identified."""
     found = runtime.batches.get(batch)
     archive = pacs.connect(settings_of(runtime.settings.configuration, found), runtime.orthanc)
@@ -132,6 +132,7 @@ def show_series(runtime: Held, batch: BatchNumber, line: Line) -> Any:
                 for series in archive.series(of.study_uid)
                 if of.series_uid in ("", series.series_uid)
             ]
+    runtime.audit.write("shown", actor=user, batch=batch, thing="series", count=len(answer))
     log.event("identified answer given", batch=batch, count=len(answer))
     return {"items": answer}
 
@@ -143,46 +144,47 @@ def copy_batch(runtime: Held, batch: BatchNumber, user: User) -> Any:
     for orthanc in {each for studies in held.values() for each in studies}:
         study = runtime.ledger.find(orthanc)
         if study:
-            runtime.ledger.note(study.id, "copies of its instances were saved outside of Orthanc", user)
+            runtime.ledger.note(study.id, "copies of its instances were saved outside of Orthanc", user, "shown")
     items = [{"line": line, "studies": studies} for line, studies in held.items()]
     log.event("copies of instances given", batch=batch, count=len(items))
     return {"items": items, "identified": not runtime.settings.configuration.intake.on_arrival}
 
 
-def report_batch(runtime: Held, batch: BatchNumber) -> StreamingResponse:
+def report_batch(runtime: Held, batch: BatchNumber, user: User) -> StreamingResponse:
     """Give the list back with what came of each row, as CSV; this is identified."""
     runtime.batches.get(batch)
+    runtime.audit.write("shown", actor=user, batch=batch, thing="report")
     log.event("identified report given", batch=batch)
     return StreamingResponse(_report(runtime, batch), media_type="text/csv; charset=utf-8")
 
 
-def pause_batch(runtime: Held, batch: BatchNumber) -> Any:
+def pause_batch(runtime: Held, batch: BatchNumber, user: User) -> Any:
     """Begin no further study of a batch; what is being sent is finished."""
-    return _told(runtime, runtime.batches.set_state(batch, states.BATCH_PAUSED))
+    return _told(runtime, runtime.batches.set_state(batch, states.BATCH_PAUSED, user))
 
 
-def resume_batch(runtime: Held, batch: BatchNumber) -> Any:
+def resume_batch(runtime: Held, batch: BatchNumber, user: User) -> Any:
     """Let a paused batch go on at once."""
-    made = runtime.batches.set_state(batch, states.BATCH_RUNNING)
+    made = runtime.batches.set_state(batch, states.BATCH_RUNNING, user)
     runtime.queue.hasten(rows_of(batch))
     runtime.reconcile.hint()
     return _told(runtime, made)
 
 
-def cancel_batch(runtime: Held, batch: BatchNumber) -> Any:
+def cancel_batch(runtime: Held, batch: BatchNumber, user: User) -> Any:
     """Stop a batch; what has arrived stays and goes its way."""
-    made = runtime.batches.set_state(batch, states.BATCH_CANCELLED)
+    made = runtime.batches.set_state(batch, states.BATCH_CANCELLED, user)
     runtime.queue.cancel(rows_of(batch))
     return _told(runtime, made)
 
 
-def retry_batch(runtime: Held, batch: BatchNumber, which: BatchRetry = EVERY) -> Any:
+def retry_batch(runtime: Held, batch: BatchNumber, user: User, which: BatchRetry = EVERY) -> Any:
     """Ask once more for the rows that were not found, refused, partial or not begun."""
     wanted = set(which.state.split(",")) if which.state else set(states.ROW_UNDONE)
     if wanted - states.ROW_UNDONE:
         message = f"not a state that can be tried again (those: {', '.join(sorted(states.ROW_UNDONE))})"
         raise RequestValidationError([{"loc": ("body", "state"), "msg": message}])
-    if not runtime.batches.again(batch, wanted):
+    if not runtime.batches.again(batch, wanted, user):
         raise Conflict("no row of the batch is in such a state")
     runtime.reconcile.hint()
     return _told(runtime, runtime.batches.get(batch))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from .. import arrival, door_rules, engine, log
 from ..collect import KINDS as COLLECTED
 from ..database import migrate, open_database
+from ..database.audit import Audit
 from ..database.batches import Batches
 from ..database.crosswalk import Crosswalk
 from ..database.ledger import Ledger
@@ -37,13 +38,14 @@ class Runtime:
 
     def __init__(self, loaded: Settings) -> None:
         self.settings = loaded
-        self.database = open_database(loaded.database_url)
+        self.keyring = Keyring(loaded.home)
+        self.database = open_database(loaded.database_url, self.keyring.audit())
         migrate(self.database)
         engine.migrate(loaded.database_url)
         self.orthanc = Orthanc(local_address(loaded))
+        self.audit = Audit(self.database, self.keyring.audit())
         self.ledger = Ledger(self.database)
         self.queue = Queue(loaded.database_url, loaded.configuration.lanes())
-        self.keyring = Keyring(loaded.home)
         self.seal = Seal(self.keyring.master)
         self.origins = Origins(self.database, self.seal)
         self.crosswalk = Crosswalk(self.database, self.keyring)
@@ -57,7 +59,7 @@ class Runtime:
         self.reconcile = Reconcile(self.intake, loaded.stable_age_s, self.retainer, self.conflicts.look)
         self.counting = Counting(self.intake, connect, self.reconcile.hint)
         made_by = converters(loaded, self.orthanc, self.processes.get)
-        self.conversions = Conversions(self.orthanc, self.ledger, made_by)
+        self.conversions = Conversions(self.orthanc, self.ledger, made_by, self.crosswalk)
         self.workers = [_worker(slot) for slot in range(loaded.workers)]
         if any(source.kind in COLLECTED for source in loaded.configuration.sources):
             self.workers.append(_collector())

@@ -45,7 +45,7 @@ def resume_source(runtime: Held, name: SourceName, user: User) -> Any:
 
 def _set_paused(runtime: Runtime, name: str, user: str, *, paused: bool) -> dict[str, Any]:
     source = _named(runtime, name)
-    Gates(runtime.database).set_paused(source.name, paused=paused, actor=user)
+    Gates(runtime.database).set_paused(source.name, paused=paused, actor=user, what="source")
     return _told(runtime, source)
 
 

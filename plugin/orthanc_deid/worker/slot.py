@@ -48,7 +48,7 @@ def run(loaded: Settings, slot: int) -> int:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    database = open_database(loaded.database_url)
+    database = open_database(loaded.database_url, Keyring(loaded.home).audit())
     if not await_tables(database, stopping):
         return 0
     resources = _resources(loaded, database, slot)

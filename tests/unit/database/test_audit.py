@@ -1,21 +1,15 @@
 """The audit: written with the change, chained, and whatever is done to it is found."""
 
-import multiprocessing
-import threading
-import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import Engine, delete, func, insert, select, update
+from sqlalchemy import Engine, delete, insert, update
 
-from orthanc_deid import states
-from orthanc_deid.chain import Entry, Verifier, entry, hash_of
+from orthanc_deid.chain import entry
 from orthanc_deid.database import migrate, open_database
-from orthanc_deid.database.audit import RECORDS, Audit, record
+from orthanc_deid.database.audit import Audit, record
 from orthanc_deid.database.crosswalk_tables import audit, audit_head
-from orthanc_deid.database.ledger import Ledger
 
 KEY = bytes(range(32))
 SOURCE = "0000000{0}-00000000-00000000-00000000-00000000"
