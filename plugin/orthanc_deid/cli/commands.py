@@ -76,10 +76,13 @@ def main(context: click.Context, url: str | None, user: str, password_file: Path
 @main.command("studies")
 @click.option("--status", type=States(), help=f"Only these, separated by commas: {', '.join(states.STATES)}.")
 @click.option("--project", help="Only this project.")
+@click.option("--profile", help="Only what this profile has made: its name, or its digest.")
 @click.option("--limit", type=click.IntRange(1, 100000), default=100, show_default=True, help="At most so many.")
 @click.option("--raw", is_flag=True, help="Print the Orthanc ids of the sources only, a line each, for other commands.")
 @click.pass_obj
-def list_studies(asked: Asked, status: str | None, project: str | None, limit: int, *, raw: bool) -> None:
+def list_studies(  # noqa: PLR0913  # its options
+    asked: Asked, status: str | None, project: str | None, profile: str | None, limit: int, *, raw: bool
+) -> None:
     """List studies, newest first.
 
     \b
@@ -88,7 +91,7 @@ def list_studies(asked: Asked, status: str | None, project: str | None, limit: i
 
     The column `instances` counts those that are de-identified, of those that have arrived.
     """  # noqa: D301  # \b is click's own mark
-    items = asked.server().pages(status, project, limit + 1)
+    items = asked.server().pages(status, project, limit + 1, profile)
     items, more = items[:limit], len(items) > limit
     if asked.as_json:
         click.echo(json.dumps(items, indent=2))
@@ -98,7 +101,7 @@ def list_studies(asked: Asked, status: str | None, project: str | None, limit: i
     elif items:
         print_studies(items)
     else:
-        click.echo("No study is in that state or project." if status or project else "No study has arrived yet.")
+        click.echo("No study is in that state or project." if status or project or profile else "No study has arrived yet.")
     if more:
         click.echo(f"More are known than these {limit}: see --limit.", err=True)
 

@@ -38,6 +38,9 @@ def print_study(found: dict[str, Any]) -> None:
     """Print one study: what it is, its counts, its destinations, its history."""
     for field in ("source", "output", "project", "status", "reason", "version"):
         click.echo(f"{field:<16} {found[field] if found[field] is not None else '-'}")
+    made_by = found.get("profile")
+    if made_by:
+        click.echo(f"{'profile':<16} {made_by['name']} {made_by['version']} ({made_by['digest']})")
     if found["next_attempt_at"]:
         click.echo(f"{'next attempt':<16} {time_of(found['next_attempt_at'])}")
     for name, count in found["instances"].items():

@@ -61,13 +61,17 @@ class Server:
         """Tell whether Orthanc knows a resource."""
         return self._ask("GET", path, {}).ok
 
-    def pages(self, status: str | None, project: str | None, limit: int | None = None) -> list[dict[str, Any]]:
+    def pages(
+        self, status: str | None, project: str | None, limit: int | None = None, profile: str | None = None
+    ) -> list[dict[str, Any]]:
         """Return studies, newest first: all, or at most so many."""
         items: list[dict[str, Any]] = []
         cursor = None
         while limit is None or len(items) < limit:
             count = PAGE if limit is None else min(PAGE, limit - len(items))
-            page = self.call("GET", "/deid/studies", status=status, project=project, limit=count, cursor=cursor)
+            page = self.call(
+                "GET", "/deid/studies", status=status, project=project, profile=profile, limit=count, cursor=cursor
+            )
             items += page["items"]
             cursor = page["next"]
             if cursor is None:

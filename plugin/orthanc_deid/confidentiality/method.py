@@ -19,7 +19,7 @@ PRODUCT = "Orthanc De-ID"  # begins (0012,0063) DeidentificationMethod: intake k
 
 def attributes(profile: Profile, version: str) -> list[tuple[int, str, bytes]]:
     """Answer tag, VR and bytes of everything but the code sequence."""
-    lines = (f"{PRODUCT} {version}", f"{profile.name} {profile.version} {profile.digest}")
+    lines = (f"{PRODUCT} {version}", " ".join(maker(profile)))
     text = "\\".join(line.replace("\\", "/")[:_LONGEST] for line in lines)
     shifts = any(rule.action is RuleAction.SHIFT for rule in profile.rules)
     dates = next(
@@ -30,6 +30,20 @@ def attributes(profile: Profile, version: str) -> list[tuple[int, str, bytes]]:
         (METHOD, "LO", text.encode("ascii", "replace")),
         (DATES_MODIFIED, "CS", dates),
     ]
+
+
+def maker(profile: Profile) -> tuple[str, str, str]:
+    """Answer what is told of the profile: name, version and the digits that change with anything in it."""
+    return profile.name, profile.version, profile.digest
+
+
+def made_by(value: str) -> tuple[str, str, str] | None:
+    """Read name, version and digits of the profile out of DeidentificationMethod; None where it is not ours."""
+    product, _, told = value.partition("\\")
+    words = told.strip().split(" ")
+    if not product.startswith(PRODUCT) or len(words) != len(("name", "version", "digest")):
+        return None
+    return words[0], words[1], words[2]
 
 
 def code_sequence(profile: Profile, *, implicit: bool, little: bool) -> DataElement:

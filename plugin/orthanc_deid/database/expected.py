@@ -23,6 +23,13 @@ def mark_superseded(connection: Connection, study_id: int) -> None:
         connection.execute(insert(receipt), [row | {"delivery_id": number} for number in mine])
 
 
+def deliver_again(connection: Connection, study_id: int, version: int) -> None:
+    """Expect a version once more where it had arrived before some of it was made anew."""
+    arrived = (delivery.c.study_id == study_id, delivery.c.confirmed_version >= version)
+    values = {"confirmed_version": version - 1, "state": states.PENDING, "attempt": 0, "reason": None}
+    connection.execute(update(delivery).where(*arrived).values(**values))
+
+
 def open_deliveries(connection: Connection, study_id: int) -> Sequence[str]:
     """Return the destinations that do not have the newest version yet."""
     query = select(delivery.c.destination).where(

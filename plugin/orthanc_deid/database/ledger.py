@@ -131,20 +131,25 @@ class Ledger(Studies):
 
     def start(  # noqa: PLR0913  # what a run is begun with
         self, study_id: int, project: str, destinations: Iterable[str], *, reason: str | None = None,
-        actor: str = "system", hold: bool = False, origin: str | None = None,
+        actor: str = "system", hold: bool = False, origin: str | None = None, anew: bool = False,
     ) -> Study:  # fmt: skip
         """Begin a new run: `queued`, every earlier run superseded, deliveries of this version pending.
 
         `hold`: after verification it waits for a person; what was held before is so until it is approved. `origin`:
-        the digest under which it is said where it comes from.
+        the digest under which it is said where it comes from. `anew`: all is made and delivered once more, as the
+        next version.
         """
         with self._writing(study_id) as (connection, before):
-            if before.status in states.ACTIVE:
-                raise Conflict(f"study {study_id} is {before.status}: it is at work already")
+            why_not = why_not_remade(before) if anew else None
+            if before.status in states.ACTIVE or why_not:
+                raise Conflict(f"study {study_id} is {before.status}: {why_not or 'it is at work already'}")
             now = time.time()
             destinations = list(destinations)
             give_up(connection, before, destinations)
             found = _try_refused_again(connection, before)
+            if anew:
+                found = replace(found, version=before.version + 1)
+                make_anew(connection, found, found.version)
             for name in destinations:
                 expect(connection, study_id, name, found.version, now)
             connection.execute(

@@ -14,14 +14,20 @@ from .tables import delivery, event, instance, study
 
 
 def studies(
-    engine: Engine, *, status: str | None = None, project: str | None = None, limit: int = 100, after: int | None = None
-) -> tuple[list[dict[str, Any]], int | None]:
-    """Return a page of studies, newest first, and where the next page begins (None: there is none)."""
+    engine: Engine, *, status: str | None = None, project: str | None = None, profile: str | None = None,
+    limit: int = 100, after: int | None = None,
+) -> tuple[list[dict[str, Any]], int | None]:  # fmt: skip
+    """Return a page of studies, newest first, and where the next page begins (None: there is none).
+
+    `profile`: name or digest of the one that made their outputs.
+    """
     query = select(study).order_by(study.c.id.desc()).limit(limit + 1)
     if status:
         query = query.where(study.c.status.in_(status.split(",")))
     if project:
         query = query.where(study.c.project == project)
+    if profile:
+        query = query.where((study.c.profile == profile) | (study.c.profile_digest == profile))
     if after is not None:
         query = query.where(study.c.id < after)
     with engine.connect() as connection:
@@ -81,6 +87,7 @@ def _summary(connection: Connection, row: Any) -> dict[str, Any]:  # noqa: ANN40
         "status": row.status,
         "reason": row.reason,
         "version": row.version,
+        "profile": _profile(row),
         "instances": {
             "received": sum(by_state.values()),
             "deidentified": by_state.get(states.INSTANCE_DEIDENTIFIED, 0),
@@ -105,6 +112,12 @@ def _summary(connection: Connection, row: Any) -> dict[str, Any]:  # noqa: ANN40
         "created_at": iso(row.created_at),
         "updated_at": iso(row.updated_at),
     }
+
+
+def _profile(row: Any) -> dict[str, str] | None:  # noqa: ANN401  # a row of `study`
+    if row.profile_digest is None:
+        return None
+    return {"name": row.profile or "", "version": row.profile_version or "", "digest": row.profile_digest}
 
 
 def _awaited(connection: Connection, study_id: int) -> dict[str, Any] | None:

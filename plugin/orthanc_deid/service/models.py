@@ -47,6 +47,14 @@ class AwaitedAnswer(BaseModel):
     reason: str | None = Field(description="why the source could not be asked, or is not believed")
 
 
+class MakerAnswer(BaseModel):
+    """A profile as DeidentificationMethod (0012,0063) tells it."""
+
+    name: str = Field(description="its name")
+    version: str = Field(description="what it says of its version")
+    digest: str = Field(description="twelve digits that change with anything in it")
+
+
 class StudySummary(BaseModel):
     """One study of the ledger."""
 
@@ -57,6 +65,9 @@ class StudySummary(BaseModel):
     status: str = Field(description="see the list of states in docs/states.md")
     reason: str | None = Field(description="why it is in that state")
     version: int = Field(description="grows when instances arrive late, or refused ones are tried again")
+    profile: MakerAnswer | None = Field(
+        description="that made the outputs; null: nothing was made yet, it was before this was noted, or on arrival"
+    )
     instances: Instances = Field(description="how many are in which state")
     conflicts: int = Field(description="instances that came again with another content and wait for a decision")
     destinations: dict[str, str] = Field(description="destination to state")
@@ -124,6 +135,39 @@ class Export(BaseModel):
 
     destination: str = Field(description="name in the configuration")
     anew: bool = Field(default=False, description="send what has arrived there already once more")
+
+
+class ReprocessWanted(BaseModel):
+    """Which outputs are to be made anew."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    profile: str | None = Field(default=None, description="only of projects with this profile")
+    version: str | None = Field(
+        default=None, description="refuse where the profile is another version than this: with `profile` or `project`"
+    )
+    project: str | None = Field(default=None, description="only of this project")
+    older: bool = Field(default=True, description="only what another profile than the project's present one has made")
+    dry_run: bool = Field(default=False, description="change nothing")
+    limit: int = Field(default=100, ge=1, le=1000, description="most studies in the answer")
+    cursor: str | None = Field(default=None, pattern="^[0-9]{1,18}$", description="`next` of the answer before")
+
+
+class ReprocessStudy(BaseModel):
+    """One study, and what became of it."""
+
+    source: str = Field(description="Orthanc id of the identified study")
+    project: str = Field(description="that made it")
+    made_by: MakerAnswer | None = Field(description="the profile of its outputs; null: nobody knows")
+    taken: bool = Field(description="it is made anew; with `dry_run`: it would be")
+    reason: str | None = Field(description="why it is not")
+
+
+class ReprocessPage(BaseModel):
+    """Studies that were found, oldest first."""
+
+    items: list[ReprocessStudy] = Field(description="may be none although there is a next page")
+    next: str | None = Field(description="give it as `cursor` to go on; null: this is the last")
 
 
 class BatchWanted(BaseModel):

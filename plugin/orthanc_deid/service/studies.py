@@ -17,10 +17,11 @@ from .parameters import Held, StudyId, User
 from .runtime import Runtime
 
 
-def list_studies(
+def list_studies(  # noqa: PLR0913  # the keys of a query
     runtime: Held,
     status: Annotated[str | None, Query(description="states, separated by commas")] = None,
     project: Annotated[str | None, Query(description="only this project")] = None,
+    profile: Annotated[str | None, Query(description="only made by it: its name, or its digest")] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="most studies in the answer")] = 100,
     cursor: Annotated[str | None, Query(pattern="^[0-9]{1,18}$", description="`next` of the page before")] = None,
 ) -> Any:
@@ -29,8 +30,9 @@ def list_studies(
         message = f"not a state (known: {', '.join(states.STATES)})"
         raise RequestValidationError([{"loc": ("query", "status"), "msg": message}])
     items, after = views.studies(
-        runtime.database, status=status, project=project, limit=limit, after=int(cursor) if cursor else None
-    )
+        runtime.database, status=status, project=project, profile=profile, limit=limit,
+        after=int(cursor) if cursor else None,
+    )  # fmt: skip
     return {"items": items, "next": None if after is None else str(after)}
 
 

@@ -14,7 +14,7 @@ from ..database.crosswalk_tables import INSTANCE, SERIES
 from ..database.ledger import Instance, Study
 from ..errors import NotFound, Rejected, Retriable
 from ..pipeline import Job
-from . import Resources, known, subject
+from . import Resources, known, one_profile, subject
 from .instances import Deidentify, Source, deidentify
 from .subject import Subject
 
@@ -40,6 +40,9 @@ def run(job: Job, resources: Resources) -> None:
     if gone:
         raise Rejected(f"{len(gone)} of {len(waiting)} instances are no longer in Orthanc")
     _demand_same_dates(study, [i for i in instances if i.version <= study.verified_version], found.profile, resources)
+    instances = one_profile.follow(job, study, found.profile, uids, resources)
+    waiting = [i for i in instances if i.state == states.INSTANCE_RECEIVED]
+    made = [i for i in made if i.id not in {w.id for w in waiting}]
     kept = plan(found.profile).kept
     first = list({uids[i.source][0]: i.source for i in instances if i.source in uids}.values())
     base = known.of(job.study, first if len(waiting) == len(instances) else sorted(uids), kept, resources)
