@@ -302,7 +302,6 @@ def test_what_has_left_orthanc_after_it_arrived_stays_confirmed(
         ({"names": "{SOPInstanceUID}.zip", "content": ["zip"]}, "SOPInstanceUID"),
         ({"names": "nothing"}, "a preset"),
         ({"names": "starr"}, "starr has no names for dicom"),
-        ({"names": "{StudyInstanceUID}/{session}.dcm"}, "StudyDate"),
         ({"names": "{StudyInstanceUID}", "content": ["nifti"]}, "name the series"),
         ({"names": "{StudyInstanceUID}.x", "content": ["zip", "dicom"]}, "one for each"),
         ({"manifest": "{PatientID}.json"}, "StudyInstanceUID"),

@@ -155,7 +155,6 @@ def test_the_session_can_be_named_by_age_body_part_and_time() -> None:
         ({"session": "{SeriesNumber}"}, "no field {SeriesNumber} for a study"),
         ({"session": "a/b"}, "a label has no /"),
         ({"group": "Lab"}, "group"),
-        ({"session": "{session}"}, "needs session_labels"),
         ({"project": "{PatientID}", "diagnoses": {"table": "t.csv"}}, "not both"),
         ({"content": []}, "content"),
     ],

@@ -12,8 +12,10 @@ from fastapi import Request
 
 from orthanc_deid import states
 from orthanc_deid.database import migrate, open_database
+from orthanc_deid.database.crosswalk import Crosswalk
 from orthanc_deid.database.ledger import Ledger
 from orthanc_deid.errors import Forbidden, Rejected, Retriable
+from orthanc_deid.keyring import Keyring
 from orthanc_deid.orthanc_rest import Address, Orthanc
 from orthanc_deid.processes import OnDemand
 from orthanc_deid.results.study import Converters
@@ -56,7 +58,7 @@ def new_conversions(tmp_path: Path, ledger: Ledger) -> Iterator[Callable[[], Con
     made: list[Conversions] = []
 
     def make() -> Conversions:
-        made.append(Conversions(orthanc, ledger, converters))
+        made.append(Conversions(orthanc, ledger, converters, Crosswalk(ledger.engine, Keyring(tmp_path))))
         return made[-1]
 
     yield make
