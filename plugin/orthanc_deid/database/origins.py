@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, delete, insert, select, update
@@ -10,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from ..sealed import Seal
 from .intake_tables import origin
 
-KIND, SENT = "study", "sent study"  # of the digests
+KIND, SENT, FURTHER = "study", "sent study", "study in a further project"  # of the digests
 _NO_LETTER = re.compile(r"[^0-9A-Za-z]")
 
 
@@ -25,6 +26,7 @@ class Origin:
     hold: bool = False
     digest: str | None = None
     patient: str = ""  # PatientID of whom the pseudonym is, where the archive told it
+    label: str = ""  # of the batch that has fetched it
 
 
 class Origins:
@@ -47,9 +49,7 @@ class Origins:
         return self.get(self.digest(study_uid)) or self.get(self._sent(study_uid, patient_id))
 
     def _sent(self, study_uid: str, patient_id: str) -> str:
-        # ASCII letters and digits alone: who reads a PatientID may know its character set or not.
-        letters = _NO_LETTER.sub("", patient_id).lower()
-        return self.seal.digest(SENT, f"{study_uid.strip(chr(0) + ' ')}\x00{letters}")
+        return self.seal.digest(SENT, f"{study_uid.strip(chr(0) + ' ')}\x00{_bare(patient_id)}")
 
     def get(self, digest: str | None) -> Origin | None:
         """Return what is known under a digest."""
@@ -58,8 +58,24 @@ class Origins:
             row = connection.execute(query).first()
         if row is None:
             return None
-        pseudonym, patient = self.seal.open(row.pseudonym) if row.pseudonym else ("", "")
-        return Origin(row.source, row.project, row.album, pseudonym, bool(row.hold), row.study_digest, patient)
+        pseudonym, patient, label = ([*self.seal.open(row.pseudonym), ""] if row.pseudonym else [""] * 3)[:3]
+        return Origin(row.source, row.project, row.album, pseudonym, bool(row.hold), row.study_digest, patient, label)
+
+    def further(self, study_uid: str, patient_id: str, projects: Sequence[str]) -> list[Origin]:
+        """Return what was said of a study for further projects of those names, in their order."""
+        digests = {project: self._further(study_uid, project) for project in projects}
+        query = select(origin.c.study_digest).where(origin.c.study_digest.in_(digests.values()))
+        with self.engine.connect() as connection:
+            known = set(connection.scalars(query))
+        found = [self.get(digest) for digest in digests.values() if digest in known]
+        return [each for each in found if each and _is_of(each, patient_id)]
+
+    def note_further(self, study_uid: str, found: Origin) -> None:
+        """Say that a list wants a study for one more project than the one that it is in."""
+        self._note(self._further(study_uid, found.project), found)
+
+    def _further(self, study_uid: str, project: str) -> str:
+        return self.seal.digest(FURTHER, f"{study_uid}\x00{project}")
 
     def note(self, study_uid: str, found: Origin) -> None:
         """Say where a study comes from; what was said before is replaced, but for `hold`.
@@ -69,11 +85,12 @@ class Origins:
         self._note(self.digest(study_uid), found)
 
     def _note(self, digest: str, found: Origin) -> None:
+        sealed = [found.pseudonym, found.patient, found.label]
         values = {
             "source": found.source,
             "project": found.project,
             "album": found.album,
-            "pseudonym": self.seal.close([found.pseudonym, found.patient]) if found.pseudonym else None,
+            "pseudonym": self.seal.close(sealed) if any(sealed) else None,
             "hold": int(found.hold),
             "at": time.time(),
         }
@@ -98,3 +115,13 @@ class Origins:
         """Drop what was said."""
         with self.engine.begin() as connection:
             connection.execute(delete(origin).where(origin.c.study_digest == self.digest(study_uid)))
+
+
+def _is_of(found: Origin, patient_id: str) -> bool:
+    """Tell whether what a list says may be of this patient: two may have studies of one UID."""
+    return not found.patient or _bare(found.patient) == _bare(patient_id)
+
+
+def _bare(patient_id: str) -> str:
+    """Leave ASCII letters and digits alone: who reads a PatientID may know its character set or not."""
+    return _NO_LETTER.sub("", patient_id).lower()

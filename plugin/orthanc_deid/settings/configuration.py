@@ -13,24 +13,13 @@ from .etl import Session
 from .files import Folder, ObjectStore
 from .flywheel import Flywheel
 from .http import Http
+from .match import Match
 from .model import Model, Name
-from .network import AeTitle, Dicom, Dicomweb, Karnak
+from .network import Dicom, Dicomweb, Karnak
 from .peer import OrthancPeer
 from .pseudonyms import AnyPseudonyms, DerivedPseudonyms
 from .retention import Keeping, Retention
 from .sources import AnySource, Archive
-
-
-class Match(Model):
-    """Which studies belong to a project; every key that is given must agree, none given matches all."""
-
-    modality: tuple[str, ...] = Field(
-        default=(), description="one of these is the modality of one of its series; on arrival: of the instance itself"
-    )
-    source: tuple[Name, ...] = Field(default=(), description="it came from one of these sources; not on arrival")
-    ae: tuple[AeTitle, ...] = Field(
-        default=(), description="one of these calling AE titles has sent its first instance; not on arrival"
-    )
 
 
 class Project(Model):
@@ -169,6 +158,12 @@ class Configuration(Model):
 
     def _demand_for_arrival(self) -> None:
         for project in self.projects if self.intake.on_arrival else ():
+            unknown = [key for key in project.match.given if key != "modality"]
+            if unknown:
+                raise ValueError(
+                    f"project {project.name}: match: {', '.join(unknown)} cannot be used with intake.on_arrival: the"
+                    " door knows one instance, not its study or who sent it; modality can"
+                )
             if project.pseudonyms.kind != "derived":
                 raise ValueError(
                     f"project {project.name}: pseudonyms: kind {project.pseudonyms.kind} cannot be used with"
