@@ -87,7 +87,7 @@ def run(asked: Asked, study: tuple[str, ...], *, wait: bool) -> None:
     As `process`, also one that is marked as processed. Each study has a line; the last line, on standard error, counts.
     Exit 0 if all were taken (with --wait: are done), 1 if one was refused.
     """  # noqa: D301  # \b is click's own mark
-    counts = act(asked, _counted(_ids(study)), "process", wait=wait)
+    counts = act(asked, counted(ids(study)), "process", wait=wait)
     click.echo(f"{counts.taken} taken, {counts.refused} refused{_not_done(counts.not_done)}", err=True)
     sys.exit(0 if counts.well else 1)
 
@@ -102,7 +102,7 @@ def mark_processed(asked: Asked, study: tuple[str, ...]) -> None:
     also when instances arrive later; `run` still starts them. An id that this Orthanc does not hold is marked for the
     day when it comes.
     """
-    _mark(asked, _ids(study))
+    _mark(asked, ids(study))
 
 
 @click.command("import-uuids", cls=Command)
@@ -155,7 +155,7 @@ def _line(asked: Asked, item: dict[str, Any], *, raw: bool) -> str:
     return f"{item['source']:<{WIDTH}}  {item['status'] or 'new':<8}  {time_of(item['last_update'])}  {item['project']}"
 
 
-def _ids(given: tuple[str, ...]) -> Iterator[str]:
+def ids(given: tuple[str, ...]) -> Iterator[str]:
     """Yield the ids that were given, and for - those in the lines of standard input."""
     for word in given:
         if word == "-":
@@ -175,7 +175,7 @@ def _lines(text: Iterable[str]) -> Iterator[str]:
             raise click.UsageError(f"line {number} of standard input is not an Orthanc id") from None
 
 
-def _counted(studies: Iterable[str]) -> Iterator[str]:
+def counted(studies: Iterable[str]) -> Iterator[str]:
     """Show a person how many were asked for."""
     shows = sys.stderr.isatty() and not sys.stdout.isatty()
     told = time.monotonic()

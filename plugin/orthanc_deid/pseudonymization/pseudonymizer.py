@@ -19,6 +19,9 @@ OTHERWISE = (
     " patient"
 )
 
+_TELLING = ("PatientName", "AccessionNumber", "StudyID", "PatientBirthDate", "StudyInstanceUID")
+_LONG = 6  # letters that no label holds by chance: an age in days has five digits
+
 
 class Pseudonymizer:
     """Safe to use from several threads; sources are asked one after the other."""
@@ -63,7 +66,7 @@ class Pseudonymizer:
         if known is None:
             made = Known(0, identity, given.pseudonym, given.offset_days, given.subject)
             known = self.crosswalk.assign(project, made)
-        if not _agree(given, known):
+        if not agree(given, known):
             raise Rejected(OTHERWISE.format("the list" if listed else "the source of pseudonyms"))
         token = Pseudonyms(self.crosswalk.keyring.project(project)).token
         self.crosswalk.note(project, known.row, _mapped(asked, study, given, token))
@@ -86,6 +89,12 @@ class Pseudonymizer:
         """Answer what studies would be called, without giving a name to anybody."""
         with self._lock:
             return self._source(project).preview(asked)
+
+    def knows(self, project: str) -> bool:
+        """Tell whether the crosswalk alone answers for whoever has a pseudonym in a project."""
+        with self._lock:
+            source = self._source(project)
+            return source.steady and not source.per_study
 
     def session(self, project: str, asked: Asked, given: Given) -> str:
         """Return the label of a study's session: what the source gives, else by the project's template.
@@ -144,18 +153,21 @@ def source(project: Project, key: bytes, crosswalk: Crosswalk | None, folder: Pa
 
 def fault(given: Given, asked: Asked) -> str:
     """Say why labels of a source must not be used; empty where they may. A label must not tell who the patient is."""
-    own = {asked.patient.patient_id, *(asked.read(name) for name in ("PatientName", "AccessionNumber", "StudyID"))}
+    if not (given.subject or given.session):
+        return ""
+    own = {asked.patient.patient_id, *(asked.read(name) for name in _TELLING)}
     own |= set(asked.read("PatientName").replace("=", "^").split("^"))
     tells = {text.strip().casefold() for text in own if text.strip()}
     for what, label in (("subject", given.subject), ("session", given.session)):
         if label and (wrong := label_rules.fault(label)):
             return f"the label of the {what} that the source of pseudonyms gives is no label: {wrong}"
-        if label.strip().casefold() in tells:
+        if label.casefold() in tells or any(text in label.casefold() for text in tells if len(text) >= _LONG):
             return f"the label of the {what} that the source of pseudonyms gives tells who the patient is"
     return ""
 
 
-def _agree(given: Given, known: Known) -> bool:
+def agree(given: Given, known: Known) -> bool:
+    """Tell whether a source says of a patient what the crosswalk says."""
     return (
         given.pseudonym.casefold() == known.pseudonym.casefold()
         and given.offset_days == known.offset_days
