@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from .. import states
 from ..errors import Conflict, Rejected, Stale
-from . import awaited
+from . import awaited, further
 from .audit import record
 from .events import note, remark, short
 from .expected import demand_not_under_way, expect, give_up, open_deliveries
@@ -131,18 +131,20 @@ class Ledger(Studies):
 
     def start(  # noqa: PLR0913  # what a run is begun with
         self, study_id: int, project: str, destinations: Iterable[str], *, reason: str | None = None,
-        actor: str = "system", hold: bool = False, origin: str | None = None, anew: bool = False,
+        actor: str = "system", hold: bool = False, origin: str | None = None, anew: bool = False, why: str = "",
+        also: Sequence[str] = (),
     ) -> Study:  # fmt: skip
         """Begin a new run: `queued`, every earlier run superseded, deliveries of this version pending.
 
         `hold`: after verification it waits for a person; what was held before is so until it is approved. `origin`:
         the digest under which it is said where it comes from. `anew`: all is made and delivered once more, as the
-        next version.
+        next version. `why`: the rule by which it is in this project. `also`: further projects that it gets rows of.
         """
         with self._writing(study_id) as (connection, before):
             why_not = why_not_remade(before) if anew else None
             if before.status in states.ACTIVE or why_not:
                 raise Conflict(f"study {study_id} is {before.status}: {why_not or 'it is at work already'}")
+            further.demand_free(connection, before, project)
             now = time.time()
             destinations = list(destinations)
             give_up(connection, before, destinations)
@@ -166,8 +168,20 @@ class Ledger(Studies):
                     origin=origin,
                 )
             )
+            if why and (not before.run or before.project != project):
+                told = f"{further.BELONGS}{project}: {why}"
+                remark(connection, study_id, found.version, found.status, told, "system")
             _change(connection, found, states.QUEUED, reason, actor)
+            further.add(connection, replace(found, run=found.run + 1, project=project), also, f"also of {project}")
         return self.get(study_id)
+
+    def join(self, study_id: int, projects: Sequence[str], why: str) -> None:
+        """Have a study of Orthanc processed for further projects too; those that have it stay as they are.
+
+        `study_id`: its row of the first project. `why`: by which rule.
+        """
+        with self._writing(study_id) as (connection, found):
+            further.add(connection, found, projects, why)
 
     def deliver(  # noqa: PLR0913  # what a delivery is begun with
         self, study_id: int, destinations: Iterable[str], *, anew: bool, reason: str, actor: str, approved: bool = False
@@ -299,7 +313,7 @@ class Ledger(Studies):
             if anew:
                 make_anew(connection, found, found.version)
                 told = f"{anew} instances are made anew: the profile is another one, {maker}"
-                note(connection, study_id, found.version, found.status, told, "system")
+                remark(connection, study_id, found.version, found.status, told, "system")
             detail = {"profile": maker.name, "version": maker.version, "digest": maker.digest}
             record(connection, "profile", actor="system", study_id=study_id, project=found.project, **detail)
 

@@ -9,11 +9,12 @@ from sqlalchemy import Connection, Engine, func, select
 from .. import states
 from ..errors import NotFound
 from .conflicts import count_undecided
+from .further import BELONGS, siblings
 from .intake_tables import awaited
 from .tables import delivery, event, instance, study
 
 
-def studies(
+def studies(  # noqa: PLR0913  # the filters of a page
     engine: Engine, *, status: str | None = None, project: str | None = None, profile: str | None = None,
     limit: int = 100, after: int | None = None,
 ) -> tuple[list[dict[str, Any]], int | None]:  # fmt: skip
@@ -37,7 +38,10 @@ def studies(
 
 
 def one(engine: Engine, source: str) -> dict[str, Any]:
-    """Return one study with its events, by the Orthanc id of its source or of its output, or raise NotFound."""
+    """Return one study with its events, by the Orthanc id of its source or output or by its address; else NotFound.
+
+    By its source: in its first project; `also` tells of the others.
+    """
     with engine.connect() as connection:
         row = connection.execute(
             select(study).where((study.c.source == source) | (study.c.output == source)).order_by(study.c.id)
@@ -45,7 +49,11 @@ def one(engine: Engine, source: str) -> dict[str, Any]:
         if row is None:
             raise NotFound("no study of that id is known")
         events = connection.execute(select(event).where(event.c.study_id == row.id).order_by(event.c.id)).all()
+        told = [e.reason for e in events if (e.reason or "").startswith(BELONGS)]
+        others = siblings(connection, row.copy_of or row.source, row.id)
         return _summary(connection, row) | {
+            "belongs": told[-1].removeprefix(BELONGS) if told else None,
+            "also": [{"project": o.project, "address": o.address, "status": o.status} for o in others],
             "events": [
                 {
                     "at": iso(e.at),
@@ -56,7 +64,7 @@ def one(engine: Engine, source: str) -> dict[str, Any]:
                     "version": e.version,
                 }
                 for e in events
-            ]
+            ],
         }
 
 
@@ -80,7 +88,8 @@ def _summary(connection: Connection, row: Any) -> dict[str, Any]:  # noqa: ANN40
         waits.append(row.next_attempt_at)
     return {
         "id": row.id,
-        "source": row.source,
+        "address": row.source,
+        "source": row.copy_of or row.source,
         # Null until something of it is stored, so that a link to it never leads nowhere.
         "output": row.output if by_state.get(states.INSTANCE_DEIDENTIFIED) else None,
         "project": row.project,

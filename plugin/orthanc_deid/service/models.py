@@ -59,6 +59,10 @@ class StudySummary(BaseModel):
     """One study of the ledger."""
 
     id: int = Field(description="our own number, the one that logs show")
+    address: str = Field(
+        description="what routes and commands call it: the Orthanc id of its source, or of a further project's study an"
+        " id of our own"
+    )
     source: str = Field(description="Orthanc id of the identified study")
     output: str | None = Field(description="Orthanc id of the de-identified study; null until something is stored")
     project: str = Field(description="name in the configuration; empty: none takes it")
@@ -79,9 +83,19 @@ class StudySummary(BaseModel):
     updated_at: str = Field(description="when anything of it changed last; ISO 8601, UTC")
 
 
+class OtherProject(BaseModel):
+    """The same source in another project."""
+
+    project: str = Field(description="its name")
+    address: str = Field(description="what routes and commands call the study of that project")
+    status: str = Field(description="see the list of states in docs/states.md")
+
+
 class StudyAnswer(StudySummary):
     """One study with its history."""
 
+    belongs: str | None = Field(description="its project and the rule by which it is in it; null: it has not begun")
+    also: list[OtherProject] = Field(description="other projects that the same source is in")
     events: list[EventAnswer] = Field(description="oldest first")
 
 
@@ -508,6 +522,53 @@ class Decision(BaseModel):
         description="stored: what came is deleted; arrived: it takes the place of what is stored, and is de-identified"
         " and delivered anew"
     )
+
+
+class AuditRecord(BaseModel):
+    """One record of the audit."""
+
+    id: int = Field(description="its number, from 1, without a gap")
+    at: str = Field(description="ISO 8601, UTC")
+    what: str = Field(description="which kind of record, see docs/audit.md")
+    study_id: int | None = Field(description="our own number of the study, where it is about one")
+    project: str | None = Field(description="name in the configuration")
+    actor: str = Field(description="user name, system or retention")
+    detail: dict[str, Any] = Field(description="names and counts, by kind of record")
+    hash: str = Field(description="HMAC-SHA-256 of the record and of the hash before it")
+
+
+class AuditPage(BaseModel):
+    """Records of the audit."""
+
+    items: list[AuditRecord] = Field(description="oldest first; newest first where this was asked for")
+    next: int | None = Field(description="give it as `after` to get the next page; null: this is the last")
+
+
+class AuditVerify(BaseModel):
+    """From where the audit is verified, and what another place has noted of it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    after: int = Field(default=0, ge=0, description="go on after this record; 0: from the first")
+    before: str = Field(default="", max_length=64, description="the hash of that record, as the part before told it")
+    number: int = Field(default=0, ge=0, description="number of a record that was noted elsewhere; 0: none")
+    hash: str = Field(default="", max_length=64, description="its hash, as it was noted")
+
+
+class AuditFault(BaseModel):
+    """The first record that is wrong."""
+
+    number: int = Field(description="its number")
+    why: str = Field(description="what is wrong with it")
+
+
+class AuditVerified(BaseModel):
+    """How far the audit was verified."""
+
+    last: int = Field(description="number of the last record that is right")
+    hash: str = Field(description="its hash: note both elsewhere")
+    ended: bool = Field(description="false: the time was over; ask again with both as `after` and `before`")
+    wrong: AuditFault | None = Field(description="the first record that is wrong; null: none")
 
 
 class Problem(BaseModel):
