@@ -23,6 +23,7 @@ from .metadata import add_metadata
 from .printing import print_studies, print_study
 from .profile import profile
 from .pull import pull
+from .reprocess import reprocess
 from .retention import retention
 from .review import approve, reject
 from .server import Asked
@@ -101,7 +102,8 @@ def list_studies(  # noqa: PLR0913  # its options
     elif items:
         print_studies(items)
     else:
-        click.echo("No study is in that state or project." if status or project or profile else "No study has arrived yet.")
+        narrowed = status or project or profile
+        click.echo("No study is in that state or project." if narrowed else "No study has arrived yet.")
     if more:
         click.echo(f"More are known than these {limit}: see --limit.", err=True)
 
@@ -185,7 +187,7 @@ def door_rules() -> None:
 
 for command in (
     *results.COMMANDS, *retrospective.COMMANDS, add_metadata, approve, batches, conflicts, deidentify, destinations,
-    export, manifest, move_dumps, profile, pull, reject, retention, staging, watch,
+    export, manifest, move_dumps, profile, pull, reject, reprocess, retention, staging, watch,
 ):  # fmt: skip
     main.add_command(command)
 

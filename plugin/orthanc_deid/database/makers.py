@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, ColumnElement, update
+from sqlalchemy import ColumnElement, Connection, update
 
 from .. import states
 from .expected import deliver_again, mark_superseded
 from .studies import Study
 from .tables import instance, study
 
-# What of an ended study is made anew on request; of the others, why it is not.
-REMADE = frozenset({states.DONE, states.FAILED, states.QUARANTINED})
+# Why a study is not made anew on request; one that is done, has failed or is quarantined may be.
 NOT_REMADE = {
     states.RECEIVED: "nothing of it was made yet",
     states.WAITING: "it waits, and is made by the present profile when it starts",

@@ -135,6 +135,15 @@ class Studies:
         with self.engine.connect() as connection:
             return [study_from(row) for row in connection.execute(query)]
 
+    def made(self, after: int, limit: int) -> list[Study]:
+        """Return studies of which something is de-identified, by their number, from the one behind `after` on."""
+        stored = select(instance.c.id).where(
+            instance.c.study_id == study.c.id, instance.c.state == states.INSTANCE_DEIDENTIFIED
+        )
+        query = select(study).where(study.c.id > after, stored.exists()).order_by(study.c.id).limit(limit)
+        with self.engine.connect() as connection:
+            return [study_from(row) for row in connection.execute(query)]
+
     def is_begun(self, study_id: int) -> bool:
         """Tell whether a run was started for the newest version, so that its deliveries are expected."""
         found = self.get(study_id)

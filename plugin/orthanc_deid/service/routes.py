@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import Response
 from pydantic import BaseModel
 
+from .audit import export_audit, feed_audit, list_audit, verify_audit
 from .batches import (
     begin_batch,
     cancel_batch,
@@ -31,6 +32,8 @@ from .destinations import (
 from .health import examine_health
 from .manifests import announce_instances
 from .models import (
+    AuditPage,
+    AuditVerified,
     BatchAnswer,
     BatchPage,
     BatchWanted,
@@ -47,6 +50,7 @@ from .models import (
     ProfileList,
     ProjectList,
     RemovalList,
+    ReprocessPage,
     Resent,
     RowPage,
     SeriesList,
@@ -58,6 +62,7 @@ from .models import (
 )
 from .parameters import Held
 from .profiles import list_profiles, list_projects, show_profile
+from .reprocess import reprocess_older, reprocess_study
 from .results import (
     instance_jpeg,
     instance_png,
@@ -118,6 +123,8 @@ ROUTES = (
     Route("POST", "/deid/studies/{study}/approve", approve_study, StudyAnswer, 202, (404, 409, 422)),
     Route("POST", "/deid/studies/{study}/reject", reject_study, StudyAnswer, 200, (404, 409, 422)),
     Route("POST", "/deid/studies/{study}/export", export_study, StudyAnswer, 202, (404, 409, 422)),
+    Route("POST", "/deid/studies/{study}/reprocess", reprocess_study, StudyAnswer, 202, (404, 409, 422)),
+    Route("POST", "/deid/reprocess", reprocess_older, ReprocessPage, 202, (422,)),
     Route("GET", "/deid/studies/{study}/nifti", study_nifti, None, errors=FILE),
     Route("GET", "/deid/studies/{study}/bids", study_bids, None, errors=FILE),
     Route("GET", "/deid/studies/{study}/dicomdir", study_dicomdir, None, errors=FILE),
@@ -157,5 +164,9 @@ ROUTES = (
     Route("POST", "/deid/retention", run_retention, RemovalList, errors=(422,)),
     Route("GET", "/deid/unprocessed", list_unprocessed, UnprocessedPage, errors=(422,)),
     Route("POST", "/deid/processed", mark_processed, MarkedAnswer, errors=(422,)),
+    Route("GET", "/deid/audit", list_audit, AuditPage, errors=(404, 422)),
+    Route("GET", "/deid/audit/export", export_audit, None, errors=(422,)),
+    Route("POST", "/deid/audit/verify", verify_audit, AuditVerified, errors=(422,)),
+    Route("GET", "/internal/audit", feed_audit, None),
     Route("POST", "/internal/hint", take_hint, None, 204),
 )

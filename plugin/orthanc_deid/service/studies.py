@@ -47,7 +47,8 @@ def process_study(runtime: Held, study: StudyId, user: User) -> Any:
     return views.one(runtime.database, study)
 
 
-def _known(runtime: Runtime, study: str) -> Study:
+def known(runtime: Runtime, study: str) -> Study:
+    """Return the study of the ledger with that id, or raise NotFound."""
     found = runtime.ledger.find(str(views.one(runtime.database, study)["source"]))
     if found is None:
         raise NotFound("no study of that id is known")
@@ -56,7 +57,7 @@ def _known(runtime: Runtime, study: str) -> Study:
 
 def retry_study(runtime: Held, study: StudyId, user: User) -> Any:
     """Start a quarantined, failed or cancelled study again; hasten the next attempt of one that waits."""
-    found = _known(runtime, study)
+    found = known(runtime, study)
     if found.status in states.ACTIVE:
         prefix = Job(DEIDENTIFY, found.id, found.version, found.run).prefix
         if not runtime.queue.hasten(prefix):
@@ -100,7 +101,7 @@ def _lost(runtime: Runtime, found: Study) -> list[Instance]:
 
 def cancel_study(runtime: Held, study: StudyId, user: User) -> Any:
     """Stop a study that waits or is at work; what was sent already stays where it is."""
-    found = _known(runtime, study)
+    found = known(runtime, study)
     runtime.ledger.cancel(found.id, user)
     runtime.queue.cancel(Job(DEIDENTIFY, found.id, found.version, found.run).prefix)
     return views.one(runtime.database, found.source)
@@ -108,7 +109,7 @@ def cancel_study(runtime: Held, study: StudyId, user: User) -> Any:
 
 def approve_study(runtime: Held, study: StudyId, user: User) -> Any:
     """Release a study that waits in review: it is delivered."""
-    found = _known(runtime, study)
+    found = known(runtime, study)
     if found.status != states.REVIEW:
         raise Conflict(f"the study is {found.status}: nobody is asked to release it")
     deliver_by_hand(runtime.intake, found, (), anew=False, actor=user, approved=True)
@@ -117,14 +118,14 @@ def approve_study(runtime: Held, study: StudyId, user: User) -> Any:
 
 def reject_study(runtime: Held, study: StudyId, wanted: Rejection, user: User) -> Any:
     """Do not release a study that waits in review; nothing of it leaves."""
-    found = _known(runtime, study)
+    found = known(runtime, study)
     runtime.ledger.reject(found.id, f"rejected: {wanted.reason}" if wanted.reason else "rejected by a person", user)
     return views.one(runtime.database, found.source)
 
 
 def export_study(runtime: Held, study: StudyId, wanted: Export, user: User) -> Any:
     """Send what is verified to a destination, of the project or not; a second time it is sent once more."""
-    found = _known(runtime, study)
+    found = known(runtime, study)
     try:
         runtime.settings.configuration.destination(wanted.destination)
     except ConfigurationError as error:

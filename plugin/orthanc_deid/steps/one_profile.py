@@ -1,24 +1,18 @@
 """All outputs of one study are made by one profile: what another has made is made anew with what has come since."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container
 
 from .. import states
-from ..confidentiality import method
 from ..confidentiality.profile import Profile
 from ..database.ledger import Instance, Study
-from ..database.makers import Maker, maker_of
-from ..errors import NotFound, Rejected
-from ..orthanc_rest import Orthanc
+from ..errors import Rejected
+from ..made_by import made_by, maker
 from ..pipeline import Job
 from ..results import cache
 from . import Resources
 
-METHOD = "0012,0063"  # DeidentificationMethod
 
-
-def follow(
-    job: Job, study: Study, profile: Profile, sources: Container[str], resources: Resources
-) -> list[Instance]:
+def follow(job: Job, study: Study, profile: Profile, sources: Container[str], resources: Resources) -> list[Instance]:
     """Note the profile of this run, have all made by it that another has made, and return the study's instances.
 
     `sources`: the identified instances that are in Orthanc.
@@ -28,7 +22,7 @@ def follow(
     Rejected
         What was made by another profile cannot be made anew: its sources are gone.
     """
-    present = Maker(*method.maker(profile))
+    present = maker(profile)
     stored = resources.ledger.instances(job.study, state=states.INSTANCE_DEIDENTIFIED)
     before = made_by(study, stored, resources.orthanc)
     others = stored if before != present else []
@@ -45,17 +39,3 @@ def follow(
             if entry.study == job.study:  # made of them
                 cache.remove(entry)
     return resources.ledger.instances(job.study)
-
-
-def made_by(study: Study, stored: Sequence[Instance], orthanc: Orthanc) -> Maker | None:
-    """Return which profile made the outputs; what was made before the ledger noted it says so itself."""
-    if not stored or study.profile_digest is not None:
-        return maker_of(study)
-    for instance in stored:
-        try:
-            told = orthanc.tags(instance.output or "").get(METHOD, {}).get("Value")
-        except NotFound:
-            continue
-        found = method.made_by(str(told or ""))
-        return Maker(*found) if found else None
-    return None
