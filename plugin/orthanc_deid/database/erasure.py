@@ -1,0 +1,292 @@
+"""Erasure: a patient is forgotten, and what ties the sources of studies to their outputs is cut."""
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, delete, func, or_, select, update
+
+from .. import states
+from ..errors import Conflict, NotFound
+from ..keyring import Keyring
+from . import awaited
+from .audit import record
+from .crosswalk import Identity, Known, Place
+from .crosswalk_tables import PATIENT, SERIES, STUDY, crosswalk, crosswalk_alias
+from .crosswalk_views import aliases, find_patients, patients_of, place_of
+from .events import note
+from .intake_tables import batch_row, batch_study, manifest, origin
+from .tables import delivery, instance, receipt, study
+
+FORGOTTEN = "its patient was erased by request, or its project sealed: nothing more is done with it"
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, repr=False)
+class Person:
+    """One patient of a project: all that he is and was called there, and his studies.
+
+    `studies`: StudyInstanceUID before and after, with the pseudonym that the output has.
+    """
+
+    project: str
+    patients: Sequence[Known]
+    identities: Sequence[Identity]
+    aliases: Sequence[int]
+    studies: Sequence[tuple[str, str, str]]
+    series: Sequence[str]  # SeriesInstanceUIDs before
+
+
+@dataclass(frozen=True, repr=False)
+class Traces:
+    """By what else he is found: Orthanc ids, and digests of his UIDs."""
+
+    sources: Collection[str] = ()
+    outputs: Collection[str] = ()
+    studies: Collection[str] = ()  # digests in `origin` and `manifest`
+    fetched: Collection[str] = ()  # digests in `batch_study`
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What was, or would be, erased: rows, and the numbers of the studies that are marked."""
+
+    mappings: int
+    aliases: int
+    batch_rows: int
+    studies: Sequence[int]
+
+
+class Erasure:
+    """Finds and erases patients; each method is one transaction."""
+
+    def __init__(self, engine: Engine, keyring: Keyring) -> None:
+        self.engine, self.keyring = engine, keyring
+
+    def person(
+        self, project: str, *, pseudonym: str = "", patient_id: str = "", issuer: str | None = None
+    ) -> Person:  # fmt: skip
+        """Find a patient by pseudonym or PatientID.
+
+        Raises
+        ------
+        NotFound
+            Nobody is called so in the project.
+        Conflict
+            Several are: of one PatientID, of several issuers.
+        """
+        with self.engine.connect() as connection:
+            place = place_of(connection, self.keyring, project)
+            if pseudonym:
+                found = _by_pseudonym(connection, place, pseudonym)
+            else:
+                found = find_patients(connection, place, patient_id, issuer)
+            return _person(connection, place, project, found)
+
+    def rows(self, project: str, traces: Traces) -> list[Row[Any]]:
+        """Return the ledger's rows of the project that are of a patient: id, status, version, verified_version, run."""
+        with self.engine.connect() as connection:
+            return _studies(connection, project, traces)
+
+    def forget(self, person: Person, traces: Traces, actor: str, *, dry_run: bool = False, **detail: Any) -> Erased:  # noqa: ANN401
+        """Erase all that is known of a patient in a project, and mark his studies; `detail` goes into the audit.
+
+        Raises
+        ------
+        Conflict
+            A study of his is at work, or a batch is fetching one.
+        """
+        with erasing(self.engine) as connection:
+            found = _studies(connection, person.project, traces, lock=True)
+            rows = [row.id for row in found if not row.forgotten]
+            batch_rows = _batch_rows(connection, traces)
+            counted = Erased(_count(connection, person), len(person.aliases), len(batch_rows), [r.id for r in found])
+            if dry_run:
+                return counted
+            _demand_at_rest(found)
+            close_studies(connection, rows, actor, "its patient was erased by request")
+            _delete(connection, person)
+            for part in _parts([*traces.studies]):
+                connection.execute(delete(origin).where(origin.c.study_digest.in_(part)))
+                connection.execute(delete(manifest).where(manifest.c.study_digest.in_(part)))
+            _delete_fetched(connection, traces, batch_rows)
+            record(
+                connection, "forgotten", actor=actor, project=person.project, mappings=counted.mappings,
+                studies=len(counted.studies), **detail,
+            )  # fmt: skip
+        tidy(self.engine, "crosswalk")
+        return counted
+
+
+@contextmanager
+def erasing(engine: Engine) -> Iterator[Connection]:
+    """Begin a transaction that overwrites what it deletes, as far as the database can."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA secure_delete=ON")
+            connection.commit()
+        with connection.begin():
+            yield connection
+
+
+def tidy(engine: Engine, *tables: str) -> bool:
+    """Give back what deleted rows took; False where somebody else uses the database, who does it later."""
+    if engine.dialect.name == "postgresql":
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            for table in tables:
+                connection.exec_driver_sql(f"VACUUM {table}")
+        return True
+    driver = engine.raw_connection()  # outside of any transaction
+    try:
+        cursor = driver.cursor()
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return not cursor.fetchall()[0][0]
+    finally:
+        driver.close()
+
+
+def close_studies(connection: Connection, numbers: Sequence[int], actor: str, reason: str) -> None:
+    """Mark studies as forgotten, end what waits, and cut the ties between their sources and outputs.
+
+    An output of which a part was never searched keeps its tie: it is withdrawn by it.
+    """
+    for part in _parts(numbers):
+        rows = connection.execute(select(study).where(study.c.id.in_(part)).order_by(study.c.id).with_for_update())
+        for row in rows.all():
+            _close(connection, row, actor, reason)
+        deliveries = select(delivery.c.id).where(delivery.c.study_id.in_(part))
+        connection.execute(delete(receipt).where(receipt.c.delivery_id.in_(deliveries)))
+
+
+def _close(connection: Connection, row: Row[Any], actor: str, reason: str) -> None:
+    values: dict[str, Any] = {"forgotten": 1, "origin": None, "recheck": 0, "updated_at": time.time()}
+    status = row.status
+    if states.CANCELLED in states.MOVES[status]:
+        status = states.CANCELLED
+        values |= {"status": status, "reason": reason, "run": row.run + 1, "next_attempt_at": None}
+    arrived = row.output == (row.copy_of or row.source)  # it was never known by another id
+    if not arrived and row.verified_version == row.version:
+        values["output"] = None
+        connection.execute(update(instance).where(instance.c.study_id == row.id).values(output=None))
+    connection.execute(update(study).where(study.c.id == row.id).values(**values))
+    awaited.end(connection, row.id)
+    note(connection, row.id, row.version, status, reason, actor)
+
+
+def _by_pseudonym(connection: Connection, place: Place, pseudonym: str) -> list[Known]:
+    query = select(crosswalk).where(
+        crosswalk.c.project_id == place.number, crosswalk.c.kind == PATIENT,
+        crosswalk.c.replaced == place.replaced(PATIENT, pseudonym),
+    )  # fmt: skip
+    return [place.known(row) for row in connection.execute(query)]
+
+
+def _person(connection: Connection, place: Place, project: str, found: Sequence[Known]) -> Person:
+    """Return the one patient that all these are, with all his former identities."""
+    known = aliases(connection, place)
+    persons = {}
+    for each in found:
+        identities = _family(each.identity, list(known.values()))
+        persons[frozenset(identities)] = identities
+    if not persons:
+        raise NotFound("nobody is called so in this project")
+    if len(persons) > 1:
+        raise Conflict(f"{len(persons)} patients have that PatientID, of several issuers: give the issuer too")
+    ((normals, identities),) = persons.items()
+    patients = patients_of(connection, place, list(identities.values()))
+    numbers = [number for number, (former, _) in known.items() if former.normal in normals]
+    studies, series = _uids(connection, place, patients)
+    return Person(project, patients, list(identities.values()), numbers, studies, series)
+
+
+def _family(identity: Identity, known: Sequence[tuple[Identity, Identity]]) -> dict[str, Identity]:
+    """Return an identity with all that it became and was, by the text that is compared."""
+    family = {identity.normal: identity}
+    while True:
+        pairs = [pair for pair in known if {each.normal for each in pair} & family.keys()]
+        more = {each.normal: each for pair in pairs for each in pair if each.normal not in family}
+        if not more:
+            return family
+        family |= more
+
+
+def _uids(
+    connection: Connection, place: Place, patients: Sequence[Known]
+) -> tuple[list[tuple[str, str, str]], list[str]]:
+    studies: list[tuple[str, str, str]] = []
+    series: list[str] = []
+    for known in patients:
+        query = select(crosswalk).where(crosswalk.c.patient_id == known.row, crosswalk.c.kind.in_((STUDY, SERIES)))
+        for row in connection.execute(query.order_by(crosswalk.c.id)):
+            before, after, *_ = place.open(row)
+            if row.kind == STUDY:
+                studies.append((before, after, known.pseudonym))
+            else:
+                series.append(before)
+    return studies, series
+
+
+def _studies(connection: Connection, project: str, traces: Traces, *, lock: bool = False) -> list[Row[Any]]:
+    found: dict[int, Row[Any]] = {}
+    pairs = ((study.c.source, traces.sources), (study.c.copy_of, traces.sources), (study.c.output, traces.outputs))
+    for column, ids in pairs:
+        for part in _parts([*ids]):
+            query = select(study).where(study.c.project == project, column.in_(part)).order_by(study.c.id)
+            found |= {row.id: row for row in connection.execute(query.with_for_update() if lock else query)}
+    return [found[number] for number in sorted(found)]
+
+
+def _demand_at_rest(rows: Sequence[Row[Any]]) -> None:
+    busy = [row.id for row in rows if row.status in states.ACTIVE]
+    if busy:
+        raise Conflict(f"{len(busy)} studies of this patient have begun at this moment: ask once more")
+
+
+def _batch_rows(connection: Connection, traces: Traces) -> list[int]:
+    """Return the rows of lists that name studies of his and of nobody else."""
+    mine = _fetched(traces)
+    if mine is None:
+        return []
+    rows = connection.execute(
+        select(batch_row.c.id, batch_row.c.state).where(batch_row.c.id.in_(select(batch_study.c.row_id).where(mine)))
+    ).all()
+    if any(row.state in states.ROW_OPEN for row in rows):
+        raise Conflict("a batch is fetching studies of this patient: wait for its end or cancel it, and ask once more")
+    others = select(batch_study.c.row_id).where(batch_study.c.row_id.in_([row.id for row in rows]), ~mine)
+    shared = set(connection.scalars(others))
+    return [row.id for row in rows if row.id not in shared]
+
+
+def _delete_fetched(connection: Connection, traces: Traces, rows: Sequence[int]) -> None:
+    mine = _fetched(traces)
+    if mine is not None:
+        connection.execute(delete(batch_study).where(mine))
+    for part in _parts(rows):
+        connection.execute(delete(batch_row).where(batch_row.c.id.in_(part)))
+
+
+def _fetched(traces: Traces) -> Any:  # noqa: ANN401  # a condition, or None
+    parts = [batch_study.c.study_digest.in_(part) for part in _parts([*traces.fetched])]
+    parts += [batch_study.c.orthanc.in_(part) for part in _parts([*traces.sources])]
+    return or_(*parts) if parts else None
+
+
+def _count(connection: Connection, person: Person) -> int:
+    """Count the rows of the crosswalk that are about him."""
+    numbers = [known.row for known in person.patients]
+    which = or_(crosswalk.c.id.in_(numbers), crosswalk.c.patient_id.in_(numbers))
+    return connection.scalar(select(func.count()).select_from(crosswalk).where(which)) or 0
+
+
+def _delete(connection: Connection, person: Person) -> None:
+    numbers = [known.row for known in person.patients]
+    connection.execute(delete(crosswalk).where(crosswalk.c.patient_id.in_(numbers)))
+    connection.execute(delete(crosswalk).where(crosswalk.c.id.in_(numbers)))
+    if person.aliases:
+        connection.execute(delete(crosswalk_alias).where(crosswalk_alias.c.id.in_(person.aliases)))
+
+
+def _parts(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (items[k : k + _AT_ONCE] for k in range(0, len(items), _AT_ONCE))
