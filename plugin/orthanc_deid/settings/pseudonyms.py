@@ -6,6 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from .model import Model
+from .pseudonym_file import FilePseudonyms
+from .pseudonym_http import HttpPseudonyms
+from .pseudonym_tag import TagPseudonyms
 
 LEAST_CODE, MOST_CODE = 6, 16  # characters of base 32; the crosswalk tells where two patients would share one
 _FIELD = re.compile(r"\{([a-z]+)(?::([0-9]+))?\}")
@@ -63,4 +66,7 @@ def _fields(template: str, known: tuple[str, ...]) -> list[tuple[str, str]]:
 
 
 # The next kind is one more member.
-AnyPseudonyms = Annotated[DerivedPseudonyms | SequencePseudonyms, Field(discriminator="kind")]
+AnyPseudonyms = Annotated[
+    DerivedPseudonyms | SequencePseudonyms | HttpPseudonyms | FilePseudonyms | TagPseudonyms,
+    Field(discriminator="kind"),
+]

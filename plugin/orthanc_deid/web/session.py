@@ -123,8 +123,8 @@ class Line(Protocol):
 class Session:
     """Kept-alive connections to one place."""
 
-    def __init__(self, line: Line, proxy: str | None = None) -> None:
-        self._line = line
+    def __init__(self, line: Line, proxy: str | None = None, connect_s: float = _CONNECT_S) -> None:
+        self._line, self._connect_s = line, connect_s
         self._cut = Cut()
         self._session = requests.Session()
         self._session.trust_env = False  # neither .netrc nor the environment's proxies
@@ -160,7 +160,7 @@ class Session:
             with self._cut.within(seconds if body else timeout_s), _opened(body, self._cut, timeout_s) as data:
                 response = self._session.request(
                     method, url, headers={**ours, **_typed(body), **headers}, data=data, stream=True,
-                    allow_redirects=False, timeout=(min(_CONNECT_S, timeout_s), timeout_s),
+                    allow_redirects=False, timeout=(min(self._connect_s, timeout_s), timeout_s),
                 )  # fmt: skip
                 answered = True
                 with contextlib.closing(response):

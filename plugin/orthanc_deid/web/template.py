@@ -30,3 +30,12 @@ def value(template: str, values: Mapping[str, str]) -> Any:  # noqa: ANN401  # J
         text = values.get(parts[0].field, "")
         return int(text) if _INTEGER.fullmatch(text) else None
     return fill(template, values)
+
+
+def filled(template: Any, values: Mapping[str, str]) -> Any:  # noqa: ANN401  # JSON
+    """Return a JSON structure with every text in it filled."""
+    if isinstance(template, str):
+        return value(template, values)
+    if isinstance(template, Mapping):
+        return {key: filled(each, values) for key, each in template.items()}
+    return [filled(each, values) for each in template] if isinstance(template, list | tuple) else template
