@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from .errors import ConfigurationError
 
 _DIGEST = 16  # bytes
-_NONCE = 12  # bytes, NIST SP 800-38D 8.2.2
+_NONCE, _TAG = 12, 16  # bytes, NIST SP 800-38D 8.2.2
+UNOPENED = "a row of the crosswalk does not open: it was changed or moved, or the key is another one"
 
 
 class Seal:
@@ -56,9 +57,10 @@ class Cipher:
         self._cipher = AESGCM(key)
 
     def close(self, value: Any, context: bytes) -> bytes:  # noqa: ANN401  # JSON
-        """Return nonce, JSON value and tag: 28 bytes more than the value."""
+        """Return nonce, JSON value and tag: 28 bytes more than the value, of which a list of UIDs takes half."""
         nonce = os.urandom(_NONCE)
-        return nonce + self._cipher.encrypt(nonce, json.dumps(value, separators=(",", ":")).encode(), context)
+        text = json.dumps(value, separators=(",", ":"))
+        return nonce + self._cipher.encrypt(nonce, _packed(text), context)
 
     def open(self, sealed: bytes, context: bytes) -> Any:  # noqa: ANN401  # JSON
         """Return what was encrypted.
@@ -68,9 +70,28 @@ class Cipher:
         ConfigurationError
             The key is another one, or somebody has changed or moved the text.
         """
+        if len(sealed) < _NONCE + _TAG:
+            raise ConfigurationError(UNOPENED)
         try:
-            return json.loads(self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], context))
+            return json.loads(_unpacked(self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], context)))
         except InvalidTag:
-            raise ConfigurationError(
-                "a row of the crosswalk does not open: it was changed or moved, or the key is another one"
-            ) from None
+            raise ConfigurationError(UNOPENED) from None
+
+
+# The sixteen characters of a list of UIDs: two in a byte. The last one begins it, so that the first byte is none of
+# ASCII, in which all other JSON begins; the blank fills up.
+_CHARACTERS = ' 0123456789.",]['
+_PACK = str.maketrans(_CHARACTERS, "0123456789abcdef")
+_UNPACK = str.maketrans("0123456789abcdef", _CHARACTERS)
+
+
+def _packed(text: str) -> bytes:
+    if not text.startswith("[") or set(text) - set(_CHARACTERS[1:]):
+        return text.encode()
+    return bytes.fromhex(text.ljust(len(text) + len(text) % 2).translate(_PACK))
+
+
+def _unpacked(data: bytes) -> str:
+    if data[0] >> 4 == _CHARACTERS.index("["):
+        return data.hex().translate(_UNPACK).rstrip(" ")
+    return data.decode()

@@ -16,6 +16,7 @@ from .audit import KEY, listen
 
 ADVISORY_LOCK = 0x0DE1D  # PostgreSQL: only one process migrates at a time
 WHICH_URL = "ORTHANC_DEID_DATABASE_URL: use sqlite:///<file> or postgresql://<user>@<host>/<name>"
+ONLY_READS = "only_reads"  # execution option of an engine whose transactions wait for no writer, and write nothing
 CONNECT_S = 10  # libpq waits for minutes by itself where a host does not answer
 
 
@@ -103,4 +104,5 @@ def _sqlite_connect(connection: object, _record: object) -> None:
 
 def _sqlite_begin(connection: object) -> None:
     # A transaction that reads first and writes later would fail with "locked" instead of waiting.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")  # type: ignore[attr-defined]  # sqlalchemy.Connection
+    only_reads = connection.get_execution_options().get(ONLY_READS)  # type: ignore[attr-defined]  # sqlalchemy.Connection
+    connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")  # type: ignore[attr-defined]

@@ -4,75 +4,86 @@ A row is found by keyed digests and opened by a key that neither the database no
 """
 
 import hmac
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import replace
+from itertools import count
+from typing import Any, TypedDict
 
-from sqlalchemy import Connection, Engine, Row, insert, select, update
+from sqlalchemy import Connection, Engine, Row, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
 
 from ..errors import ConfigurationError, Rejected
-from ..keyring import Keyring
-from ..sealed import Cipher
-from .crosswalk_tables import ACCESSION, INSTANCE, PATIENT, SERIES, STUDY, crosswalk, crosswalk_alias, crosswalk_project
-
-KINDS = {"patient": PATIENT, "study": STUDY, "series": SERIES, "instance": INSTANCE, "accession": ACCESSION}
-ANOTHER_KEY = (
-    "the key of project {} is another one than that of its crosswalk: bring keys/project-{} back from a backup"
+from ..keyring import GONE, Keyring
+from . import ONLY_READS
+from .crosswalk_place import (
+    KINDS,
+    MOST_ALIASES,
+    Identity,
+    Known,
+    Mapped,
+    Place,
+    alias_context,
+    follow,
+    key_check,
+    newest_generation,
 )
+from .crosswalk_tables import PATIENT, STUDY, crosswalk, crosswalk_project
+
+__all__ = [
+    "ALONE",
+    "COUNTING",
+    "KINDS",
+    "MOST_ALIASES",
+    "NAMING",
+    "NOTING",
+    "Crosswalk",
+    "Identity",
+    "Known",
+    "Lock",
+    "Mapped",
+    "Place",
+    "alias_context",
+    "follow",
+    "key_check",
+]  # fmt: skip
+
+ANOTHER_KEY = (
+    "the key of project {0} is another one than that of its crosswalk: bring the master key and project-{0} of the"
+    " folder of keys back from a backup"
+)
+SEALED = "project {} is sealed: its key was destroyed"
 TAKEN = "the pseudonym is another patient's in this project"
-MOST_ALIASES = 8
-_DIGEST = 16
+WRITERS = 0x0DE1E  # PostgreSQL: advisory lock that all writers share, and a rotation takes alone at its end
 
 
-@dataclass(frozen=True, repr=False)
-class Identity:
-    """A patient as sources call him: IssuerOfPatientID and PatientID, compared without case and outer blanks."""
+class Lock(TypedDict, total=False):
+    """Arguments of `with_for_update`."""
 
-    issuer: str
-    patient_id: str
-
-    @property
-    def normal(self) -> str:
-        """The text that is compared."""
-        return f"{self.issuer.strip().casefold()}\x00{self.patient_id.strip().casefold()}"
+    read: bool
+    key_share: bool
 
 
-@dataclass(frozen=True, repr=False)
-class Known:
-    """What the crosswalk holds of a patient: row, who he is after all aliases, what he is called."""
-
-    row: int
-    identity: Identity
-    pseudonym: str
-    offset_days: int | None = None  # None: derived from the project's key
-    subject: str = ""
-
-
-@dataclass(frozen=True, repr=False)
-class Mapped:
-    """What a value of the source has become; `more` is kept with it: a session's label."""
-
-    kind: int
-    original: str
-    replaced: str
-    more: Mapping[str, str] | None = None
+# How a writer locks its project's row. Who notes waits for nobody but who is alone; who names keeps away who joins two
+# identities or seals; who counts keeps away all who name.
+NOTING: Lock = {"read": True, "key_share": True}
+NAMING: Lock = {"read": True}
+COUNTING: Lock = {"key_share": True}
+ALONE: Lock = {}
 
 
 class Crosswalk:
-    """Patients and their pseudonyms; every method is one transaction."""
+    """Patients and their pseudonyms; every method is one transaction, and one that only reads waits for no writer."""
 
     def __init__(self, engine: Engine, keyring: Keyring) -> None:
         self.engine = engine
         self.keyring = keyring
+        self._reader = engine.execution_options(**{ONLY_READS: True})
 
     def patient(self, project: str, identity: Identity) -> Known | None:
         """Return what is known of a patient; None where he has no pseudonym yet. A former identity finds him too."""
-        with self._project(project) as (connection, number):
-            place = Place(self.keyring, project, number)
-            return self._known(connection, place, identity)
+        with self.reading(project) as opened:
+            return _known(*opened, identity) if opened else None
 
     def assign(self, project: str, known: Known) -> Known:
         """Give a patient a pseudonym; answer what he has where he has one already.
@@ -82,19 +93,39 @@ class Crosswalk:
         Rejected
             It is another patient's in this project.
         """
-        return self._assign(project, known.identity, lambda _number: known)
+        found = self.patient(project, known.identity)
+        if found:
+            return found
+        with self.writing(project, NAMING) as (connection, place):
+            present = follow(connection, place, known.identity)
+            # First the insert: who has given him one meanwhile has locked nothing that could be looked at before.
+            found = _insert(connection, place, replace(known, identity=present)) or _known(connection, place, present)
+        if found is None:
+            raise Rejected(TAKEN)
+        return found
 
     def count(self, project: str, identity: Identity, pseudonym: Callable[[int], Known]) -> Known:
-        """Give a patient the pseudonym of the next number, from 1, without a gap; what he has stays."""
-        return self._assign(project, identity, pseudonym, counts=True)
+        """Give a patient the pseudonym of the next number, from 1, without a gap; what he has stays.
+
+        A number whose pseudonym a list has given to somebody is left out.
+        """
+        found = self.patient(project, identity)
+        if found:
+            return found
+        with self.writing(project, COUNTING) as (connection, place):
+            present = follow(connection, place, identity)
+            return _known(connection, place, present) or _next(connection, place, present, pseudonym)
 
     def has(self, project: str, kind: int, original: str) -> bool:
         """Tell whether a value of a source was noted."""
-        with self._project(project) as (connection, number):
-            digest = Place(self.keyring, project, number).original(kind, original)
+        with self.reading(project) as opened:
+            if opened is None:
+                return False
+            connection, place = opened
             query = select(crosswalk.c.id).where(
-                crosswalk.c.project_id == number, crosswalk.c.kind == kind, crosswalk.c.original == digest
-            )
+                crosswalk.c.project_id == place.number, crosswalk.c.kind == kind,
+                crosswalk.c.original == place.original(kind, original),
+            )  # fmt: skip
             return connection.scalar(query.limit(1)) is not None
 
     def labels(
@@ -104,9 +135,11 @@ class Crosswalk:
 
         The study is found by the StudyInstanceUID of source or output; None: it was not noted.
         """
-        with self._project(project) as (connection, number):
-            place = Place(self.keyring, project, number)
-            mine = (crosswalk.c.project_id == number) & (crosswalk.c.kind == PATIENT)
+        with self.reading(project) as opened:
+            if opened is None:
+                return None
+            connection, place = opened
+            mine = (crosswalk.c.project_id == place.number) & (crosswalk.c.kind == PATIENT)
             patient = connection.execute(
                 select(crosswalk).where(mine, crosswalk.c.replaced == place.replaced(PATIENT, pseudonym))
             ).first()
@@ -119,7 +152,7 @@ class Crosswalk:
             )
             study = connection.execute(
                 select(crosswalk).where(
-                    crosswalk.c.project_id == number, crosswalk.c.kind == STUDY, is_it,
+                    crosswalk.c.project_id == place.number, crosswalk.c.kind == STUDY, is_it,
                     crosswalk.c.patient_id == patient.id,
                 )
             ).first()  # fmt: skip
@@ -130,154 +163,119 @@ class Crosswalk:
 
     def note(self, project: str, patient: int, mapped: Iterable[Mapped]) -> None:
         """Note what values of a patient's study became; what is noted already stays."""
-        with self._project(project) as (connection, number):
-            place = Place(self.keyring, project, number)
-            rows = [place.row(patient, each) for each in mapped]
-            if rows:
-                upsert = {"sqlite": sqlite, "postgresql": postgresql}[self.engine.dialect.name].insert(crosswalk)
-                connection.execute(upsert.on_conflict_do_nothing(), rows)
+        wanted = list(mapped)
+        if not wanted:
+            return
+        with self.writing(project) as (connection, place):
+            # In one order, so that two who note the same study wait for each other and never in a circle.
+            rows = sorted((place.row(patient, each) for each in wanted), key=lambda row: (row["kind"], row["original"]))
+            connection.execute(_upsert(connection), rows)
+
+    def key(self, project: str) -> bytes:
+        """Return a project's key, compared with what the database knows of it; made where the project is new.
+
+        Raises
+        ------
+        ConfigurationError
+            It is sealed, gone, or another one.
+        """
+        with self.reading(project) as opened:
+            if opened:
+                return self.keyring.project(project)
+        with self.writing(project):
+            return self.keyring.project(project)
 
     @contextmanager
-    def _project(self, name: str) -> Iterator[tuple[Connection, int]]:
-        """Begin a transaction of a project; refuse a key that is not the one it was begun with."""
-        check = key_check(self.keyring.project(name))
-        query = select(crosswalk_project).where(crosswalk_project.c.name == name)
+    def reading(self, project: str) -> Iterator[tuple[Connection, Place] | None]:
+        """Begin a transaction that reads; None: nothing was ever written in this project.
+
+        Raises
+        ------
+        ConfigurationError
+            The project is sealed, or its key is gone or another one.
+        """
+        with self._reader.begin() as connection:
+            row = _project(connection, project, None)
+            yield (connection, self._place(row)) if row else None
+
+    @contextmanager
+    def writing(self, project: str, lock: Lock = NOTING) -> Iterator[tuple[Connection, Place]]:
+        """Begin a transaction that writes, with the project's row locked; the project's first makes its key.
+
+        Raises
+        ------
+        ConfigurationError
+            The project is sealed, or its key is gone or another one.
+        """
         with self.engine.begin() as connection:
-            row = connection.execute(query).first()
+            if connection.dialect.name == "postgresql":
+                # No key is retired before this transaction has ended; SQLite has one writer anyway.
+                connection.execute(text(f"SELECT pg_advisory_xact_lock_shared({WRITERS})"))
+            row = _project(connection, project, lock)
             if row is None:
-                _make(connection, name, check)
-                row = connection.execute(query).one()
-            if row.sealed_at is not None:
-                raise ConfigurationError(f"project {name} is sealed: its key was destroyed")
-            if not hmac.compare_digest(row.key_check, check):
-                raise ConfigurationError(ANOTHER_KEY.format(name, name))
-            yield connection, row.id
+                _make(connection, project, key_check(self.keyring.project(project)))
+                row = _project(connection, project, lock)
+                assert row is not None  # noqa: S101  # made above, by us or by another
+            yield connection, self._place(row, newest_generation(connection, self.keyring))
 
-    def _known(self, connection: Connection, place: "Place", identity: Identity) -> Known | None:
-        identity = follow(connection, place, identity)
-        query = select(crosswalk).where(
-            crosswalk.c.project_id == place.number, crosswalk.c.kind == PATIENT,
-            crosswalk.c.original == place.original(PATIENT, identity.normal),
-        )  # fmt: skip
-        row = connection.execute(query).first()
-        return None if row is None else place.known(row)
+    def _place(self, row: Row[Any], generation: int = 0) -> Place:
+        demand_key(self.keyring, row)
+        return Place(self.keyring, row.name, row.id, generation)
 
-    def _assign(self, project: str, identity: Identity, make: Callable[[int], Known], *, counts: bool = False) -> Known:
-        with self._project(project) as (connection, number):
-            place = Place(self.keyring, project, number)
-            # Locked, so that one patient gets one number and numbers have no gap.
-            last = connection.scalar(
-                select(crosswalk_project.c.last_number).where(crosswalk_project.c.id == number).with_for_update()
-            )
-            found = self._known(connection, place, identity)
-            if found:
-                return found
-            next_number = int(last or 0) + 1
-            known = make(next_number)
-            row = place.patient_row(known, follow(connection, place, known.identity))
-            try:
-                with connection.begin_nested():
-                    connection.execute(insert(crosswalk).values(**row))
-            except IntegrityError:
-                raise Rejected(TAKEN) from None
-            if counts:
-                connection.execute(
-                    update(crosswalk_project).where(crosswalk_project.c.id == number).values(last_number=next_number)
-                )
-            found = self._known(connection, place, identity)
-            assert found  # noqa: S101  # inserted by this transaction
+
+def demand_key(keyring: Keyring, row: Row[Any]) -> None:
+    """Raise ConfigurationError where a project of the table is sealed, or its key is gone or another one."""
+    if row.sealed_at is not None or keyring.is_sealed(row.name):
+        raise ConfigurationError(SEALED.format(row.name))
+    if not keyring.has(row.name):  # looked for first: else it would be made
+        raise ConfigurationError(GONE.format(f"project-{row.name}"))
+    if not hmac.compare_digest(bytes(row.key_check), key_check(keyring.project(row.name))):
+        raise ConfigurationError(ANOTHER_KEY.format(row.name))
+
+
+def _project(connection: Connection, name: str, lock: Lock | None) -> Row[Any] | None:
+    query = select(crosswalk_project).where(crosswalk_project.c.name == name)
+    return connection.execute(query if lock is None else query.with_for_update(**lock)).first()
+
+
+def _known(connection: Connection, place: Place, identity: Identity) -> Known | None:
+    identity = follow(connection, place, identity)
+    query = select(crosswalk).where(
+        crosswalk.c.project_id == place.number, crosswalk.c.kind == PATIENT,
+        crosswalk.c.original == place.original(PATIENT, identity.normal),
+    )  # fmt: skip
+    row = connection.execute(query).first()
+    return None if row is None else place.known(row)
+
+
+def _insert(connection: Connection, place: Place, known: Known) -> Known | None:
+    """Write a patient's row; None: he has one, or his pseudonym is another's."""
+    query = _upsert(connection).values(**place.patient_row(known, known.identity)).returning(crosswalk.c.id)
+    row = connection.scalar(query)
+    return None if row is None else replace(known, row=row)
+
+
+def _next(connection: Connection, place: Place, present: Identity, pseudonym: Callable[[int], Known]) -> Known:
+    """Write a patient's row with the first number that is free, behind the last one."""
+    mine = crosswalk_project.c.id == place.number
+    last = connection.scalar(select(crosswalk_project.c.last_number).where(mine)) or 0
+    before = ""
+    for number in count(last + 1):
+        wanted = pseudonym(number)
+        if wanted.pseudonym == before:
+            raise Rejected(TAKEN)
+        found = _insert(connection, place, replace(wanted, identity=present))
+        if found:
+            connection.execute(update(crosswalk_project).where(mine).values(last_number=number))
             return found
+        before = wanted.pseudonym
+    raise AssertionError  # count() has no end
 
 
-class Place:
-    """One project's keys: makes digests, closes and opens rows."""
-
-    def __init__(self, keyring: Keyring, project: str, number: int) -> None:
-        self.number = number
-        self._keyring, self._project = keyring, project
-        self._digest_key = keyring.project(project)
-        self._ciphers: dict[int, Cipher] = {}
-
-    def original(self, kind: int, text: str) -> bytes:
-        """Return the digest of what the source says."""
-        return self._digest("original", kind, text)
-
-    def replaced(self, kind: int, text: str) -> bytes:
-        """Return the digest of what the output says; pseudonyms are compared without case."""
-        return self._digest("replaced", kind, text.casefold())
-
-    def row(self, patient: int, mapped: Mapped) -> dict[str, Any]:
-        """Return the columns of a mapping."""
-        original = self.original(mapped.kind, mapped.original)
-        replaced = self.replaced(mapped.kind, mapped.replaced)
-        value = [mapped.original, mapped.replaced, *([dict(mapped.more)] if mapped.more else [])]
-        return self._closed(mapped.kind, patient, original, replaced, value)
-
-    def patient_row(self, known: Known, identity: Identity) -> dict[str, Any]:
-        """Return the columns of a patient."""
-        original = self.original(PATIENT, identity.normal)
-        replaced = self.replaced(PATIENT, known.pseudonym)
-        value = asdict(known) | {"identity": [identity.issuer, identity.patient_id]}
-        del value["row"]
-        return self._closed(PATIENT, None, original, replaced, value)
-
-    def known(self, row: Row[Any]) -> Known:
-        """Open a patient's row."""
-        value = self.open(row)
-        return Known(row.id, Identity(*value.pop("identity")), **value)
-
-    def open(self, row: Row[Any]) -> Any:  # noqa: ANN401  # JSON
-        """Return what a row holds; raise ConfigurationError where it was changed or moved."""
-        context = self.context(row.kind, row.patient_id, row.original, row.replaced)
-        return self.cipher(row.generation).open(row.sealed, context)
-
-    def cipher(self, generation: int) -> Cipher:
-        """Return the cipher of a generation."""
-        if generation not in self._ciphers:
-            self._ciphers[generation] = Cipher(self._keyring.crosswalk(self._project, generation))
-        return self._ciphers[generation]
-
-    def context(self, kind: int, patient: int | None, original: bytes, replaced: bytes) -> bytes:
-        """Return what a text is bound to: it opens in its own row alone."""
-        return f"{self._project}\x00{kind}\x00{patient or 0}\x00".encode() + original + replaced
-
-    def _closed(
-        self, kind: int, patient: int | None, original: bytes, replaced: bytes, value: object
-    ) -> dict[str, Any]:
-        generation = self._keyring.generations()[-1]
-        sealed = self.cipher(generation).close(value, self.context(kind, patient, original, replaced))
-        return {
-            "project_id": self.number, "kind": kind, "patient_id": patient, "original": original,
-            "replaced": replaced, "generation": generation, "sealed": sealed,
-        }  # fmt: skip
-
-    def _digest(self, side: str, kind: int, text: str) -> bytes:
-        data = f"crosswalk\x00{side}\x00{kind}\x00{text.strip(chr(0) + ' ')}".encode("utf-8", "surrogateescape")
-        return hmac.digest(self._digest_key, data, "sha256")[:_DIGEST]
-
-
-def follow(connection: Connection, place: Place, identity: Identity) -> Identity:
-    """Return who a patient is after all merges."""
-    for _ in range(MOST_ALIASES):
-        original = place.original(PATIENT, identity.normal)
-        query = select(crosswalk_alias).where(
-            crosswalk_alias.c.project_id == place.number, crosswalk_alias.c.original == original
-        )
-        row = connection.execute(query).first()
-        if row is None:
-            return identity
-        identity = Identity(*place.cipher(row.generation).open(row.sealed, alias_context(place, original))["present"])
-    raise Rejected("the patient's former identities go round in a circle")
-
-
-def alias_context(place: Place, original: bytes) -> bytes:
-    """Return what the text of an alias is bound to."""
-    return place.context(-1, None, original, b"")
-
-
-def key_check(key: bytes) -> bytes:
-    """Return 16 bytes by which another key is told."""
-    return hmac.digest(key, b"orthanc-deid\x00check", "sha256")[:_DIGEST]
+def _upsert(connection: Connection) -> Any:  # noqa: ANN401  # the dialect's own insert
+    """Return an insert that leaves alone what is there."""
+    dialect = {"sqlite": sqlite, "postgresql": postgresql}[connection.dialect.name]
+    return dialect.insert(crosswalk).on_conflict_do_nothing()
 
 
 def _make(connection: Connection, name: str, check: bytes) -> None:
