@@ -41,6 +41,11 @@ class Head:
     hash: str
     mac: str
 
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The head as a line of an export says it."""
+        return asdict(self)
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -77,6 +82,15 @@ def mac_of(key: bytes, last: int, newest: str) -> str:
 def is_right(key: bytes, head: Head) -> bool:
     """Tell whether a head was written with that key."""
     return hmac.compare_digest(head.mac.encode(), mac_of(key, head.last, head.hash).encode())
+
+
+def compared(number: int, noted: str, found: str | None) -> Fault | None:
+    """Compare a record with the hash of it that was noted elsewhere."""
+    if found is None:
+        return Fault(number, "is missing: it was noted elsewhere, so records were lost or an older state was put back")
+    if not hmac.compare_digest(found.encode(), noted.encode()):
+        return Fault(number, "is another than was noted elsewhere: an older state was put back and written on")
+    return None
 
 
 class Verifier:

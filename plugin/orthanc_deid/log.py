@@ -10,6 +10,7 @@ FIELDS = frozenset(
     {
         "study",  # the ledger's own number, never Orthanc's id (a hash of identifiers)
         "row", "batch",  # numbers of ours
+        "hash",  # of the newest record of the audit, made with a key
         "collector",  # its name in the configuration
         "version", "run", "step", "flow", "state", "destination", "attempt", "seconds", "count", "expected",
         "found", "error", "slot", "pid", "signal", "code", "route", "method", "port", "check", "project",

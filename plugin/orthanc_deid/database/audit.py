@@ -112,12 +112,16 @@ class Audit:
         with self.engine.connect() as connection:
             return _head(connection)
 
+    def proven(self, last: int, newest: str) -> Head:
+        """Return the head that an export ends with: it proves that the export has all up to its last record."""
+        return Head(last, newest, chain.mac_of(self._key, last, newest))
+
     def is_head_right(self) -> bool:
         """Tell whether the head was written with the key, without a look at the records."""
         head = self.head()
         return head is None or chain.is_right(self._key, head)
 
-    def page(
+    def page(  # noqa: PLR0913  # its filters
         self, *, after: int = 0, limit: int = 100, what: str | None = None, study_id: int | None = None,
         project: str | None = None, newest: bool = False,
     ) -> list[Entry]:  # fmt: skip

@@ -5,7 +5,7 @@ an id of our own, its address, and the id of the study that it is made of in `co
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -126,6 +126,12 @@ class Studies:
         with self.engine.connect() as connection:
             rows = connection.execute(query).all()
         return [Instance(r.id, r.source, r.output, r.version, r.state, r.reason) for r in rows]
+
+    def sources(self, numbers: Collection[int]) -> dict[int, str]:
+        """Map our numbers of studies to the Orthanc ids of their sources."""
+        query = select(study.c.id, study.c.source).where(study.c.id.in_(list(numbers)))
+        with self.engine.connect() as connection:
+            return {row.id: row.source for row in connection.execute(query)}
 
     def in_states(self, wanted: Iterable[str], *, updated_before: float | None = None) -> list[Study]:
         """Return the studies in any of the states, oldest change first."""

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from .. import __version__, faults, log
@@ -69,6 +70,7 @@ def build(runtime: Runtime, secret: str) -> FastAPI:
     @app.middleware("http")
     async def only_with_secret(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
         if not secrets.compare_digest(request.headers.get("x-deid-secret", ""), secret):
+            await run_in_threadpool(runtime.own_audit.refuse)
             return problem(401, "log-in", "ask through Orthanc, under /deid/")
         return await go_on(request)
 

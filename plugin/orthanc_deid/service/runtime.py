@@ -31,6 +31,7 @@ from ..seen import Seen
 from ..settings import Settings
 from ..supervisor import Child
 from .conversions import Conversions
+from .own_audit import OwnAudit
 
 
 class Runtime:
@@ -44,6 +45,7 @@ class Runtime:
         engine.migrate(loaded.database_url)
         self.orthanc = Orthanc(local_address(loaded))
         self.audit = Audit(self.database, self.keyring.audit())
+        self.own_audit = OwnAudit(self.audit, loaded)
         self.ledger = Ledger(self.database)
         self.queue = Queue(loaded.database_url, loaded.configuration.lanes())
         self.seal = Seal(self.keyring.master)
@@ -66,6 +68,7 @@ class Runtime:
 
     def start(self) -> None:
         """Start workers and reconciliation."""
+        self.own_audit.start()
         for worker in self.workers:
             worker.start()
         self.reconcile.start()
@@ -82,6 +85,7 @@ class Runtime:
             end.start()
         for end in ends:
             end.join()
+        self.own_audit.stop()
         self.conversions.close()
         self.processes.close()
         self.queue.close()
