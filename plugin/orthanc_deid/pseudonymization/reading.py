@@ -6,6 +6,7 @@ What is not there, or stands there twice with different values, is ''.
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydicom import Dataset
@@ -20,7 +21,19 @@ _BLOCKS = range(0x10, 0x100)  # PS3.5 7.8.1
 _PADDING = "\x00 "
 
 
-def of_orthanc(orthanc: Orthanc, instance: str) -> Callable[[str], str]:
+@dataclass(frozen=True, repr=False)
+class Reading:
+    """Reads one instance; knows the Orthanc that holds it, which may know more of its patient."""
+
+    orthanc: Orthanc
+    read: Callable[[str], str]
+
+    def __call__(self, name: str) -> str:
+        """Return the text of an attribute."""
+        return self.read(name)
+
+
+def of_orthanc(orthanc: Orthanc, instance: str) -> Reading:
     """Answer what reads an instance in Orthanc; raise NotFound where it is gone."""
     tags = orthanc.tags(instance)
 
@@ -35,7 +48,7 @@ def of_orthanc(orthanc: Orthanc, instance: str) -> Callable[[str], str]:
         text = _text(found) if found.get("Type") == "String" else _raw(orthanc, instance, tag)
         return text.strip(_PADDING)
 
-    return lambda name: _one(value(tag) for tag in _places(name, creator))
+    return Reading(orthanc, lambda name: _one(value(tag) for tag in _places(name, creator)))
 
 
 def of_dataset(ds: Dataset) -> Callable[[str], str]:

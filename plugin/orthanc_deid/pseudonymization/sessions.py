@@ -7,7 +7,7 @@ from ..formats.session_labels import LabelRules, fill
 from ..orthanc_rest import Orthanc
 from ..settings.etl import Session
 from .base import Asked, Given
-from .reading import Reading
+from .reading import Reading, of_orthanc
 
 _VALUES = ("StudyDate", "StudyTime", "PatientAge", "Modality", "PatientSex")
 _MRN = 8  # digits to which some systems fill a PatientID with zeros
@@ -70,7 +70,7 @@ def elsewhere(orthanc: Orthanc, patient: Patient) -> list[str]:
 def _is_of(orthanc: Orthanc, study: dict[str, list[str]], issuer: str) -> bool:
     try:
         first = orthanc.get(f"/series/{study['Series'][0]}")["Instances"][0]
-        return Reading(orthanc, first)("IssuerOfPatientID").casefold() == issuer.strip().casefold()
+        return of_orthanc(orthanc, first)("IssuerOfPatientID").casefold() == issuer.strip().casefold()
     except (NotFound, IndexError):  # deleted at this moment
         return False
 
