@@ -28,6 +28,7 @@ from .retention import retention
 from .review import approve, reject
 from .server import Asked
 from .staging import staging
+from .validate import validate
 from .watch import watch
 
 WAIT = "Wait until each has ended; exit 1 unless all are done."
@@ -187,7 +188,7 @@ def door_rules() -> None:
 
 for command in (
     *results.COMMANDS, *retrospective.COMMANDS, add_metadata, approve, batches, conflicts, deidentify, destinations,
-    export, manifest, move_dumps, profile, pull, reject, reprocess, retention, staging, watch,
+    export, manifest, move_dumps, profile, pull, reject, reprocess, retention, staging, validate, watch,
 ):  # fmt: skip
     main.add_command(command)
 

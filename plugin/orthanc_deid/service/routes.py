@@ -86,6 +86,7 @@ from .studies import (
     retry_study,
     show_study,
 )
+from .validate import ValidatedPage, validate_studies
 
 
 def health(runtime: Held) -> Any:
@@ -163,6 +164,7 @@ ROUTES = (
     Route("GET", "/deid/retention", preview_retention, RemovalList),
     Route("POST", "/deid/retention", run_retention, RemovalList, errors=(422,)),
     Route("GET", "/deid/unprocessed", list_unprocessed, UnprocessedPage, errors=(422,)),
+    Route("POST", "/deid/validate", validate_studies, ValidatedPage, errors=(403, 422)),
     Route("POST", "/deid/processed", mark_processed, MarkedAnswer, errors=(422,)),
     Route("GET", "/deid/audit", list_audit, AuditPage, errors=(404, 422)),
     Route("GET", "/deid/audit/export", export_audit, None, errors=(422,)),

@@ -1,0 +1,228 @@
+"""What studies would be called, and which are missing something, before anything runs."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ..confidentiality.pseudonyms import Patient
+from ..database.origins import Origin
+from ..database.studies import Study
+from ..destinations.flywheel.diagnosis import project_of
+from ..errors import ConfigurationError, NotFound, Rejected
+from ..formats.session_labels import LabelRules, age_days
+from ..intake.examine import NO_PROJECT, _belonging
+from ..intake.unprocessed import Place, Wanted, look
+from ..pseudonymization import Asked
+from ..pseudonymization.preview import NEXT, Foreseen, Question, foresee
+from ..pseudonymization.reading import of_orthanc
+from ..settings import Flywheel
+from ..steps.subject import _assigned
+from .access import REIDENTIFY, demand_role
+from .parameters import Held, User
+from .retrospective import CURSOR
+from .runtime import Runtime
+
+AT_ONCE = 4  # studies that Orthanc is asked about side by side
+_AGES = ("PatientBirthDate", "StudyDate", "PatientAge")
+_NO_PATIENT = "PatientID (0010,0020) is empty"
+_GONE = "it is not in this Orthanc"
+_RESULT = "it is the result of a de-identification"
+
+
+class ValidateWanted(BaseModel):
+    """Which studies are looked at, and whether their patients are named."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    studies: list[Annotated[str, Field(pattern="^[0-9a-f]{8}(-[0-9a-f]{8}){4}$")]] | None = Field(
+        default=None, min_length=1, max_length=500, description="Orthanc ids; without: all that are not processed yet"
+    )
+    project: str | None = Field(default=None, description="only what this project has or would take")
+    limit: int = Field(default=100, ge=1, le=500, description="most studies in the answer, where none are given")
+    cursor: str | None = Field(default=None, pattern=CURSOR, description="`next` of the page before")
+    identified: bool = Field(
+        default=False, description="tell PatientID and AccessionNumber as well: for the role reidentify, and recorded"
+    )
+    reason: str = Field(default="", max_length=200, description="why they are wanted; recorded, so no patient in it")
+
+    @model_validator(mode="after")
+    def _with_reason(self) -> "ValidateWanted":
+        if self.identified and not self.reason.strip():
+            raise ValueError("identified needs a reason")
+        return self
+
+
+class MissingAnswer(BaseModel):
+    """Something that a study does not have."""
+
+    what: str = Field(description="project, subject, session or diagnosis")
+    reason: str = Field(description="why not, and how it is mended")
+
+
+class ValidatedStudy(BaseModel):
+    """One study in one project."""
+
+    source: str = Field(description="Orthanc id of the study")
+    project: str | None = Field(description="that takes it; null: none")
+    why: str = Field(description="by which rule")
+    pseudonym: str = Field(description="of the patient; with a + where the next number is given; empty: missing")
+    subject: str = Field(description="label of the subject")
+    session: str = Field(description="label of the session; empty: its date, which is known when it is de-identified")
+    given: bool = Field(description="the patient has the pseudonym already")
+    diagnosis_project: str | None = Field(default=None, description="project on Flywheel by the patient's diagnosis")
+    missing: list[MissingAnswer] = Field(description="without it the study is ignored, quarantined or not delivered")
+    mrn: str | None = Field(default=None, description="PatientID; null: not asked for")
+    accession_num: str | None = Field(default=None, description="AccessionNumber; null: not asked for")
+
+
+class ValidatedPage(BaseModel):
+    """Studies, one entry for each project of a study."""
+
+    items: list[ValidatedStudy] = Field(description="may be none although there is a next page")
+    next: str | None = Field(description="give it as `cursor` to get the next page; null: this is the last")
+
+
+@dataclass(frozen=True, repr=False)
+class _Entry:
+    """A study in a project, and what is known of it before its project's source is asked."""
+
+    source: str
+    project: str | None
+    why: str
+    question: Question | None = None
+    missing: tuple[str, str] | None = None  # what, and why
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """PatientID and AccessionNumber."""
+        if self.question is None:
+            return "", ""
+        return self.question.asked.patient.patient_id, self.question.asked.read("AccessionNumber")
+
+
+def validate_studies(runtime: Held, wanted: ValidateWanted, user: User) -> Any:
+    """Tell which project, subject and session studies would get, and what is missing; nothing is made or given.
+
+    Without `studies` the whole archive is walked; an answer can be empty and have a `next`.
+    """
+    known = [each.name for each in runtime.settings.configuration.projects]
+    if wanted.project is not None and wanted.project not in known:
+        message = f"no project is called so (known: {', '.join(known)})"
+        raise RequestValidationError([{"loc": ("body", "project"), "msg": message}])
+    if wanted.identified:
+        demand_role(runtime, user, REIDENTIFY)
+    studies, after = _studies(runtime, wanted)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = [each for some in pool.map(lambda source: _entries(runtime, source), studies) for each in some]
+    entries = [each for each in found if wanted.project in (None, each.project)]
+    told = _foreseen(runtime, entries)
+    if wanted.identified:
+        runtime.audit.write("looked-up", actor=user, action="validate", reason=wanted.reason, count=len(entries))
+    items = [_told(runtime, each, one, identified=wanted.identified) for each, one in zip(entries, told, strict=True)]
+    return {"items": items, "next": after}
+
+
+def _studies(runtime: Runtime, wanted: ValidateWanted) -> tuple[Sequence[str], str | None]:
+    if wanted.studies is not None:
+        return list(dict.fromkeys(wanted.studies)), None
+    found, after = look(runtime.intake, Wanted("", wanted.project or ""), Place.of(wanted.cursor), wanted.limit)
+    return [each.source for each in found], None if after is None else str(after)
+
+
+def _entries(runtime: Runtime, source: str) -> list[_Entry]:
+    """Find a study's projects, and read what their sources are asked with."""
+    if runtime.ledger.is_output(source):
+        return [_Entry(source, None, "", missing=("project", _RESULT))]
+    rows = runtime.ledger.of_source(source)
+    try:
+        told = runtime.orthanc.study(source)
+        found = _belonging(runtime.intake, source, runtime.orthanc.series(source))
+        decision = found.decision_of(rows[0]) if rows else found.decide()
+        if decision is None:
+            return [_Entry(source, None, "", missing=("project", NO_PROJECT))]
+        read = of_orthanc(runtime.orthanc, _first(runtime, source, rows))
+    except NotFound:
+        return [_Entry(source, None, "", missing=("project", _GONE))]
+    further = [row.project for row in rows if row.is_further]
+    names = dict.fromkeys([decision.project.name, *decision.project.also, *further])
+    PatientID = str(told["PatientMainDicomTags"].get("PatientID", "")).strip()
+    uid = str(told["MainDicomTags"].get("StudyInstanceUID", "")).strip()
+    asked = Asked(Patient(read("IssuerOfPatientID"), PatientID), read)
+    entries = []
+    for name in names:
+        why = decision.why if name == decision.project.name else f"a further project of {decision.project.name}"
+        entries.append(_entry(_Entry(source, name, why), asked, uid, found.origin))
+    return entries
+
+
+def _entry(entry: _Entry, asked: Asked, uid: str, origin: Origin) -> _Entry:
+    try:
+        question = Question(asked, uid, _assigned(origin, asked.patient.patient_id))
+    except Rejected as error:
+        return _Entry(entry.source, entry.project, entry.why, Question(asked, uid), ("subject", str(error)))
+    missing = None if asked.patient.patient_id else ("subject", _NO_PATIENT)
+    return _Entry(entry.source, entry.project, entry.why, question, missing)
+
+
+def _first(runtime: Runtime, source: str, rows: Sequence[Study]) -> str:
+    """Return the instance that the pipeline would read."""
+    present = runtime.orthanc.instance_ids(source)
+    known = [each.source for each in runtime.ledger.instances(rows[0].id)] if rows else []
+    there = set(present)
+    for instance in [*(each for each in known if each in there), *present]:
+        return instance
+    raise NotFound("the study has no instances")
+
+
+def _foreseen(runtime: Runtime, entries: Sequence[_Entry]) -> list[Foreseen]:
+    """Ask for all studies of a project at once: a source of pseudonyms may be far away."""
+    found: dict[int, Foreseen] = {}
+    for project in dict.fromkeys(each.project for each in entries):
+        mine = [n for n, each in enumerate(entries) if each.project == project and not each.missing]
+        questions = [question for n in mine if (question := entries[n].question)]
+        if project and questions:
+            found |= dict(zip(mine, foresee(runtime.pseudonymizer, project, questions), strict=True))
+    return [found.get(n, Foreseen()) for n in range(len(entries))]
+
+
+def _told(runtime: Runtime, entry: _Entry, foreseen: Foreseen, *, identified: bool) -> dict[str, object]:
+    missing = [entry.missing] if entry.missing else []
+    missing += [
+        (what, why) for what, why in (("subject", foreseen.no_subject), ("session", foreseen.no_session)) if why
+    ]
+    diagnosis, no_diagnosis = _diagnosis(runtime, entry, foreseen)
+    missing += [("diagnosis", no_diagnosis)] if no_diagnosis else []
+    mrn, accession = entry.identity if identified else (None, None)
+    return {
+        "source": entry.source, "project": entry.project, "why": entry.why, "pseudonym": foreseen.pseudonym,
+        "subject": foreseen.subject, "session": foreseen.session, "given": foreseen.is_given,
+        "diagnosis_project": diagnosis, "missing": [{"what": what, "reason": why} for what, why in missing],
+        "mrn": mrn, "accession_num": accession,
+    }  # fmt: skip
+
+
+def _diagnosis(runtime: Runtime, entry: _Entry, foreseen: Foreseen) -> tuple[str | None, str]:
+    """Return the project on Flywheel, or why it cannot be told; neither where no destination goes by diagnoses."""
+    if not entry.project or not entry.question or not foreseen.pseudonym or NEXT in foreseen.pseudonym:
+        return None, ""
+    configuration = runtime.settings.configuration
+    for name in configuration.project(entry.project).destinations:
+        settings = configuration.destination(name)
+        if isinstance(settings, Flywheel) and settings.diagnoses:
+            try:
+                return project_of(settings.diagnoses, foreseen.pseudonym, _age(entry.question.asked)), ""
+            except (Rejected, ConfigurationError) as error:
+                return None, str(error)
+    return None, ""
+
+
+def _age(asked: Asked) -> float | None:
+    """Return the age in days, which is the same after dates were moved."""
+    try:
+        return float(age_days({name: asked.read(name) for name in _AGES}, LabelRules((), ()))[0])
+    except Rejected:
+        return None
