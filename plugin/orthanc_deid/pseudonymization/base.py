@@ -1,7 +1,7 @@
 """What a source of pseudonyms is: asked for studies, it answers for each what its patient is called, or why not."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -35,7 +35,7 @@ class Given:
     subject: str = ""  # label, where it is not the pseudonym
     session: str = ""  # label of this study
     accession: str = ""  # what stands for the accession number
-    birth_date: str = ""  # of the source's list, YYYYMMDD, for the age in a session's label; never kept
+    birth_date: str = field(default="", compare=False)  # YYYYMMDD; for the age in a session's label, never kept
 
 
 @dataclass(frozen=True)

@@ -109,4 +109,4 @@ def _give(loaded: _Loaded, asked: Asked) -> Given | Missing:
         if key not in loaded.shifts:
             return NO_SHIFT
         days = loaded.shifts[key]
-    return Given(found.pseudonym, days, found.subject, found.session)
+    return Given(found.pseudonym, days, found.subject, found.session, birth_date=found.birth_date)
