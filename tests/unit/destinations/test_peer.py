@@ -3,7 +3,7 @@
 import http.client
 import json
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -92,18 +92,55 @@ def test_a_study_arrives_byte_for_byte_and_once(
     assert shipment.pace.bytes_sent > 6 * 2048  # type: ignore[attr-defined]  # of NoPace
 
 
-def test_what_was_found_out_is_deleted_there_before_anything_is_sent_again(
+def test_what_was_made_anew_is_deleted_there_by_a_person_before_it_passes(
     server: OrthancServer, archive: OrthancServer, shipment: Shipment
 ) -> None:
     there = destination(server, archive)
-    there.send(shipment)
+    store_older(archive)
     shipment.journal.put("superseded", Receipt(1, ""))
-    with pytest.raises(Rejected, match="6 instances at the destination are not those that were verified"):
-        there.send(shipment)
+    for _ in range(2):
+        with pytest.raises(Rejected, match="5 instances at the destination are not those that were verified"):
+            there.send(shipment)
     archive.request("DELETE", f"/studies/{archive.studies()[0]}").raise_for_status()
     there.send(shipment)
     there.send(shipment)
     assert there.confirm(shipment) == 6
+    assert files(archive) == files(server)
+
+
+def test_what_was_made_anew_takes_the_place_of_the_former_in_a_peer_that_overwrites(
+    server: OrthancServer, shipment: Shipment, new_orthanc: Callable[..., OrthancServer]
+) -> None:
+    archive = new_orthanc(configuration={"OverwriteInstances": True}).start()
+    there = destination(server, archive)
+    store_older(archive)
+    shipment.journal.put("superseded", Receipt(1, ""))
+    there.send(shipment)
+    assert there.confirm(shipment) == 6
+    assert files(archive) == files(server)
+    assert shipment.journal.get("superseded") == Receipt(0, "")
+
+
+def test_what_was_made_anew_and_is_the_same_byte_for_byte_stays_there(
+    server: OrthancServer, archive: OrthancServer, shipment: Shipment
+) -> None:
+    there = destination(server, archive)
+    there.send(shipment)
+    archive.request("DELETE", "/changes").raise_for_status()
+    shipment.journal.put("superseded", Receipt(1, ""))
+    there.send(shipment)
+    assert there.confirm(shipment) == 6
+    assert new_instances(archive) == []
+
+
+def store_older(archive: OrthancServer) -> None:
+    """Store the study as it was made before: one instance is the same, the others have another text."""
+    for number, file in enumerate(ct_study(PERSON, 6)):
+        archive.upload(file.replace(b"Thorax", b"Kidney") if number else file).raise_for_status()
+
+
+def files(orthanc: OrthancServer) -> dict[str, bytes]:
+    return {i: orthanc.get(f"/instances/{i}/file").content for i in orthanc.instances()}
 
 
 def test_late_instances_travel_alone(server: OrthancServer, archive: OrthancServer, tmp_path: Path) -> None:

@@ -41,13 +41,16 @@ def require(shipment: Shipment, there: AbstractSet[str]) -> None:
 
 
 def demand_deleted(shipment: Shipment, there: AbstractSet[str]) -> None:
-    """Raise Rejected while instances are there that have been de-identified anew because something was left in them.
+    """Raise Rejected while instances are there that have been de-identified anew since they were sent.
 
     What a DICOM node has it keeps: sent once more it would pass for what was verified.
     """
-    if not _is_superseded(shipment):
-        return
-    left = there & set(shipment.new)
+    if is_superseded(shipment):
+        demand_replaced(shipment, there & set(shipment.new))
+
+
+def demand_replaced(shipment: Shipment, left: AbstractSet[str]) -> None:
+    """Raise Rejected where instances are left there as they were before; else what was superseded is gone."""
     if left:
         raise Rejected(f"{len(left)} instances at the destination are not those that were verified: delete the study")
     shipment.journal.put(SUPERSEDED, Receipt(0, ""))
@@ -55,11 +58,12 @@ def demand_deleted(shipment: Shipment, there: AbstractSet[str]) -> None:
 
 def forget_superseded(shipment: Shipment) -> None:
     """Have all sent again where nobody can be asked whether what was not good is deleted: a person was told to."""
-    if _is_superseded(shipment):
+    if is_superseded(shipment):
         forget(shipment, shipment.new)
         shipment.journal.put(SUPERSEDED, Receipt(0, ""))
 
 
-def _is_superseded(shipment: Shipment) -> bool:
+def is_superseded(shipment: Shipment) -> bool:
+    """Tell whether what has arrived before is no longer good."""
     mark = shipment.journal.get(SUPERSEDED)
     return mark is not None and mark.size > 0

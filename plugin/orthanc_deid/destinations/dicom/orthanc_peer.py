@@ -8,7 +8,7 @@ from ...orthanc_rest import Orthanc, peer_address
 from ...settings import OrthancPeer
 from ..base import Shipment
 from . import arrivals, jobs
-from .sop_instances import SopInstance, expected, held, pieces
+from .sop_instances import SopInstance, differing, expected, held, pieces
 
 ACCELERATOR = "transfers"
 MOST_BYTES_BY_HAND = 64 << 20
@@ -28,7 +28,15 @@ class OrthancPeerDestination:
         return f"Orthanc {self._peer().system()['Version']}"
 
     def send(self, shipment: Shipment) -> None:
-        """Send what the peer does not hold, in pieces; the same a second time is overwritten or ignored there."""
+        """Send what the peer does not hold, in pieces; the same a second time is overwritten or ignored there.
+
+        What was de-identified anew is sent once more, for a peer that overwrites; by the files it is seen if one does.
+
+        Raises
+        ------
+        Rejected
+            The peer keeps what it has: only a person may delete that.
+        """
         peer = self._peer()
         peer.system()  # a peer that is down is found in milliseconds, not at the job's time-out
         address, settings = peer.address, self._settings
@@ -37,12 +45,15 @@ class OrthancPeerDestination:
         jobs.await_earlier(shipment, self._orthanc)
         here = expected(self._orthanc, shipment.output, shipment.new)
         there = held(peer, shipment.output).keys()
-        arrivals.demand_deleted(shipment, there)
-        missing = set(shipment.new) - there
+        superseded = arrivals.is_superseded(shipment)
+        old = differing(self._orthanc, peer, there & set(shipment.new)) if superseded else set()
+        missing = set(shipment.new) - there | old
         waiting = [i for i in shipment.new if i in missing]
         for piece in pieces(waiting, here, settings.bytes_per_s):
             self._send(peer, shipment, piece, end)
             shipment.pace.sent(sum(i.size for i in piece))
+        if superseded:
+            arrivals.demand_replaced(shipment, differing(self._orthanc, peer, old))
 
     def confirm(self, shipment: Shipment) -> int:
         """Compare what the peer holds with what was to arrive, instance by instance.

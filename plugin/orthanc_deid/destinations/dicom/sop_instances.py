@@ -1,9 +1,9 @@
 """The instances of a study as an Orthanc holds them, and in which pieces they are sent."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ...errors import NotFound, Retriable
+from ...errors import NotFound, Rejected, Retriable
 from ...orthanc_rest import Orthanc
 
 MOST_INSTANCES = 100
@@ -37,6 +37,18 @@ def held(orthanc: Orthanc, study: str) -> dict[str, SopInstance]:
         for i in instances
         if i["ParentSeries"] in series  # one that has come between the two answers is not ours
     }  # fmt: skip
+
+
+def differing(orthanc: Orthanc, other: Orthanc, ids: Iterable[str]) -> set[str]:
+    """Return those instances whose files in two Orthancs are not known to be the same, by their MD5."""
+    return {i for i in ids if not (known := _md5(orthanc, i)) or known != _md5(other, i)}
+
+
+def _md5(orthanc: Orthanc, instance: str) -> bytes:
+    try:
+        return orthanc.call("GET", f"/instances/{instance}/attachments/dicom/md5")
+    except (NotFound, Rejected):  # it is not there, or is not remembered there
+        return b""
 
 
 def expected(orthanc: Orthanc, study: str, ids: Sequence[str]) -> dict[str, SopInstance]:
