@@ -42,9 +42,9 @@ def of_orthanc(orthanc: Orthanc, instance: str) -> Reading:
 
     def value(tag: int) -> str:
         found = tags.get(_key(tag))
-        if found is None or found.get("Type") in ("Null", "Sequence"):
+        if found is None or found.get("Type") == "Sequence":
             return ""
-        # Of an unknown VR, or longer than Orthanc shows: as it stands in the file.
+        # Null or TooLong: Orthanc does not show what has no VR that it knows, and what is long.
         text = _text(found) if found.get("Type") == "String" else _raw(orthanc, instance, tag)
         return text.strip(_PADDING)
 
