@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import orthanc
 from orthanc_deid import log
+from orthanc_deid.audit_feed import Feed, facility
 from orthanc_deid.callbacks import Changes, Hints, Orthanc
 from orthanc_deid.door import Actions, Again, Door, Refusal
 from orthanc_deid.errors import ConfigurationError
@@ -64,6 +65,7 @@ def attach(module: Orthanc) -> None:
             child=Child(arguments, name="service", environment=environment),
             hints=Hints(service.hint),
             after_stop=folder.remove,
+            feed=feed(module, service, rules),
         )
     )
     extend_explorer(module)
@@ -102,6 +104,12 @@ def door(module: Orthanc, rules: dict[str, Any]) -> Door:
         deidentify=arrival(rules) if rules["arrival"] else None,
         again=again(rules),
     )
+
+
+def feed(module: Orthanc, service: Service, rules: dict[str, Any]) -> Feed | None:
+    """Make what passes our audit on to Orthanc's; None where this Orthanc has none."""
+    orthanc_audit = facility(module)
+    return Feed(service, orthanc_audit, Path(rules["again"]["home"])) if orthanc_audit else None
 
 
 def again(rules: dict[str, Any]) -> Again | None:

@@ -11,7 +11,7 @@ PACKAGE = PLUGIN / "orthanc_deid"
 
 # Loaded into Orthanc's own process.
 INSIDE_ORTHANC = (
-    "callbacks", "door", "header", "keyring", "proxy", "repeats", "seen", "service_socket", "supervisor", "log", "errors",
+    "audit_feed", "callbacks", "door", "header", "keyring", "proxy", "repeats", "seen", "service_socket", "supervisor", "log", "errors",
 )  # fmt: skip
 HEAVY = ("dbos", "numpy", "sqlalchemy", "fastapi", "pydantic", "uvicorn", "yaml", "requests", "alembic", "click")
 
@@ -78,7 +78,7 @@ MAY_IMPORT = {
     "stores": {"errors", "settings"},
     "packed": {"errors"},
     "folder": {"confidentiality", "errors", "packed", "processes"},
-    "arrival": {"confidentiality", "errors", "keyring"},
+    "arrival": {"arrived", "confidentiality", "errors", "keyring"},
     "pseudonymization": {"confidentiality", "database", "errors", "orthanc_rest", "settings"},
     "staging": {"formats", "batches", "cli", "errors", "states"},
 }

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from .audit_feed import Feed
 from .supervisor import Child
 
 
@@ -52,13 +53,16 @@ class Hints:
 class Changes:
     """Orthanc's change callback; runs on the one thread that delivers every change."""
 
-    def __init__(self, change_types: Any, *, child: Child, hints: Hints, after_stop: Callable[[], None]) -> None:  # noqa: ANN401  # Orthanc's enumeration
+    def __init__(  # what it acts on
+        self, change_types: Any, *, child: Child, hints: Hints, after_stop: Callable[[], None],  # noqa: ANN401  # Orthanc's enumeration
+        feed: Feed | None = None,
+    ) -> None:  # fmt: skip
         self._actions: dict[int, Callable[[], None]] = {
-            change_types.ORTHANC_STARTED: child.start,
+            change_types.ORTHANC_STARTED: self._start,
             change_types.STABLE_STUDY: hints.give,
             change_types.ORTHANC_STOPPED: self._stop,
         }
-        self._child = child
+        self._child, self._feed = child, feed
         self._after_stop = after_stop
 
     def __call__(self, change: int, _level: int, _resource: str) -> None:
@@ -67,6 +71,13 @@ class Changes:
         if action:
             action()
 
+    def _start(self) -> None:
+        self._child.start()
+        if self._feed:
+            self._feed.start()
+
     def _stop(self) -> None:
+        if self._feed:
+            self._feed.stop()  # first: it speaks to Orthanc
         self._child.stop(5)  # of the 10 s that Orthanc as a whole may take
         self._after_stop()
