@@ -1,15 +1,15 @@
 """Merged patients: a former identity stands for the present one, in one project."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, insert, select
 
 from ..errors import Conflict, Rejected
-from ..keyring import Keyring
 from .audit import record
-from .crosswalk import MOST_ALIASES, Identity, Place, alias_context, follow
+from .crosswalk import ALONE, MOST_ALIASES, Crosswalk, Identity, Place, alias_context, follow
 from .crosswalk_tables import PATIENT, STUDY, crosswalk, crosswalk_alias
-from .crosswalk_views import aliases, patients_of, place_of
+from .crosswalk_views import aliases, patients_of, place_of, reading
 
 CIRCLE = "the present identity is a former one of the other: that would go round in a circle"
 
@@ -29,10 +29,10 @@ class Joined:
 class Aliases:
     """Joins identities; every method is one transaction."""
 
-    def __init__(self, engine: Engine, keyring: Keyring) -> None:
-        self.engine, self.keyring = engine, keyring
+    def __init__(self, crosswalk: Crosswalk) -> None:
+        self._crosswalk = crosswalk
 
-    def join(self, project: str, former: Identity, present: Identity, actor: str, **detail: str) -> Joined:
+    def join(self, project: str, former: Identity, present: Identity, actor: str, **detail: Any) -> Joined:  # noqa: ANN401
         """Have studies of the former identity called as the present one; `detail` goes into the audit.
 
         Raises
@@ -44,15 +44,16 @@ class Aliases:
         """
         if former.normal == present.normal:
             raise Rejected("former and present identity are the same")
-        with self.engine.begin() as connection:
-            place = place_of(connection, self.keyring, project)
+        with reading(self._crosswalk.engine) as connection:
+            place_of(connection, self._crosswalk.keyring, project)  # else it would be made
+        with self._crosswalk.writing(project, ALONE) as (connection, place):
             before = aliases(connection, place)
             known = next((p for f, p in before.values() if f.normal == former.normal), None)
             if known and known.normal != present.normal:
                 raise Conflict("the former identity stands for another one already: join that one")
             if known is None:
                 _demand_end(connection, place, former, present)
-                connection.execute(insert(crosswalk_alias).values(**_row(self.keyring, place, former, present)))
+                connection.execute(insert(crosswalk_alias).values(**_row(place, former, present)))
                 _demand_short(list(aliases(connection, place).values()))
                 record(connection, "alias", actor=actor, project=project, action="join", **detail)
             return Joined(known is None, _studies_of(connection, place, former, present))
@@ -74,15 +75,14 @@ def _demand_short(known: list[tuple[Identity, Identity]]) -> None:
             raise Rejected(f"more than {MOST_ALIASES - 1} identities would follow one another: join them with the last")
 
 
-def _row(keyring: Keyring, place: Place, former: Identity, present: Identity) -> dict[str, object]:
+def _row(place: Place, former: Identity, present: Identity) -> dict[str, object]:
     original = place.original(PATIENT, former.normal)
-    generation = keyring.generations()[-1]
     value = {
         "former": [former.issuer, former.patient_id],
         "present": [present.issuer, present.patient_id],
     }
-    sealed = place.cipher(generation).close(value, alias_context(place, original))
-    return {"project_id": place.number, "original": original, "generation": generation, "sealed": sealed}
+    sealed = place.cipher(place.generation).close(value, alias_context(place, original))
+    return {"project_id": place.number, "original": original, "generation": place.generation, "sealed": sealed}
 
 
 def _studies_of(

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, func, select
 
 from ..errors import ConfigurationError, Conflict, NotFound
 from ..keyring import Keyring
+from . import ONLY_READS
 from .crosswalk import ANOTHER_KEY, KINDS, Identity, Known, Place, alias_context, follow, key_check
 from .crosswalk_tables import INSTANCE, PATIENT, SERIES, STUDY, crosswalk, crosswalk_alias, crosswalk_project
 
@@ -63,7 +65,7 @@ class CrosswalkViews:
 
     def status(self) -> list[ProjectStatus]:
         """Count what each project holds."""
-        with self.engine.connect() as connection:
+        with reading(self.engine) as connection:
             query = select(crosswalk.c.project_id, crosswalk.c.kind, func.count())
             counted = connection.execute(query.group_by(crosswalk.c.project_id, crosswalk.c.kind)).all()
             query = select(crosswalk_alias.c.project_id, func.count())
@@ -85,7 +87,7 @@ class CrosswalkViews:
         NotFound, Conflict, ConfigurationError
             The project has no crosswalk, is sealed, or its key is not here.
         """
-        with self.engine.connect() as connection:
+        with reading(self.engine) as connection:
             place = place_of(connection, self.keyring, project)
             found = [m for kind in question.kinds for m in _of_kind(connection, place, project, question, kind)]
         order = {value: number for number, value in enumerate(question.values)}
@@ -93,7 +95,7 @@ class CrosswalkViews:
 
     def page(self, project: str, kinds: Sequence[int], after: int, limit: int) -> tuple[int, int]:
         """Count the rows of the next part of a mapping, and return the last one's number."""
-        with self.engine.connect() as connection:
+        with reading(self.engine) as connection:
             place = place_of(connection, self.keyring, project)
             rows = select(crosswalk.c.id).where(*_mapping(place, kinds, after)).order_by(crosswalk.c.id).limit(limit)
             count, last = connection.execute(select(func.count(), func.max(rows.subquery().c.id))).one()
@@ -102,7 +104,7 @@ class CrosswalkViews:
     def pairs(self, project: str, kinds: Sequence[int], after: int, last: int) -> Iterator[tuple[str, str]]:
         """Yield (original, replaced) of the rows behind `after`, up to `last`; PAGE of them are in memory."""
         while after < last:
-            with self.engine.connect() as connection:
+            with reading(self.engine) as connection:
                 place = place_of(connection, self.keyring, project)
                 query = select(crosswalk).where(*_mapping(place, kinds, after), crosswalk.c.id <= last)
                 rows = connection.execute(query.order_by(crosswalk.c.id).limit(PAGE)).all()
@@ -111,8 +113,13 @@ class CrosswalkViews:
             after = rows[-1].id if rows else last
 
     def _projects(self) -> Sequence[Row[Any]]:
-        with self.engine.connect() as connection:
+        with reading(self.engine) as connection:
             return connection.execute(select(crosswalk_project).order_by(crosswalk_project.c.name)).all()
+
+
+def reading(engine: Engine) -> AbstractContextManager[Connection]:
+    """Begin a transaction that waits for no writer."""
+    return engine.execution_options(**{ONLY_READS: True}).begin()
 
 
 def place_of(connection: Connection, keyring: Keyring, project: str) -> Place:
@@ -135,7 +142,7 @@ def place_of(connection: Connection, keyring: Keyring, project: str) -> Place:
             raise Conflict(f"project {project} is sealed: nobody can tell any more who is who")
         case "here":
             return Place(keyring, project, row.id)
-    raise ConfigurationError(ANOTHER_KEY.format(project, project))
+    raise ConfigurationError(ANOTHER_KEY.format(project))
 
 
 def find_patients(connection: Connection, place: Place, patient_id: str, issuer: str | None) -> list[Known]:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,17 +9,17 @@ from sqlalchemy import Connection, Engine, Row, delete, func, or_, select, updat
 
 from .. import states
 from ..errors import Conflict, NotFound
-from ..keyring import Keyring
 from . import awaited
 from .audit import record
-from .crosswalk import Identity, Known, Place
+from .crosswalk import ALONE, Crosswalk, Identity, Known, Place
 from .crosswalk_tables import PATIENT, SERIES, STUDY, crosswalk, crosswalk_alias
-from .crosswalk_views import aliases, find_patients, patients_of, place_of
+from .crosswalk_views import aliases, find_patients, patients_of, place_of, reading
 from .events import note
 from .intake_tables import batch_row, batch_study, manifest, origin
 from .tables import delivery, instance, receipt, study
 
 FORGOTTEN = "its patient was erased by request, or its project sealed: nothing more is done with it"
+AT_WORK = "a study of this patient has begun at this moment: ask once more"
 _AT_ONCE = 500
 
 
@@ -62,8 +61,9 @@ class Erased:
 class Erasure:
     """Finds and erases patients; each method is one transaction."""
 
-    def __init__(self, engine: Engine, keyring: Keyring) -> None:
-        self.engine, self.keyring = engine, keyring
+    def __init__(self, crosswalk: Crosswalk) -> None:
+        self.engine = crosswalk.engine
+        self._crosswalk = crosswalk
 
     def person(
         self, project: str, *, pseudonym: str = "", patient_id: str = "", issuer: str | None = None
@@ -77,8 +77,8 @@ class Erasure:
         Conflict
             Several are: of one PatientID, of several issuers.
         """
-        with self.engine.connect() as connection:
-            place = place_of(connection, self.keyring, project)
+        with reading(self.engine) as connection:
+            place = place_of(connection, self._crosswalk.keyring, project)
             if pseudonym:
                 found = _by_pseudonym(connection, place, pseudonym)
             else:
@@ -87,7 +87,7 @@ class Erasure:
 
     def rows(self, project: str, traces: Traces) -> list[Row[Any]]:
         """Return the ledger's rows of the project that are of a patient: id, status, version, verified_version, run."""
-        with self.engine.connect() as connection:
+        with reading(self.engine) as connection:
             return _studies(connection, project, traces)
 
     def forget(self, person: Person, traces: Traces, actor: str, *, dry_run: bool = False, **detail: Any) -> Erased:  # noqa: ANN401
@@ -98,7 +98,10 @@ class Erasure:
         Conflict
             A study of his is at work, or a batch is fetching one.
         """
-        with erasing(self.engine) as connection:
+        with self._crosswalk.writing(person.project, ALONE) as (connection, place):
+            overwrite(connection)
+            if _person(connection, place, person.project, person.patients).studies != person.studies:
+                raise Conflict(AT_WORK)
             found = _studies(connection, person.project, traces, lock=True)
             rows = [row.id for row in found if not row.forgotten]
             batch_rows = _batch_rows(connection, traces)
@@ -120,15 +123,10 @@ class Erasure:
         return counted
 
 
-@contextmanager
-def erasing(engine: Engine) -> Iterator[Connection]:
-    """Begin a transaction that overwrites what it deletes, as far as the database can."""
-    with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            connection.exec_driver_sql("PRAGMA secure_delete=ON")
-            connection.commit()
-        with connection.begin():
-            yield connection
+def overwrite(connection: Connection) -> None:
+    """Have what this connection deletes overwritten, as far as the database can."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete=ON")
 
 
 def tidy(engine: Engine, *tables: str) -> bool:
@@ -241,7 +239,7 @@ def _studies(connection: Connection, project: str, traces: Traces, *, lock: bool
 def _demand_at_rest(rows: Sequence[Row[Any]]) -> None:
     busy = [row.id for row in rows if row.status in states.ACTIVE]
     if busy:
-        raise Conflict(f"{len(busy)} studies of this patient have begun at this moment: ask once more")
+        raise Conflict(AT_WORK)
 
 
 def _batch_rows(connection: Connection, traces: Traces) -> list[int]:

@@ -16,7 +16,7 @@ from ..errors import NotFound
 from ..keyring import Keyring
 from .audit import record
 from .crosswalk_tables import crosswalk, crosswalk_alias, crosswalk_project
-from .erasure import close_studies, erasing, tidy
+from .erasure import close_studies, overwrite, tidy
 from .intake_tables import batch, batch_row, origin
 from .tables import study
 
@@ -116,7 +116,8 @@ class Sealing:
         return connection.execute(query).first()
 
     def _erase_rows(self) -> int:
-        with erasing(self.engine) as connection:
+        with self.engine.begin() as connection:
+            overwrite(connection)
             row = self._row(connection)
             number = row.id if row else 0
             connection.execute(delete(crosswalk_alias).where(crosswalk_alias.c.project_id == number))
@@ -135,7 +136,8 @@ class Sealing:
         return study.c.project == self.project, study.c.forgotten == 0, begun
 
     def _close_studies(self, actor: str) -> int:
-        with erasing(self.engine) as connection:
+        with self.engine.begin() as connection:
+            overwrite(connection)
             found = connection.scalars(select(study.c.id).where(*self._open_studies()).limit(_STUDIES)).all()
             digests = select(study.c.origin).where(study.c.id.in_(found), study.c.origin.is_not(None))
             connection.execute(delete(origin).where(origin.c.study_digest.in_(digests)))
@@ -144,7 +146,8 @@ class Sealing:
 
     def _erase_lists(self) -> None:
         """Delete what lists say of its studies: pseudonyms, sealed with the master key."""
-        with erasing(self.engine) as connection:
+        with self.engine.begin() as connection:
+            overwrite(connection)
             connection.execute(delete(origin).where(origin.c.project == self.project))
             query = select(batch_row.c.id, batch_row.c.query, batch.c.project).join(
                 batch, batch.c.id == batch_row.c.batch_id
