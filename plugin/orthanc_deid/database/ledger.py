@@ -15,7 +15,7 @@ from .audit import record
 from .events import note, remark, short
 from .expected import demand_not_under_way, expect, give_up, open_deliveries
 from .makers import Maker, make_anew, set_maker, why_not_remade
-from .studies import Instance, Studies, Study, is_begun_version, locked, study_of
+from .studies import Instance, Studies, Study, demand_remembered, is_begun_version, locked, study_of
 from .tables import REMOVED, delivery, instance, study
 
 __all__ = ["Instance", "Ledger", "Study"]
@@ -105,6 +105,8 @@ class Ledger(Studies):
         the start loses nothing. A study at work keeps the version that its jobs are named by, and is looked at again.
         """
         with self._writing(study_id) as (connection, found):
+            if found.forgotten:
+                return 0
             if found.status in states.ACTIVE:
                 connection.execute(update(study).where(study.c.id == study_id).values(recheck=1))
                 return 0
@@ -141,6 +143,7 @@ class Ledger(Studies):
         next version. `why`: the rule by which it is in this project. `also`: further projects that it gets rows of.
         """
         with self._writing(study_id) as (connection, before):
+            demand_remembered(before)
             why_not = why_not_remade(before) if anew else None
             if before.status in states.ACTIVE or why_not:
                 raise Conflict(f"study {study_id} is {before.status}: {why_not or 'it is at work already'}")
@@ -199,6 +202,7 @@ class Ledger(Studies):
         """
         destinations = list(destinations)
         with self._writing(study_id) as (connection, found):
+            demand_remembered(found)
             joins = found.status == states.EXPORTING and bool(destinations)
             if found.status in states.ACTIVE and not joins:
                 raise Conflict(f"study {study_id} is {found.status}: it is at work already")

@@ -13,8 +13,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, func, or_, select
 
 from .. import states
-from ..errors import NotFound, Stale
+from ..errors import Conflict, NotFound, Stale
 from .tables import delivery, instance, study
+
+FORGOTTEN = "its patient was erased by request, or its project sealed: nothing more is done with it"
 
 
 @dataclass(frozen=True)
@@ -229,6 +231,12 @@ def address_of(source: str, project: str) -> str:
     """Return the id of a study's row of a further project, in the form of Orthanc's ids."""
     digest = hashlib.sha1(f"{source}|{project}".encode(), usedforsecurity=False).hexdigest()
     return "-".join(digest[i : i + 8] for i in range(0, 40, 8))
+
+
+def demand_remembered(found: Study) -> None:
+    """Raise Conflict where a study is not to be touched any more."""
+    if found.forgotten:
+        raise Conflict(FORGOTTEN)
 
 
 def is_begun_version(connection: Connection, found: Study) -> bool:

@@ -171,8 +171,8 @@ def _why_not_started(configuration: Configuration, study: Study) -> str | None:
 
 
 def _is_settled(study: Study) -> bool:
-    """Tell whether a study is ignored for good; where no project matched, another series or configuration may."""
-    return study.status == states.IGNORED and study.reason != NO_PROJECT
+    """Tell whether a study is left alone for good; where no project matched, another series or configuration may."""
+    return bool(study.forgotten) or study.status == states.IGNORED and study.reason != NO_PROJECT
 
 
 def _is_ours(tags: dict[str, dict[str, object]]) -> bool:
