@@ -18,7 +18,6 @@ from .events import note
 from .intake_tables import batch_row, batch_study, manifest, origin
 from .tables import delivery, instance, receipt, study
 
-FORGOTTEN = "its patient was erased by request, or its project sealed: nothing more is done with it"
 AT_WORK = "a study of this patient has begun at this moment: ask once more"
 _AT_ONCE = 500
 
