@@ -13,6 +13,7 @@ from ..database.conflicts import Conflicts
 from ..database.ledger import Ledger, Study
 from ..database.marks import is_marked
 from ..database.origins import Origins
+from ..database.studies import demand_remembered
 from ..engine import Queue
 from ..errors import Conflict
 from ..orthanc_rest import Orthanc
@@ -88,6 +89,7 @@ def start_by_hand(intake: Intake, source: str, actor: str) -> int:
     study = intake.ledger.find(source) or _add(intake, source)
     if study.status in states.ACTIVE:
         raise Conflict(f"the study is {study.status}: it is at work already")
+    demand_remembered(study)
     if _is_settled(study) and not is_marked(study.status, study.reason):
         raise Conflict(f"the study is ignored: {study.reason}")
     if intake.configuration.intake.on_arrival != study.arrived:
@@ -172,7 +174,7 @@ def _why_not_started(configuration: Configuration, study: Study) -> str | None:
 
 def _is_settled(study: Study) -> bool:
     """Tell whether a study is left alone for good; where no project matched, another series or configuration may."""
-    return bool(study.forgotten) or study.status == states.IGNORED and study.reason != NO_PROJECT
+    return bool(study.forgotten) or (study.status == states.IGNORED and study.reason != NO_PROJECT)
 
 
 def _is_ours(tags: dict[str, dict[str, object]]) -> bool:
