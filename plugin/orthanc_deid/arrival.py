@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .arrived import Arrived, Came
 from .confidentiality import encode
-from .confidentiality.deidentify import deidentify
+from .confidentiality.deidentify import Done, deidentify
 from .confidentiality.identifiers import Identifiers
 from .confidentiality.plan import plan
 from .confidentiality.profile import Profile
@@ -27,16 +28,20 @@ from .keyring import Keyring
 class Project:
     """What is done to the instances of these modalities; none named: of all."""
 
+    name: str
     modality: frozenset[str]
     profile: Profile
     pseudonyms: Pseudonyms
 
 
 class Arrival:
-    """Answers the output for an instance; the first project that matches takes it."""
+    """Answers the output for an instance; the first project that matches takes it.
 
-    def __init__(self, projects: Sequence[Project]) -> None:
-        self._projects = tuple(projects)
+    `arrived` is where it writes down who it was; without it nobody will know.
+    """
+
+    def __init__(self, projects: Sequence[Project], arrived: Arrived | None = None) -> None:
+        self._projects, self._arrived = tuple(projects), arrived
 
     def __call__(self, dicom: bytes) -> bytes:
         """De-identify one file by itself: what other instances of its study tell is not known yet.
@@ -47,7 +52,10 @@ class Arrival:
             No project matches, or it cannot be de-identified.
         """
         project = self._project(dicom)
-        return deidentify(dicom, project.profile, project.pseudonyms, Identifiers(), version=__version__).data
+        done = deidentify(dicom, project.profile, project.pseudonyms, Identifiers(), version=__version__)
+        if self._arrived:
+            self._arrived.note(project.name, _came(done))
+        return done.data
 
     def _project(self, dicom: bytes) -> Project:
         modality: str | None = None
@@ -61,8 +69,14 @@ class Arrival:
         raise Rejected("no project matches")
 
 
-def load(rules: Mapping[str, Any]) -> Arrival:
-    """Make it of what door_rules prints.
+def _came(done: Done) -> Came:
+    patient = done.patient
+    uids = [(old, done.uids[old]) for old in done.levels]
+    return Came(patient.issuer, patient.patient_id, done.patient_id, done.accession, uids)
+
+
+def load(rules: Mapping[str, Any], *, notes: bool = True) -> Arrival:
+    """Make it of what door_rules prints; `notes`: it writes down who the patients are.
 
     Raises
     ------
@@ -72,6 +86,7 @@ def load(rules: Mapping[str, Any]) -> Arrival:
     keyring = Keyring(Path(rules["home"]))
     projects = [
         Project(
+            project["name"],
             frozenset(project["modality"]),
             Profile.model_validate_json(json.dumps(project["profile"])),
             Pseudonyms(keyring.project(project["name"]), project["format"], project["name"]),
@@ -84,4 +99,4 @@ def load(rules: Mapping[str, Any]) -> Arrival:
             # Now, while its folder is on sys.path, and in a thread with a large stack: Orthanc's HTTP threads have
             # a small one, and Python 3.14 counts its bytes. filters is what pypdf itself would load at the first PDF.
             importlib.import_module("pypdf.filters")
-    return Arrival(projects)
+    return Arrival(projects, Arrived(Path(rules["arrived"]), keyring) if notes else None)

@@ -40,6 +40,7 @@ def arrival(of: settings.Settings) -> dict[str, Any]:
     """Answer what de-identification on arrival needs: where the keys are, never a key, and each project in order."""
     return {
         "home": str(of.home),
+        "arrived": str(of.arrived),
         "projects": [
             {
                 "name": project.name,

@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pydicom import Dataset
@@ -26,12 +26,25 @@ class Done:
     data: bytes
     patient: Patient
     patient_id: str  # the new one
+    accession: str  # the old AccessionNumber
+    levels: tuple[str, ...]  # the old UIDs of study, series and instance
     uids: Mapping[str, str]
     notes: Counter[str]  # what a person should know, with how often; never a value
 
 
-def deidentify(data: bytes, profile: Profile, pseudonyms: Pseudonyms, known: Identifiers, *, version: str) -> Done:
-    """De-identify one file; `known` is what identifies the patient in the other instances of the study.
+def deidentify(  # noqa: PLR0913  # what an output is made of
+    data: bytes,
+    profile: Profile,
+    pseudonyms: Pseudonyms,
+    known: Identifiers,
+    *,
+    version: str,
+    called: Callable[[Patient], Patient] = lambda patient: patient,
+) -> Done:
+    """De-identify one file.
+
+    `known` is what identifies the patient in the other instances of the study; `called` adds to a patient what a
+    source of pseudonyms gives him.
 
     Raises
     ------
@@ -40,13 +53,22 @@ def deidentify(data: bytes, profile: Profile, pseudonyms: Pseudonyms, known: Ide
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a library's warning may hold a value
-        return _done(encode.decode(data), profile, pseudonyms, known, version)
+        return _done(encode.decode(data), called, profile, pseudonyms, known, version)
 
 
-def _done(ds: Dataset, profile: Profile, pseudonyms: Pseudonyms, known: Identifiers, version: str) -> Done:
-    patient = patient_of(ds)
+def _done(  # noqa: PLR0913  # as above
+    ds: Dataset,
+    called: Callable[[Patient], Patient],
+    profile: Profile,
+    pseudonyms: Pseudonyms,
+    known: Identifiers,
+    version: str,
+) -> Done:
+    patient = called(patient_of(ds))
     uid = new_uid(profile, pseudonyms)
-    uids = {old: uid(old) for old in (_text(ds, level) for level in LEVELS)}
+    levels = tuple(_text(ds, level) for level in LEVELS)
+    accession = _text(ds, "AccessionNumber")
+    uids = {old: uid(old) for old in levels}
     if "" in uids:
         raise Rejected("it lacks a Study, Series or SOP Instance UID")
     known |= from_dataset(ds, kept=plan(profile).kept)
@@ -57,7 +79,7 @@ def _done(ds: Dataset, profile: Profile, pseudonyms: Pseudonyms, known: Identifi
     findings = residual.search(output, known)
     if findings:
         raise Rejected(f"identity left: {findings[0].kind} in {findings[0].tag}")
-    return Done(output, patient, pseudonyms.patient_id(patient), uids, notes)
+    return Done(output, patient, pseudonyms.patient_id(patient), accession, levels, uids, notes)
 
 
 def patient_of(ds: Dataset) -> Patient:

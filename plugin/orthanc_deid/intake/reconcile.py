@@ -41,10 +41,10 @@ class Reconcile:
     """The loop of the service: hints make it look sooner, nothing depends on them."""
 
     def __init__(
-        self, intake: Intake, quiet_s: float, retainer: Retainer, conflicts: Callable[[], None] | None = None
+        self, intake: Intake, quiet_s: float, retainer: Retainer, before: Callable[[], None] | None = None
     ) -> None:
         self._retainer = retainer
-        self._take_up_conflicts = conflicts or (lambda: None)
+        self._before_looking = before or (lambda: None)
         self._intake = intake
         self._quiet_s = quiet_s
         self._hint = threading.Event()
@@ -82,7 +82,7 @@ class Reconcile:
 
     def look(self) -> None:
         """Read the changes, sweep when it is time, look again at what was added to, mend what is stuck."""
-        self._take_up_conflicts()  # before anything starts that has to wait for a decision
+        self._before_looking()  # conflicts: before anything starts that has to wait for a decision
         self._read_changes()
         now = time.monotonic()
         if now - self._swept >= self._intake.configuration.intake.sweep_s:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 from .. import arrival, door_rules, engine, log
+from ..arrived import Arrived
 from ..collect import KINDS as COLLECTED
 from ..database import migrate, open_database
 from ..database.audit import Audit
@@ -20,6 +21,7 @@ from ..intake.counting import Counting
 from ..intake.examine import Intake
 from ..intake.reconcile import Reconcile
 from ..intake.retain import Retainer
+from ..intake.take_up import take_up
 from ..keyring import Keyring
 from ..orthanc_rest import Orthanc, local_address
 from ..pacs import connect
@@ -58,13 +60,18 @@ class Runtime:
         self.retainer = Retainer(self.intake, loaded.home, loaded.results)
         self.processes = OnDemand(loaded.processes)
         self.conflicts = _conflicts(loaded, self.intake, self.processes)
-        self.reconcile = Reconcile(self.intake, loaded.stable_age_s, self.retainer, self.conflicts.look)
+        self.arrived = Arrived(loaded.arrived, self.keyring)
+        self.reconcile = Reconcile(self.intake, loaded.stable_age_s, self.retainer, self._before_looking)
         self.counting = Counting(self.intake, connect, self.reconcile.hint)
         made_by = converters(loaded, self.orthanc, self.processes.get)
         self.conversions = Conversions(self.orthanc, self.ledger, made_by, self.crosswalk)
         self.workers = [_worker(slot) for slot in range(loaded.workers)]
         if any(source.kind in COLLECTED for source in loaded.configuration.sources):
             self.workers.append(_collector())
+
+    def _before_looking(self) -> None:
+        take_up(self.arrived, self.crosswalk)
+        self.conflicts.look()
 
     def start(self) -> None:
         """Start workers and reconciliation."""
@@ -95,7 +102,7 @@ def _conflicts(loaded: Settings, intake: Intake, processes: OnDemand) -> Conflic
     places = Places(loaded.conflicts, loaded.quarantine / "incoming", loaded.results)
     seen = Seen(loaded.seen, Keyring(loaded.home).master)
     as_stored: Callable[[bytes], bytes] = (
-        arrival.load(door_rules.arrival(loaded)) if loaded.configuration.intake.on_arrival else bytes
+        arrival.load(door_rules.arrival(loaded), notes=False) if loaded.configuration.intake.on_arrival else bytes
     )
     return ConflictingFiles(intake, places, seen, as_stored, in_children(processes.get))
 

@@ -74,6 +74,11 @@ class Settings(Model):
         return self.home / "arrival-since"
 
     @property
+    def arrived(self) -> Path:
+        """Who was de-identified on arrival, encrypted, until the crosswalk has it."""
+        return self.home / "arrived.sqlite"
+
+    @property
     def profile_folders(self) -> tuple[Path, ...]:
         """Where profiles are looked for: beside the configuration file, then those shipped."""
         return (self.config_file.parent / "profiles", CHECKOUT / "orthanc-config" / "profiles")

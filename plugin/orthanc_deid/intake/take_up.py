@@ -1,0 +1,61 @@
+"""Takes up into the crosswalk whom the door has de-identified on arrival."""
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from itertools import groupby
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from .. import faults, log
+from ..arrived import Arrived, Came, Note
+from ..confidentiality.pseudonyms import Pseudonyms
+from ..database.crosswalk import Crosswalk, Identity, Known, Mapped
+from ..database.crosswalk_tables import ACCESSION, INSTANCE, SERIES, STUDY
+from ..errors import DeidError
+
+MOST = 1000  # notes in one look
+
+
+def take_up(arrived: Arrived, crosswalk: Crosswalk) -> None:
+    """Take up what the door wrote down; what cannot be stays there, is logged, and is tried again."""
+    after = 0
+    try:
+        while notes := arrived.take(MOST, after):
+            after = notes[-1].number
+            for project, group in groupby(notes, lambda note: note.project):
+                _take_up_project(project, list(group), arrived, crosswalk)
+    except (DeidError, OSError, sqlite3.Error, SQLAlchemyError) as error:
+        log.event("arrived patients not taken up", level=logging.ERROR, error=faults.told(error))
+
+
+def _take_up_project(project: str, notes: list[Note], arrived: Arrived, crosswalk: Crosswalk) -> None:
+    if crosswalk.keyring.is_sealed(project):
+        arrived.drop([note.number for note in notes])
+        return
+    came = {note.number: arrived.open(note) for note in notes}
+    for _patient, group in groupby(notes, lambda note: _identity(came[note.number]).normal):
+        numbers = [note.number for note in group]
+        try:
+            _take_up(project, [came[number] for number in numbers], crosswalk)
+        except DeidError as error:
+            log.event("arrived patient not taken up", level=logging.ERROR, error=faults.told(error), count=len(numbers))
+        else:
+            arrived.drop(numbers)
+
+
+def _take_up(project: str, came: list[Came], crosswalk: Crosswalk) -> None:
+    """Note the instances of one patient."""
+    identity = _identity(came[0])
+    token = Pseudonyms(crosswalk.keyring.project(project)).token
+    known = crosswalk.patient(project, identity) or crosswalk.assign(project, Known(0, identity, came[0].pseudonym))
+    crosswalk.note(project, known.row, [mapped for each in came for mapped in _mapped(each, token)])
+
+
+def _identity(came: Came) -> Identity:
+    return Identity(came.issuer, came.patient_id)
+
+
+def _mapped(came: Came, token: Callable[[str], str]) -> list[Mapped]:
+    found = [Mapped(kind, *pair) for kind, pair in zip((STUDY, SERIES, INSTANCE), came.uids, strict=True)]
+    return found + ([Mapped(ACCESSION, came.accession, token(came.accession))] if came.accession else [])
