@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from ..errors import ConfigurationError, Rejected
 from ..keyring import GONE, Keyring
 from . import ONLY_READS
+from .audit import record
 from .crosswalk_place import (
     KINDS,
     MOST_ALIASES,
@@ -85,8 +86,8 @@ class Crosswalk:
         with self.reading(project) as opened:
             return _known(*opened, identity) if opened else None
 
-    def assign(self, project: str, known: Known) -> Known:
-        """Give a patient a pseudonym; answer what he has where he has one already.
+    def assign(self, project: str, known: Known, source: str = "") -> Known:
+        """Give a patient a pseudonym; answer what he has where he has one already. `source`: of which kind it comes.
 
         Raises
         ------
@@ -99,7 +100,7 @@ class Crosswalk:
         with self.writing(project, NAMING) as (connection, place):
             present = follow(connection, place, known.identity)
             # First the insert: who has given him one meanwhile has locked nothing that could be looked at before.
-            found = _insert(connection, place, replace(known, identity=present)) or _known(connection, place, present)
+            found = _insert(connection, place, replace(known, identity=present), source) or _known(connection, place, present)
         if found is None:
             raise Rejected(TAKEN)
         return found
@@ -248,11 +249,14 @@ def _known(connection: Connection, place: Place, identity: Identity) -> Known | 
     return None if row is None else place.known(row)
 
 
-def _insert(connection: Connection, place: Place, known: Known) -> Known | None:
-    """Write a patient's row; None: he has one, or his pseudonym is another's."""
+def _insert(connection: Connection, place: Place, known: Known, source: str) -> Known | None:
+    """Write a patient's row, audited; None: he has one, or his pseudonym is another's."""
     query = _upsert(connection).values(**place.patient_row(known, known.identity)).returning(crosswalk.c.id)
     row = connection.scalar(query)
-    return None if row is None else replace(known, row=row)
+    if row is None:
+        return None
+    record(connection, "pseudonym", actor="system", project=place.project, source=source or None)
+    return replace(known, row=row)
 
 
 def _next(connection: Connection, place: Place, present: Identity, pseudonym: Callable[[int], Known]) -> Known:

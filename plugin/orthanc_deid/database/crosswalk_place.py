@@ -62,7 +62,7 @@ class Place:
 
     def __init__(self, keyring: Keyring, project: str, number: int, generation: int = 0) -> None:
         self.number, self.generation = number, generation
-        self._keyring, self._project = keyring, project
+        self._keyring, self.project = keyring, project
         self._digest_key = keyring.project(project)
         self._ciphers: dict[int, Cipher] = {}
 
@@ -106,7 +106,7 @@ class Place:
     def cipher(self, generation: int) -> Cipher:
         """Return the cipher of a generation."""
         if generation not in self._ciphers:
-            self._ciphers[generation] = Cipher(self._keyring.crosswalk(self._project, generation))
+            self._ciphers[generation] = Cipher(self._keyring.crosswalk(self.project, generation))
         return self._ciphers[generation]
 
     def context_of(self, row: Row[Any]) -> bytes:
@@ -117,7 +117,7 @@ class Place:
 
     def context(self, kind: int, patient: int | None, original: bytes, replaced: bytes) -> bytes:
         """Return what a text is bound to: it opens in its own row alone."""
-        return f"{self._project}\x00{kind}\x00{patient or 0}\x00".encode() + original + replaced
+        return f"{self.project}\x00{kind}\x00{patient or 0}\x00".encode() + original + replaced
 
     def _closed(
         self, kind: int, patient: int | None, original: bytes, replaced: bytes, value: object

@@ -65,7 +65,8 @@ class Pseudonymizer:
         given = replace(given, session=self._session(project, asked, study[0], given))
         if known is None:
             made = Known(0, identity, given.pseudonym, given.offset_days, given.subject)
-            known = self.crosswalk.assign(project, made)
+            kind = "list" if listed else self._configuration.project(project).pseudonyms.kind
+            known = self.crosswalk.assign(project, made, kind)
         if not agree(given, known):
             raise Rejected(OTHERWISE.format("the list" if listed else "the source of pseudonyms"))
         token = Pseudonyms(self.crosswalk.keyring.project(project)).token
