@@ -13,6 +13,7 @@ from pydicom import Dataset
 from made_volumes import SLICES, ct
 from objects import ROOT, written
 from orthanc_deid.errors import NotFound, Rejected, Retriable
+from orthanc_deid.formats.labels import NONE, Labels
 from orthanc_deid.orthanc_rest import Orthanc
 from orthanc_deid.processes import Processes
 from orthanc_deid.results.study import Converters, StudyResults
@@ -63,9 +64,9 @@ class Study:
             ds.PixelData = bytes([value]) * len(ds.PixelData)
         return ds
 
-    def results(self) -> StudyResults:
-        converters = Converters(self.folder, Conversion(), (SHIPPED,), self.orthanc, self._pool)
-        return StudyResults(converters, self.number, self.output, "default", self.instances)
+    def results(self, labels: Labels = NONE, etl: str | None = None) -> StudyResults:
+        converters = Converters(self.folder, Conversion(etl=etl), (SHIPPED,), self.orthanc, self._pool)
+        return StudyResults(converters, self.number, self.output, "default", self.instances, lambda _: labels)
 
     def _pool(self) -> Processes:
         self.before()
@@ -192,3 +193,18 @@ def test_no_temporary_folder_stays(study: Study) -> None:
     study.results().archive("dicomdir")
     assert [name for name in study.made() if name.startswith(".")] == []
     assert list(study.folder.rglob(".dicom-*")) == []
+
+
+def test_trees_are_named_by_labels_and_another_label_gives_another_tree(study: Study) -> None:
+    given = [Labels("C100", "1234d_B_brain"), Labels("C100", "1235d_B_brain")]
+    bids = [tree(study.results(labels).bids()) for labels in given]
+    etl = [tree(study.results(labels, etl="cbtn").etl()) for labels in given]
+    for made, number in ((bids, ("1234d", "1235d")), (etl, ("1234d_B_brain", "1235d_B_brain"))):
+        assert all(number[0] in each for each in made[0])
+        assert all(number[1] in each for each in made[1])
+        assert all("C100" in each for each in made[0] + made[1])
+    assert all("C100" not in each for each in tree(study.results().bids()))
+
+
+def tree(folder: Path) -> list[str]:
+    return [str(path.relative_to(folder)) for path in folder.rglob("*.nii.gz")]
