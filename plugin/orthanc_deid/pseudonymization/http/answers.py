@@ -102,22 +102,21 @@ def accession(found: Any) -> str:  # noqa: ANN401  # JSON
     return label(found, "accession number", _LONGEST_ACCESSION)
 
 
-def days(found: Any) -> int:  # noqa: ANN401  # JSON
-    """Return a shift in whole days, given as number or text.
+def days(found: Any) -> int | None:  # noqa: ANN401  # JSON
+    """Return a shift in whole days, given as number or text; None for 0, which would leave dates as they are.
 
     Raises
     ------
     Rejected
-        It is none, over one hundred years, or 0: the dates would stay true.
+        It is none, or over one hundred years.
     """
     text = str(found) if isinstance(found, int) and not isinstance(found, bool) else found
+    if not isinstance(text, str):
+        raise Rejected("the pseudonym service's answer holds no day shift: it is neither a number nor a text")
     try:
-        shift = fitting.days(text) if isinstance(text, str) else None
+        return fitting.days(text)
     except ValueError as error:
         raise Rejected(f"the day shift that the service gives {error}") from None
-    if shift is None:
-        raise Rejected("the day shift that the service gives is no whole number, or 0: dates would stay true")
-    return shift
 
 
 def believed(asked: Asked, given: Given | Missing) -> Given | Missing:

@@ -116,7 +116,7 @@ def _only(found: Sequence[Mapping[str, Any]], name: str, source: str) -> Mapping
     return own[0]
 
 
-def _jitter(own: Mapping[str, Any], part: Mapping[str, Any] | None) -> int:
+def _jitter(own: Mapping[str, Any], part: Mapping[str, Any] | None) -> int | None:
     found = days(own.get("jitter"))
     if part is not None and days(part.get("jitter")) != found:
         raise Rejected("DASHER moves the dates of a patient and of his study by different days")
