@@ -18,6 +18,7 @@ from ..folder import journal, mapping, places
 from ..folder.run import Report, Request, run
 from ..folder.sources import Left, Why
 from ..keyring import Keyring
+from ..pseudonymization.without_server import Namer, demand_no_server
 from ..settings import Settings
 from .arguments import Command
 
@@ -95,14 +96,17 @@ def _request(loaded: Settings, source: Path, out: Path, profile: str | None, pro
     configuration = loaded.configuration
     of = configuration.project(project) if project else configuration.projects[0]
     chosen = profiles.load(loaded, profile or of.profile)
+    demand_no_server(of)
     install.private_folder(loaded.home)
     if not loaded.key_file.exists():
         click.echo(f"New key {loaded.key_file}: back it up, other keys give other pseudonyms.", err=True)
+    key = _project_key(loaded, of.name)
     return Request(
         source=source,
         out=out,
         profile=chosen,
-        project_key=_project_key(loaded, of.name),
+        project_key=key,
+        namer=Namer(of, key, loaded.config_file.parent),
         journal=journal.place_of(loaded.home, out),
         instance_bytes=configuration.limits.instance_bytes,
         processes=loaded.processes,

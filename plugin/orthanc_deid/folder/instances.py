@@ -4,18 +4,19 @@ import hashlib
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from .. import __version__
 from ..confidentiality.deidentify import deidentify as deidentify_file
 from ..confidentiality.identifiers import Identifiers
 from ..confidentiality.profile import Profile
-from ..confidentiality.pseudonyms import Pseudonyms
+from ..confidentiality.pseudonyms import Patient, Pseudonyms
 from ..errors import DeidError, Rejected
 from ..packed import unpack
 from ..packed.kinds import HEAD, Kind, kind_of, with_preamble
 from . import output
+from .naming import called
 from .scan import Header
 from .sources import Left, Why
 
@@ -45,7 +46,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Work:
-    """A chunk of items with all that is needed for them; `known` by StudyInstanceUID."""
+    """A chunk of items with all that is needed for them; `known` by StudyInstanceUID, `called` by Patient.normal."""
 
     root: Path
     out: Path
@@ -53,6 +54,7 @@ class Work:
     project_key: bytes
     items: tuple[Item, ...]
     known: Mapping[str, Identifiers]
+    called: Mapping[str, Patient]
 
 
 @dataclass
@@ -102,7 +104,9 @@ def _made(work: Work, header: Header) -> tuple[bytes, Made]:
     known = work.known.get(header.StudyInstanceUID, Identifiers())
     pseudonyms = _pseudonyms(work.project_key)
     try:
-        done = deidentify_file(_read(work.root, header), work.profile, pseudonyms, known, version=__version__)
+        who = partial(called, work.called)
+        data = _read(work.root, header)
+        done = deidentify_file(data, work.profile, pseudonyms, known, version=__version__, called=who)
     except DeidError:
         raise
     except Exception as error:  # noqa: BLE001  # a file broken in a way that nobody foresaw must not stop the others

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..confidentiality.identifiers import KINDS, Identifiers
+from ..confidentiality.pseudonyms import Patient
 from ..errors import ConfigurationError
 from ..packed.unpack import Source
 from .instances import Made
@@ -77,9 +78,13 @@ class Digests:
         """Answer what differs where a source was changed."""
         return self._of("stamp", source.stamp)
 
-    def known(self, known: Identifiers) -> str:
-        """Answer what differs where more is known of a study; UIDs are mapped whether known or not."""
-        texts = {kind: sorted(getattr(known, kind)) for kind in KINDS if kind != "uids"}
+    def known(self, known: Identifiers, patients: Sequence[Patient] = ()) -> str:
+        """Answer what differs where more is known of a study, or its patients are called otherwise.
+
+        UIDs are mapped whether known or not.
+        """
+        texts: dict[str, Any] = {kind: sorted(getattr(known, kind)) for kind in KINDS if kind != "uids"}
+        texts["called"] = [(each.normal, each.assigned, each.offset_days) for each in patients]
         return self._of("known", json.dumps(texts))
 
     def _of(self, kind: str, text: str) -> str:

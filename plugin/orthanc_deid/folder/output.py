@@ -6,25 +6,38 @@ import re
 import secrets
 import shutil
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from ..errors import ConfigurationError, Rejected
 
 UNFINISHED = ".orthanc-deid"  # folder in OUT for files that are being written; not there after the end
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
-_PSEUDONYM = re.compile(r"[A-Za-z0-9]+")
+_FOLDER = re.compile(r"[A-Za-z0-9_~%-][A-Za-z0-9_.~%-]*")  # of a patient
+_LONGEST = 255  # bytes of a name in a file system
 
 
 def path_of(patient_id: str, study_uid: str, series_uid: str, sop_uid: str) -> str:
     """Answer where in OUT an instance lies; every part is a new id.
+
+    What a folder cannot be called stands in it as in a web address: `P 1` as P%201.
 
     Raises
     ------
     Rejected
         One of them could lead somewhere else (a UID of the source that the profile retains).
     """
-    if not _PSEUDONYM.fullmatch(patient_id) or not all(_UID.fullmatch(uid) for uid in (study_uid, series_uid, sop_uid)):
+    if not all(_UID.fullmatch(uid) for uid in (study_uid, series_uid, sop_uid)):
         raise Rejected("one of its UIDs is not valid (PS3.5 9.1)")
-    return f"{patient_id}/{study_uid}/{series_uid}/{sop_uid}.dcm"
+    folder = quote(patient_id, safe="")
+    folder = f"%2E{folder[1:]}" if folder.startswith(".") else folder
+    if not _FOLDER.fullmatch(folder) or len(folder) > _LONGEST:
+        raise Rejected("no folder can be called like the pseudonym")
+    return f"{folder}/{study_uid}/{series_uid}/{sop_uid}.dcm"
+
+
+def pseudonym_of(folder: str) -> str:
+    """Answer whose folder in OUT one is."""
+    return unquote(folder)
 
 
 def write(out: Path, relative: str, data: bytes) -> None:
@@ -69,7 +82,7 @@ def holds(out: Path) -> bool:
         It holds something that cannot be of this program.
     """
     entries = [path for path in out.iterdir() if path.name != UNFINISHED] if out.exists() else []
-    if not all(_PSEUDONYM.fullmatch(path.name) and path.is_dir() and not path.is_symlink() for path in entries):
+    if not all(_FOLDER.fullmatch(path.name) and path.is_dir() and not path.is_symlink() for path in entries):
         raise ConfigurationError("OUT holds something that this command did not write: choose an empty folder")
     return bool(entries)
 

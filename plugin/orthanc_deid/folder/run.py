@@ -16,6 +16,7 @@ from .chunks import DIED, Job, each
 from .instances import Item, Outcome, Work, deidentify
 from .journal import Digests, Entry, Journal, Terms, entry
 from .mapping import Pair
+from .naming import Named, Namer, name
 from .scan import Header, Scan, Scanned, joined, scan
 from .sources import Left, Why
 
@@ -33,6 +34,7 @@ class Request:
     out: Path
     profile: Profile
     project_key: bytes
+    namer: Namer
     journal: Path
     instance_bytes: int  # the largest that is accepted
     processes: int
@@ -71,6 +73,8 @@ def run(request: Request, progress: Progress) -> Report:
     ------
     ConfigurationError
         OUT is not ours, cannot be written, or holds results of another profile, key, version or state of IN.
+    Retriable
+        The source of pseudonyms cannot be read.
     KeyboardInterrupt
         A person stopped it; what is done stays, and is not done again.
     """
@@ -83,7 +87,10 @@ def run(request: Request, progress: Progress) -> Report:
             with closing(Processes(request.processes, MODULES)) as pool:
                 found = _look(request, pool, progress)
                 items.demand_unchanged(found, done, digests)
-                return _Run(request, found, digests, journal, progress).make(pool, done)
+                named = name(sources.place(request.source, request.instance_bytes).root, found.headers, request.namer)
+                headers, left = named.split(found.headers)
+                found = replace(found, headers=headers, left=sorted(found.left + left))
+                return _Run(request, found, named, digests, journal, progress).make(pool, done)
         finally:
             output.end(request.out)
 
@@ -119,13 +126,14 @@ def _with_empty_zips_once(found: Scanned, files: list[Source]) -> Scanned:
 class _Run:
     request: Request
     found: Scanned
+    named: Named
     digests: Digests
     journal: Journal
     progress: Progress
 
     def make(self, pool: Processes, done: list[Entry]) -> Report:
         """Make every output, and remove those that have no source any more."""
-        known = {study: self.digests.known(of) for study, of in self.found.known.items()}
+        known = self._known()
         every = items.of(self.found, done, self.digests, known)
         report = Report(list(self.found.left))
         finished = 0
@@ -141,8 +149,19 @@ class _Run:
         report.left.sort()
         return report
 
+    def _known(self) -> dict[str, str]:
+        """Return the digest of what is known of each study, and of what its patients are called."""
+        studies: dict[str, list[Header]] = {study: [] for study in self.found.known}
+        for header in self.found.headers:
+            studies[header.StudyInstanceUID].append(header)
+        return {
+            study: self.digests.known(self.found.known[study], self.named.of(headers))
+            for study, headers in studies.items()
+        }
+
     def _work(self, part: list[Item]) -> Work:
-        studies = {header.StudyInstanceUID for item in part for header in item.headers}
+        headers = [header for item in part for header in item.headers]
+        studies = {header.StudyInstanceUID for header in headers}
         return Work(
             root=sources.place(self.request.source, self.request.instance_bytes).root,
             out=self.request.out,
@@ -150,6 +169,7 @@ class _Run:
             project_key=self.request.project_key,
             items=tuple(part),
             known={study: self.found.known[study] for study in studies},
+            called={each.normal: each for each in self.named.of(headers)},
         )
 
     def _note(self, outcomes: Iterable[Outcome], known: dict[str, str]) -> None:
@@ -179,8 +199,8 @@ def _add(report: Report, outcome: Outcome) -> None:
 
 
 def _map(report: Report, header: Header, path: str) -> None:
-    patient_id, *uids = path.removesuffix(".dcm").split("/")
-    report.patients.add((header.PatientID, patient_id))
+    folder, *uids = path.removesuffix(".dcm").split("/")
+    report.patients.add((header.PatientID, output.pseudonym_of(folder)))
     old = (header.StudyInstanceUID, header.SeriesInstanceUID, header.SOPInstanceUID)
     report.uids.update(zip(old, uids, strict=True))
 

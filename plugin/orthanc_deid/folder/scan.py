@@ -10,12 +10,14 @@ from typing import BinaryIO
 from pydicom import Dataset, dcmread
 
 from ..confidentiality.identifiers import Identifiers, from_dataset
+from ..confidentiality.pseudonyms import Patient
 from ..errors import Rejected
 from ..packed import unpack
 from ..packed.kinds import HEAD, Kind, kind_of, with_preamble
 from ..packed.unpack import Source
 from .sources import NO_DICOM, Left, Why
 
+WORDS = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "IssuerOfPatientID")
 _DICOMDIR = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage
 
 
@@ -37,6 +39,12 @@ class Header:
     StudyInstanceUID: str
     SeriesInstanceUID: str
     SOPInstanceUID: str
+    IssuerOfPatientID: str = ""
+
+    @property
+    def patient(self) -> Patient:
+        """Who it is about."""
+        return Patient(self.IssuerOfPatientID, self.PatientID)
 
 
 @dataclass(frozen=True)
@@ -97,11 +105,19 @@ def _parsed(stream: BinaryIO) -> Dataset:
     return ds
 
 
+def read(root: Path, source: Source) -> Dataset:
+    """Read the header of one file that was scanned; raise Rejected where it is not what it was."""
+    try:
+        return _header(root, source)
+    except _Directory:
+        raise Rejected("it was changed while it was read") from None
+
+
 def _looked_at(source: Source, ds: Dataset, kept: frozenset[int]) -> tuple[Header, Identifiers]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            ids = (_text(ds, word) for word in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"))
+            ids = (_text(ds, word) for word in WORDS)
             return Header(source, *ids), from_dataset(ds, kept=kept)
     except Exception as error:  # noqa: BLE001  # as above: values are converted when they are looked at
         raise Rejected(f"its header cannot be read ({type(error).__name__})") from None

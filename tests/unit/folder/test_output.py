@@ -26,8 +26,26 @@ def test_what_is_no_uid_never_becomes_a_path(uid: str) -> None:
         uids[place] = uid
         with pytest.raises(Rejected, match="not valid"):
             output.path_of("PABC234", *uids)
-    with pytest.raises(Rejected, match="not valid"):
-        output.path_of("../P", "1.2", "1.2", "1.2")
+
+
+@pytest.mark.parametrize(
+    ("pseudonym", "folder"),
+    [("../P", "%2E.%2FP"), (".P", "%2EP"), ("sub-01_a.b", "sub-01_a.b"), ("P 1%", "P%201%25"), ("/P:1", "%2FP%3A1")],
+)
+def test_the_folder_of_a_patient_leads_nowhere_else_and_tells_his_pseudonym(
+    pseudonym: str, folder: str, tmp_path: Path
+) -> None:
+    path = output.path_of(pseudonym, "1.2", "1.3", "1.4")
+    assert path == f"{folder}/1.2/1.3/1.4.dcm"
+    assert output.pseudonym_of(folder) == pseudonym
+    (tmp_path / path).parent.mkdir(parents=True)
+    assert output.holds(tmp_path)
+
+
+@pytest.mark.parametrize("pseudonym", ["", "/" * 100])
+def test_what_no_folder_can_be_called_is_refused(pseudonym: str) -> None:
+    with pytest.raises(Rejected, match="no folder"):
+        output.path_of(pseudonym, "1.2", "1.2", "1.2")
 
 
 def test_only_the_owner_can_read_what_is_written(out: Path) -> None:
@@ -76,7 +94,7 @@ def test_unfinished_files_count_for_nothing_and_go(out: Path) -> None:
     assert output.holds(out)
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "some folder", ".git"])
+@pytest.mark.parametrize("name", ["some folder", ".git", "a:b"])
 def test_what_is_not_ours_in_the_folder_is_refused(out: Path, name: str) -> None:
     (out / name).mkdir()
     with pytest.raises(ConfigurationError, match="did not write"):
