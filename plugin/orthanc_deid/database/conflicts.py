@@ -13,7 +13,7 @@ from .audit import record
 from .events import note, remark, short
 from .expected import mark_superseded
 from .intake_tables import conflict
-from .studies import Study, locked
+from .studies import Study, is_of_source, locked, study_from
 from .tables import REMOVED, instance, study
 
 # Of a conflict: nobody has decided; what is stored stays; the other is about to be stored; it is stored.
@@ -80,13 +80,14 @@ class Conflicts:
 
     def add(self, study_id: int, orthanc: str, file: str) -> None:
         """Note that a file waits for a decision, with an event; a study that was not started waits with it."""
-        row = {"study_id": study_id, "instance": orthanc, "file": file, "state": OPEN, "actor": "system"}
+        values = {"study_id": study_id, "instance": orthanc, "file": file, "state": OPEN, "actor": "system"}
         try:
             with locked(self.engine, study_id) as (connection, found):
-                connection.execute(insert(conflict).values(**row, at=time.time()))
+                connection.execute(insert(conflict).values(**values, at=time.time()))
                 remark(connection, study_id, found.version, found.status, CAME, "system")
-                if found.status in (states.RECEIVED, states.WAITING):
-                    _wait(connection, found, _why_waits(connection, study_id) or CAME)
+                for row in _of_same_source(connection, found):
+                    if row.status in (states.RECEIVED, states.WAITING):
+                        _wait(connection, row, _why_waits(connection, row.id) or CAME)
         except IntegrityError:
             return  # it is there already
 
@@ -110,14 +111,17 @@ class Conflicts:
             The study is at work: the versions of a run may not change under it.
         """
         one = self.get(number)
-        with locked(self.engine, one.study_id) as (connection, found):
-            if found.status in states.ACTIVE:
-                raise Conflict(f"study {found.id} is {found.status}: it is at work")
+        with locked(self.engine, one.study_id) as (connection, first):
+            rows = _of_same_source(connection, first)
+            for found in rows:
+                if found.status in states.ACTIVE:
+                    raise Conflict(f"study {found.id} is {found.status}: it is at work")
             decided = update(conflict).where(conflict.c.id == number, conflict.c.state == REPLACING)
             if not connection.execute(decided.values(state=REPLACED, resolved_at=time.time())).rowcount:
                 return
-            if _renew(connection, found, one.instance, present) and found.status == states.DONE:
-                _wait(connection, found, "an instance was replaced", found.version + 1, one.actor)
+            for found in rows:
+                if _renew(connection, found, one.instance, present) and found.status == states.DONE:
+                    _wait(connection, found, "an instance was replaced", found.version + 1, one.actor)
 
     def _decide(self, number: int, state: str, told: str, actor: str) -> None:
         one = self.get(number)
@@ -129,12 +133,20 @@ class Conflicts:
             remark(connection, found.id, found.version, found.status, told, actor)
             kept = "stored" if state == KEPT else "arrived"
             record(connection, "conflict", actor=actor, study_id=found.id, conflict=number, keep=kept)
-            connection.execute(update(study).where(study.c.id == found.id).values(recheck=1))
+            connection.execute(update(study).where(is_of_source(found.source)).values(recheck=1))
+
+
+def _of_same_source(connection: Connection, found: Study) -> list[Study]:
+    """Lock and return the rows of all projects that a source is in; that of the first project is locked before."""
+    query = select(study).where(is_of_source(found.source)).order_by(study.c.id).with_for_update()
+    return [study_from(row) for row in connection.execute(query)]
 
 
 def count_undecided(connection: Connection, study_id: int) -> int:
-    """Count what of a study waits for a decision, or for its being carried out."""
-    mine = (conflict.c.study_id == study_id, conflict.c.state.in_(UNDECIDED))
+    """Count what of a study, or of what a further project shares with the first, waits for a decision or its end."""
+    source = select(study.c.copy_of).where(study.c.id == study_id).scalar_subquery()
+    rows = select(study.c.id).where((study.c.id == study_id) | (study.c.source == source))
+    mine = (conflict.c.study_id.in_(rows), conflict.c.state.in_(UNDECIDED))
     return connection.scalar(select(func.count()).where(*mine)) or 0
 
 

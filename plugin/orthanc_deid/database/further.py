@@ -1,10 +1,11 @@
 """Further projects of a study: a row each, beside that of its first project and bound to the same source."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, insert, select
 
 from .. import states
 from ..errors import Conflict
@@ -13,20 +14,21 @@ from .events import note, remark
 from .studies import Study, address_of
 from .tables import study
 
+NONE: Mapping[str, str] = MappingProxyType({})
 BELONGS = "belongs to "  # begins the event that says by which rule a study is in its project
 
 
-def add(connection: Connection, first: Study, projects: Sequence[str], why: str) -> None:
+def add(connection: Connection, first: Study, projects: Mapping[str, str]) -> None:
     """Make rows of further projects, each to be looked at soon; those that are there stay as they are.
 
-    The row of the first project is locked, so that two never do it at once.
+    `projects`: name to why. The row of the first project is locked, so that two never do it at once.
     """
     addresses = {address_of(first.source, project): project for project in projects}
     query = select(study.c.source).where(study.c.source.in_(addresses))
     known = set(connection.scalars(query)) if addresses else set()
     for address, project in addresses.items():
         if address not in known and not (first.run and first.project == project):
-            _insert(connection, first.source, address, project, why)
+            _insert(connection, first.source, address, project, projects[project])
 
 
 def _insert(connection: Connection, source: str, address: str, project: str, why: str) -> None:
@@ -50,7 +52,7 @@ def demand_free(connection: Connection, found: Study, project: str) -> None:
         raise Conflict(f"study {found.id}: project {project} has it as a further study already")
 
 
-def siblings(connection: Connection, source: str, but: int) -> Sequence[Row[Any]]:
+def siblings(connection: Connection, source: str, but: int) -> Sequence[Any]:
     """Return project, address and state of the other rows of a source, that of the first project before others."""
     query = (
         select(study.c.project, study.c.source.label("address"), study.c.status)

@@ -1,7 +1,7 @@
 """The ledger of studies, written: every change of state is one transaction with its event."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -134,13 +134,14 @@ class Ledger(Studies):
     def start(  # noqa: PLR0913  # what a run is begun with
         self, study_id: int, project: str, destinations: Iterable[str], *, reason: str | None = None,
         actor: str = "system", hold: bool = False, origin: str | None = None, anew: bool = False, why: str = "",
-        also: Sequence[str] = (),
+        also: Mapping[str, str] = further.NONE,
     ) -> Study:  # fmt: skip
         """Begin a new run: `queued`, every earlier run superseded, deliveries of this version pending.
 
         `hold`: after verification it waits for a person; what was held before is so until it is approved. `origin`:
         the digest under which it is said where it comes from. `anew`: all is made and delivered once more, as the
-        next version. `why`: the rule by which it is in this project. `also`: further projects that it gets rows of.
+        next version. `why`: the rule by which it is in this project. `also`: further projects that it gets rows of, and
+        why.
         """
         with self._writing(study_id) as (connection, before):
             demand_remembered(before)
@@ -175,16 +176,16 @@ class Ledger(Studies):
                 told = f"{further.BELONGS}{project}: {why}"
                 remark(connection, study_id, found.version, found.status, told, "system")
             _change(connection, found, states.QUEUED, reason, actor)
-            further.add(connection, replace(found, run=found.run + 1, project=project), also, f"also of {project}")
+            further.add(connection, replace(found, run=found.run + 1, project=project), also)
         return self.get(study_id)
 
-    def join(self, study_id: int, projects: Sequence[str], why: str) -> None:
+    def join(self, study_id: int, projects: Mapping[str, str]) -> None:
         """Have a study of Orthanc processed for further projects too; those that have it stay as they are.
 
-        `study_id`: its row of the first project. `why`: by which rule.
+        `study_id`: its row of the first project. `projects`: name to the rule by which it is in each.
         """
         with self._writing(study_id) as (connection, found):
-            further.add(connection, found, projects, why)
+            further.add(connection, found, projects)
 
     def deliver(  # noqa: PLR0913  # what a delivery is begun with
         self, study_id: int, destinations: Iterable[str], *, anew: bool, reason: str, actor: str, approved: bool = False

@@ -94,6 +94,12 @@ class Studies:
         with self.engine.connect() as connection:
             return study_of(connection, select(study).where(study.c.source == address))
 
+    def further(self, source: str) -> list[Study]:
+        """Return the rows of further projects of a study of Orthanc."""
+        query = select(study).where(study.c.copy_of == source).order_by(study.c.id)
+        with self.engine.connect() as connection:
+            return [study_from(row) for row in connection.execute(query)]
+
     def of_source(self, source: str) -> list[Study]:
         """Return all rows of a study of Orthanc: that of the first project, then those of further ones."""
         query = select(study).where(is_of_source(source)).order_by(study.c.copy_of.is_not(None), study.c.id)

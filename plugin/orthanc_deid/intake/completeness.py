@@ -57,7 +57,7 @@ def rule_of(intake: Intake, study: Study) -> Completeness:
     if all(rule == STABLE for _, rule in configuration.completeness()):
         return STABLE
     series = intake.orthanc.series(study.source)
-    belonging = Belonging(configuration, intake.orthanc, intake.origins, study.source, series)
+    belonging = Belonging(configuration, intake.orthanc, intake.origins, intake.lists, study.source, series)
     senders = {sender.ae: sender.completeness for sender in configuration.intake.senders if sender.completeness}
     if senders and not belonging.origin.source and belonging.ae in senders:
         return senders[belonging.ae]

@@ -150,8 +150,9 @@ class ConflictingFiles:
 
     def _is_processed(self, came: _Came) -> bool:
         """Tell whether something was made of an instance, though Orthanc does not hold it any more."""
-        study = self._intake.ledger.find(came.study)
-        made = self._intake.ledger.instances(study.id, state=states.INSTANCE_DEIDENTIFIED) if study else []
+        ledger = self._intake.ledger
+        rows = [row.id for row in ledger.of_source(came.study)]
+        made = [one for row in rows for one in ledger.instances(row, state=states.INSTANCE_DEIDENTIFIED)]
         return any(one.source == came.instance for one in made)
 
     def _store_late(self, came: _Came) -> None:
@@ -162,14 +163,15 @@ class ConflictingFiles:
         self._remove(came.name)
 
     def _replace(self, name: str, known: Contested) -> None:
-        if self._intake.ledger.get(known.study_id).status in states.ACTIVE:
+        rows = self._intake.ledger.of_source(self._intake.ledger.get(known.study_id).source)
+        if any(row.status in states.ACTIVE for row in rows):
             return
         came = self._read(name)
         if self._stored(came.instance) != came.stored:
             self._intake.orthanc.delete("instances", came.instance)
             self._store(came)
         for entry in cache.entries(self._places.results):
-            if entry.study == known.study_id:  # made of what is no longer there
+            if entry.study in {row.id for row in rows}:  # made of what is no longer there
                 cache.remove(entry)
         self._conflicts.replaced(known.id, self._intake.orthanc.present(came.study))
         self._remove(name)

@@ -104,7 +104,7 @@ def _is_of(intake: Intake, wanted: str, source: str, status: str | None, project
         return wanted in ("", project)
     try:
         series = intake.orthanc.series(source)
-        would = Belonging(intake.configuration, intake.orthanc, intake.origins, source, series).project()
+        would = Belonging(intake.configuration, intake.orthanc, intake.origins, intake.lists, source, series).project()
     except NotFound:
         return False  # deleted at this moment
     return would is not None and would.name == wanted

@@ -55,7 +55,7 @@ def test_a_study_that_still_grows_waits_until_it_is_stable(intake: Intake, archi
     archive.arrive("a", "i2", last_update="t2")
     examine(intake, "a", stable=True)
     assert (known(intake).status, known(intake).version) == (states.QUEUED, 1)
-    assert events(intake) == ["received", "waiting", "queued"]
+    assert events(intake) == ["received", "waiting", "waiting", "queued"]  # the third says by which rule it belongs
 
 
 def test_without_automatic_processing_a_study_waits_for_a_person(intake: Intake, archive: FakeArchive) -> None:
