@@ -1,22 +1,20 @@
-"""Erasure: a patient is forgotten, and what ties the sources of studies to their outputs is cut."""
+"""Erasure: all that a project knows of a patient goes."""
 
-import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, delete, func, or_, select, update
+from sqlalchemy import Connection, Row, delete, func, or_, select
 
 from .. import states
 from ..errors import Conflict, NotFound
-from . import awaited
 from .audit import record
 from .crosswalk import ALONE, Crosswalk, Identity, Known, Place
 from .crosswalk_tables import PATIENT, SERIES, STUDY, crosswalk, crosswalk_alias
 from .crosswalk_views import aliases, find_patients, patients_of, place_of, reading
-from .events import note
 from .intake_tables import batch_row, batch_study, manifest, origin
-from .tables import delivery, instance, receipt, study
+from .tables import study
+from .ties import close_studies, overwrite, tidy
 
 AT_WORK = "a study of this patient has begun at this moment: ask once more"
 _AT_ONCE = 500
@@ -103,73 +101,23 @@ class Erasure:
                 raise Conflict(AT_WORK)
             found = _studies(connection, person.project, traces, lock=True)
             rows = [row.id for row in found if not row.forgotten]
-            batch_rows = _batch_rows(connection, traces)
+            alone = not _is_in_others(connection, person.project, traces)
+            batch_rows = _batch_rows(connection, traces) if alone else []
             counted = Erased(_count(connection, person), len(person.aliases), len(batch_rows), [r.id for r in found])
             if dry_run:
                 return counted
             _demand_at_rest(found)
             close_studies(connection, rows, actor, "its patient was erased by request")
             _delete(connection, person)
-            for part in _parts([*traces.studies]):
-                connection.execute(delete(origin).where(origin.c.study_digest.in_(part)))
-                connection.execute(delete(manifest).where(manifest.c.study_digest.in_(part)))
-            _delete_fetched(connection, traces, batch_rows)
+            _delete_origins(connection, person.project, traces, found)
+            if alone:
+                _delete_fetched(connection, traces, batch_rows)
             record(
                 connection, "forgotten", actor=actor, project=person.project, mappings=counted.mappings,
                 studies=len(counted.studies), **detail,
             )  # fmt: skip
         tidy(self.engine, "crosswalk")
         return counted
-
-
-def overwrite(connection: Connection) -> None:
-    """Have what this connection deletes overwritten, as far as the database can."""
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("PRAGMA secure_delete=ON")
-
-
-def tidy(engine: Engine, *tables: str) -> bool:
-    """Give back what deleted rows took; False where somebody else uses the database, who does it later."""
-    if engine.dialect.name == "postgresql":
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            for table in tables:
-                connection.exec_driver_sql(f"VACUUM {table}")
-        return True
-    driver = engine.raw_connection()  # outside of any transaction
-    try:
-        cursor = driver.cursor()
-        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return not cursor.fetchall()[0][0]
-    finally:
-        driver.close()
-
-
-def close_studies(connection: Connection, numbers: Sequence[int], actor: str, reason: str) -> None:
-    """Mark studies as forgotten, end what waits, and cut the ties between their sources and outputs.
-
-    An output of which a part was never searched keeps its tie: it is withdrawn by it.
-    """
-    for part in _parts(numbers):
-        rows = connection.execute(select(study).where(study.c.id.in_(part)).order_by(study.c.id).with_for_update())
-        for row in rows.all():
-            _close(connection, row, actor, reason)
-        deliveries = select(delivery.c.id).where(delivery.c.study_id.in_(part))
-        connection.execute(delete(receipt).where(receipt.c.delivery_id.in_(deliveries)))
-
-
-def _close(connection: Connection, row: Row[Any], actor: str, reason: str) -> None:
-    values: dict[str, Any] = {"forgotten": 1, "origin": None, "recheck": 0, "updated_at": time.time()}
-    status = row.status
-    if states.CANCELLED in states.MOVES[status]:
-        status = states.CANCELLED
-        values |= {"status": status, "reason": reason, "run": row.run + 1, "next_attempt_at": None}
-    arrived = row.output == (row.copy_of or row.source)  # it was never known by another id
-    if not arrived and row.verified_version == row.version:
-        values["output"] = None
-        connection.execute(update(instance).where(instance.c.study_id == row.id).values(output=None))
-    connection.execute(update(study).where(study.c.id == row.id).values(**values))
-    awaited.end(connection, row.id)
-    note(connection, row.id, row.version, status, reason, actor)
 
 
 def _by_pseudonym(connection: Connection, place: Place, pseudonym: str) -> list[Known]:
@@ -235,6 +183,24 @@ def _studies(connection: Connection, project: str, traces: Traces, *, lock: bool
     return [found[number] for number in sorted(found)]
 
 
+def _is_in_others(connection: Connection, project: str, traces: Traces) -> bool:
+    """Tell whether studies of his are in another project, which needs what lists and senders say of them."""
+    for part in _parts([*traces.sources]):
+        which = or_(study.c.source.in_(part), study.c.copy_of.in_(part))
+        others = (study.c.project != project, study.c.forgotten == 0)
+        if connection.scalar(select(study.c.id).where(which, *others).limit(1)) is not None:
+            return True
+    return False
+
+
+def _delete_origins(connection: Connection, project: str, traces: Traces, rows: Sequence[Row[Any]]) -> None:
+    """Delete what lists and sources say of his studies in this project, pseudonyms included."""
+    mine = {row.origin for row in rows if row.origin}
+    for part in _parts([*traces.studies]):
+        of_project = or_(origin.c.project == project, origin.c.study_digest.in_(mine))
+        connection.execute(delete(origin).where(origin.c.study_digest.in_(part), of_project))
+
+
 def _demand_at_rest(rows: Sequence[Row[Any]]) -> None:
     busy = [row.id for row in rows if row.status in states.ACTIVE]
     if busy:
@@ -257,6 +223,8 @@ def _batch_rows(connection: Connection, traces: Traces) -> list[int]:
 
 
 def _delete_fetched(connection: Connection, traces: Traces, rows: Sequence[int]) -> None:
+    for part in _parts([*traces.studies]):
+        connection.execute(delete(manifest).where(manifest.c.study_digest.in_(part)))
     mine = _fetched(traces)
     if mine is not None:
         connection.execute(delete(batch_study).where(mine))

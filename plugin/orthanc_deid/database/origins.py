@@ -44,6 +44,10 @@ class Origins:
         """Return what stands for a StudyInstanceUID."""
         return self.seal.digest(KIND, study_uid)
 
+    def digests(self, study_uid: str, patient_id: str, project: str) -> list[str]:
+        """Return all digests under which something may be said of a study in a project."""
+        return [self.digest(study_uid), self._sent(study_uid, patient_id), self._further(study_uid, project)]
+
     def find(self, study_uid: str, patient_id: str = "") -> Origin | None:
         """Return where a study comes from; None where it was sent by itself."""
         return self.get(self.digest(study_uid)) or self.get(self._sent(study_uid, patient_id))

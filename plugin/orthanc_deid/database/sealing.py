@@ -16,9 +16,9 @@ from ..errors import NotFound
 from ..keyring import Keyring
 from .audit import record
 from .crosswalk_tables import crosswalk, crosswalk_alias, crosswalk_project
-from .erasure import close_studies, overwrite, tidy
 from .intake_tables import batch, batch_row, origin
 from .tables import study
+from .ties import close_studies, overwrite, tidy
 
 REASON = "its project was sealed"
 _ROWS, _STUDIES = 5000, 200  # in one transaction

@@ -22,6 +22,15 @@ from .batches import (
     show_series,
 )
 from .conflicts import decide_conflict, list_conflicts
+from .crosswalk import crosswalk_status, export_patients, export_uids, list_reasons, look_up, look_up_one
+from .crosswalk_models import (
+    CrosswalkList,
+    ForgetAnswer,
+    JoinedList,
+    MatchList,
+    ReasonList,
+    SealAnswer,
+)
 from .destinations import (
     check_destination,
     list_destinations,
@@ -29,6 +38,7 @@ from .destinations import (
     resend_failed,
     resume_destination,
 )
+from .erasing import forget_patient, join_identities, seal_project
 from .health import examine_health
 from .manifests import announce_instances
 from .models import (
@@ -114,6 +124,7 @@ class Route:
 
 
 FILE = (403, 404, 422)
+REIDENTIFIED = (403, 404, 409, 422)
 ROUTES = (
     Route("GET", "/deid/health", health, Health),
     Route("GET", "/deid/studies", list_studies, StudyPage, errors=(422,)),
@@ -166,6 +177,15 @@ ROUTES = (
     Route("GET", "/deid/unprocessed", list_unprocessed, UnprocessedPage, errors=(422,)),
     Route("POST", "/deid/validate", validate_studies, ValidatedPage, errors=(403, 422)),
     Route("POST", "/deid/processed", mark_processed, MarkedAnswer, errors=(422,)),
+    Route("GET", "/deid/crosswalk", crosswalk_status, CrosswalkList),
+    Route("GET", "/deid/crosswalk/reasons", list_reasons, ReasonList, errors=(403, 422)),
+    Route("POST", "/deid/crosswalk/lookup", look_up, MatchList, errors=REIDENTIFIED),
+    Route("POST", "/deid/crosswalk/forget", forget_patient, ForgetAnswer, errors=REIDENTIFIED),
+    Route("POST", "/deid/crosswalk/seal", seal_project, SealAnswer, errors=REIDENTIFIED),
+    Route("POST", "/deid/crosswalk/alias", join_identities, JoinedList, errors=REIDENTIFIED),
+    Route("GET", "/deid/crosswalk/{project}/uid_mapping.csv", export_uids, None, errors=REIDENTIFIED),
+    Route("GET", "/deid/crosswalk/{project}/patid_mapping.csv", export_patients, None, errors=REIDENTIFIED),
+    Route("GET", "/deid/crosswalk/{project}/{pseudonym}", look_up_one, MatchList, errors=REIDENTIFIED),
     Route("GET", "/deid/audit", list_audit, AuditPage, errors=(404, 422)),
     Route("GET", "/deid/audit/export", export_audit, None, errors=(422,)),
     Route("POST", "/deid/audit/verify", verify_audit, AuditVerified, errors=(422,)),
