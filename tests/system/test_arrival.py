@@ -19,6 +19,9 @@ from instances import instance
 from made_objects import everything
 from objects import MARKER, PATIENT, ROOT, written
 from orthanc_deid.confidentiality.pseudonyms import Patient, Pseudonyms
+from orthanc_deid.database import open_database
+from orthanc_deid.database.crosswalk import Crosswalk, Identity
+from orthanc_deid.database.crosswalk_tables import INSTANCE
 from orthanc_deid.keyring import Keyring
 from orthanc_deid.steps.subject import orthanc_id
 from servers import MAIN, OrthancServer, wait_for
@@ -130,6 +133,13 @@ def test_ids_are_those_of_the_pipeline_in_every_orthanc_with_the_same_key(new_or
     assert [answer["Status"] for answer in answers] == ["Success", "Success", "AlreadyStored"]
     file = f"/instances/{expected}/file"
     assert first.get(file).content == second.get(file).content
+    wait_for(lambda: first.get("/deid/health").ok, 30, "the service is ready")
+    crosswalk = Crosswalk(open_database(f"sqlite:///{first.home / 'deid.sqlite'}"), Keyring(first.home, {}))
+    wait_for(lambda: crosswalk.has("default", INSTANCE, uids[-1]), 30, "it is in the crosswalk")
+    known = crosswalk.patient("default", Identity("", person.PatientID))
+    assert known
+    assert known.pseudonym == pseudonyms.patient_id(Patient("", person.PatientID))
+    crosswalk.engine.dispose()
 
 
 def test_what_cannot_be_deidentified_is_in_quarantine_and_nowhere_else(server: OrthancServer, tmp_path: Path) -> None:
