@@ -1,7 +1,7 @@
 """What may be deleted now: a pure decision, the same in a dry run and in a run."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -32,6 +32,8 @@ class Kept:
     results_bytes: int
     source_bytes: int
     output_bytes: int
+    # The same source in further projects: it goes when the rules of all let it, and `has_source` is False of these.
+    further: tuple["Kept", ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,12 @@ class _Candidate:
     what: What
     rule: Rule
     bytes: int
+    others: tuple["_Candidate", ...] = ()  # what must be removable as well
+
+    @property
+    def may_free(self) -> bool:
+        """Tell whether it may go because the disk is low."""
+        return all(each.rule.when_disk_is_low for each in (self, *self.others))
 
     def removal(self, reason: str) -> Removal:
         return Removal(self.kept.study, self.what, reason, self.bytes)
@@ -82,7 +90,7 @@ def decide(  # noqa: PLR0913  # what a decision is made from
         Rules of the projects that have their own, by name.
     """
     candidates = sorted(
-        (each for kept in studies for each in _candidates(kept, projects.get(kept.project, retention))),
+        (each for kept in studies for each in _candidates(kept, lambda name: projects.get(name, retention))),
         key=lambda each: (each.done_at, each.kept.study, WHAT.index(each.what)),
     )
     gone: dict[_Candidate, Removal] = {each: each.removal(_age(each.rule)) for each in candidates if _is_old(each, now)}
@@ -93,28 +101,43 @@ def decide(  # noqa: PLR0913  # what a decision is made from
             results -= each.bytes
     free = free_bytes + sum(each.bytes for each in gone)
     for each in candidates if retention.free_bytes is not None else ():
-        if each.rule.when_disk_is_low and each not in gone and free < (retention.free_bytes or 0):
+        if each.may_free and each not in gone and free < (retention.free_bytes or 0):
             gone[each] = each.removal("less than free_bytes are free")
             free += each.bytes
     return [gone[each] for each in candidates if each in gone]
 
 
-def _candidates(kept: Kept, rules: Keeping) -> Iterator[_Candidate]:
+def _candidates(kept: Kept, rules_of: Callable[[str], Keeping]) -> Iterator[_Candidate]:
     """Yield what of a study is there and could go at all."""
-    if kept.status != states.DONE or kept.done_at is None or not kept.confirmed or kept.held:
+    if not _is_at_rest(kept):
         return
+    rules, done_at = rules_of(kept.project), kept.done_at or 0.0
     if kept.results_bytes > 0:
-        yield _Candidate(kept, kept.done_at, "results", rules.results, kept.results_bytes)
-    # Without a copy elsewhere our output is the only one: it stays, and without it the source stays.
-    if kept.has_source and (kept.copies > 0 or kept.has_output):
-        yield _Candidate(kept, kept.done_at, "source", rules.sources, kept.source_bytes)
+        yield _Candidate(kept, done_at, "results", rules.results, kept.results_bytes)
+    sources = [_source(each, rules_of) for each in (kept, *kept.further)]
+    if kept.has_source and all(_is_at_rest(each.kept) and _is_safe(each.kept) for each in sources):
+        yield replace(sources[0], others=tuple(sources[1:]))
     if kept.has_output and kept.copies > 0:
-        yield _Candidate(kept, kept.done_at, "output", rules.outputs, kept.output_bytes)
+        yield _Candidate(kept, done_at, "output", rules.outputs, kept.output_bytes)
+
+
+def _source(kept: Kept, rules_of: Callable[[str], Keeping]) -> _Candidate:
+    return _Candidate(kept, kept.done_at or 0.0, "source", rules_of(kept.project).sources, kept.source_bytes)
+
+
+def _is_at_rest(kept: Kept) -> bool:
+    return kept.status == states.DONE and kept.done_at is not None and kept.confirmed and not kept.held
+
+
+def _is_safe(kept: Kept) -> bool:
+    """Tell whether the source may go: without a copy elsewhere our output is the only one, and is to be there."""
+    return kept.copies > 0 or kept.has_output
 
 
 def _is_old(candidate: _Candidate, now: float) -> bool:
     days = candidate.rule.after_days
-    return days is not None and candidate.done_at + days * _DAY_S <= now
+    is_old = days is not None and candidate.done_at + days * _DAY_S <= now
+    return is_old and all(_is_old(other, now) for other in candidate.others)
 
 
 def _age(rule: Rule) -> str:

@@ -350,6 +350,12 @@ class Ledger(Studies):
         with self.engine.begin() as connection:
             connection.execute(update(study).where(study.c.id == study_id).values(recheck=int(needed)))
 
+    def recheck_waiting(self, reason: str) -> None:
+        """Have the studies looked at again that wait for a reason that begins so."""
+        waits = (study.c.status == states.WAITING, study.c.reason.startswith(reason, autoescape=True))
+        with self.engine.begin() as connection:
+            connection.execute(update(study).where(*waits).values(recheck=1))
+
     def note_seen(self, found: Study, last_update: str) -> None:
         """Remember as what Orthanc holds a study that nothing is done with."""
         if found.last_update != last_update:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -22,6 +23,7 @@ class Known:
 
     rows: Mapping[str, tuple[str, str]]  # source to state and project
     outputs: frozenset[str]
+    further: Mapping[str, Sequence[tuple[str, str]]] = MappingProxyType({})  # source to the same of further projects
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,12 @@ def is_marked(status: str, reason: str | None) -> bool:
 def known(engine: Engine, sources: Sequence[str]) -> Known:
     """Look up at most some thousands of Orthanc ids."""
     with engine.connect() as connection:
-        rows = connection.execute(
-            select(study.c.source, study.c.status, study.c.project).where(study.c.source.in_(sources))
-        ).all()
-        return Known({r.source: (r.status, r.project) for r in rows}, _outputs(connection, sources))
+        columns = (study.c.source, study.c.copy_of, study.c.status, study.c.project)
+        rows = connection.execute(select(*columns).where(study.c.source.in_(sources))).all()
+        further: dict[str, list[tuple[str, str]]] = {}
+        for row in connection.execute(select(*columns).where(study.c.copy_of.in_(sources)).order_by(study.c.id)):
+            further.setdefault(row.copy_of, []).append((row.status, row.project))
+        return Known({r.source: (r.status, r.project) for r in rows}, _outputs(connection, sources), further)
 
 
 def mark(
@@ -81,7 +85,7 @@ def _mark(
     _ignore(connection, {row.id: found[row.source] for row in open_}, reason)
     _add(connection, {source: found[source] for source in found if source in new}, reason)
     marked = [row.source for row in open_] + list(new)
-    _note(connection, marked, reason, actor)
+    _note(connection, [*marked, *_ignore_further(connection, list(found), reason)], reason, actor)
     at_work = sum(row.status in states.ACTIVE for row in rows)
     return Marked(len(marked), len(rows) - len(open_) - at_work, at_work, len(outputs))
 
@@ -103,6 +107,16 @@ def _ignore(connection: Connection, numbers: Mapping[int, str | None], reason: s
     )
     for number in numbers:
         awaited.end(connection, number)  # else its source would be asked for ever, and to send what is missing
+
+
+def _ignore_further(connection: Connection, sources: Sequence[str], reason: str | None) -> list[str]:
+    """Leave studies alone in further projects too, where they have not begun; answer their addresses."""
+    query = select(study.c.id, study.c.source, study.c.last_update).where(
+        study.c.copy_of.in_(sources), study.c.status.in_((states.RECEIVED, states.WAITING))
+    )
+    rows = connection.execute(query.order_by(study.c.id).with_for_update()).all()
+    _ignore(connection, {row.id: row.last_update for row in rows}, reason)
+    return [row.source for row in rows]
 
 
 def _add(connection: Connection, found: Mapping[str, str | None], reason: str | None) -> None:

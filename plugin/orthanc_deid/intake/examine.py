@@ -162,8 +162,9 @@ def _start_row_by_hand(intake: Intake, study: Study, actor: str) -> None:
         return
     lacks = projects.lacks(intake.ledger, compared)
     asked = "asked for by a person" + (f", although {lacks}" if lacks else "")
-    if not _start(intake, compared, asked, actor):
-        raise Conflict(f"the study is ignored: {intake.ledger.get(study.id).reason or NO_PROJECT}")
+    why_not = _start(intake, compared, asked, actor)
+    if why_not:
+        raise Conflict(f"the study is ignored: {why_not}")
 
 
 def _start_if_due(intake: Intake, study: Study) -> None:
@@ -279,16 +280,15 @@ def _compare(intake: Intake, study: Study) -> Study | None:
     return intake.ledger.get(study.id)
 
 
-def _start(intake: Intake, study: Study, reason: str | None, actor: str) -> bool:
-    """Begin a run; False where no project takes the study, or the one that does is sealed."""
+def _start(intake: Intake, study: Study, reason: str | None, actor: str) -> str | None:
+    """Begin a run; else answer why not: no project takes the study, or the one that does is sealed."""
     belonging = _belonging(intake, study.source)
     decided = belonging.decision_of(study)
     also = projects.wanted(belonging, intake, study, decided.project.name if decided else "")
     if decided is None or intake.is_sealed(decided.project.name):
         if also:
             intake.ledger.join(study.id, also)
-        _ignore(intake, study, projects.SEALED.format(decided.project.name) if decided else NO_PROJECT)
-        return False
+        return _ignore(intake, study, projects.SEALED.format(decided.project.name) if decided else NO_PROJECT)
     project, origin = decided.project, projects.origin_of(belonging, intake.origins, study)
     projects.demand_free(intake.ledger, study, project.name)
     started = intake.ledger.start(
@@ -296,15 +296,16 @@ def _start(intake: Intake, study: Study, reason: str | None, actor: str) -> bool
         origin=origin.digest, why="" if study.is_further else decided.why, also=also,
     )  # fmt: skip
     intake.queue.enqueue(first_job(intake, started))
-    return True
+    return None
 
 
-def _ignore(intake: Intake, study: Study, why: str) -> None:
+def _ignore(intake: Intake, study: Study, why: str) -> str:
     if states.IGNORED in states.MOVES[study.status] and not _is_settled(study):
         intake.ledger.move(study.id, states.IGNORED, reason=why)
     elif why != NO_PROJECT:
         raise Conflict(f"the study is {study.status}: {why}")
     intake.ledger.mark_recheck(study.id, needed=False)
+    return why
 
 
 def _join(intake: Intake, study: Study) -> None:

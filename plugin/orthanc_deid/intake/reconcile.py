@@ -18,8 +18,9 @@ from ..database import workers
 from ..database.batches import Batches
 from ..database.ledger import Study
 from ..errors import ConfigurationError, Conflict, DeidError, NotFound, Rejected
-from .examine import Intake, examine
+from .examine import Intake, examine, examine_row
 from .heal import QUIET_S, heal
+from .patient_lists import WAITS
 from .retain import Retainer
 from .withdraw import Withdrawals
 
@@ -91,6 +92,8 @@ class Reconcile:
             self._swept = now
         self._examine_candidates()
         feed(Batches(self._intake.ledger.engine), self._intake.queue)
+        if self._intake.lists.mended():
+            self._intake.ledger.recheck_waiting(WAITS)
         for study in self._intake.ledger.to_recheck():
             self._recheck(study)
         if now - self._healed >= HEAL_S:
@@ -154,11 +157,14 @@ class Reconcile:
             # What may have been added has gone with it; else retention would wait for ever.
             self._intake.ledger.mark_recheck(study.id, needed=False)
             return
-        self._examine(study.source, stable=stable)
+        self._look_at(lambda: examine_row(self._intake, study, stable=stable))
 
     def _examine(self, source: str, *, stable: bool) -> None:
+        self._look_at(lambda: examine(self._intake, source, stable=stable))
+
+    def _look_at(self, look: Callable[[], None]) -> None:
         try:
-            examine(self._intake, source, stable=stable)
+            look()
         except NotFound:
             log.event("study vanished before it was examined")
         except (Conflict, Rejected, ConfigurationError) as error:

@@ -4,8 +4,8 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .. import faults, log, states
@@ -43,7 +43,7 @@ class Retainer:
         most, least = retention.most_bytes, retention.free_bytes
         is_short = (most is not None and held > most) or (least is not None and free < least)
         kept = [
-            self._kept(study, sizes.get(study.id, 0))
+            self._with_further(study, sizes)
             for study in self._intake.ledger.in_states([states.DONE])
             if is_short or _is_due(study, own.get(study.project, retention), now)
         ]
@@ -87,9 +87,9 @@ class Retainer:
     def _carry_out(self, run: "_Run") -> None:
         try:
             cache.sweep(self._results)
-            runs = {study.id: study.run for study in self._intake.ledger.in_states([states.DONE])}
+            runs = self._runs()
             for removal in self.plan():
-                if self._remove(removal, runs.get(removal.study), run.actor):
+                if self._remove(removal, runs, run.actor):
                     run.removed.append(removal)
         except Exception as error:  # noqa: BLE001  # raised where somebody waits for it; the next run tries again
             log.event("retention failed", level=logging.ERROR, error=faults.told(error))
@@ -101,29 +101,45 @@ class Retainer:
                 )
             run.ended.set()
 
-    def _remove(self, removal: Removal, run: int | None, actor: str) -> bool:
-        """Delete one thing; False where something came since the plan, which was made of that run."""
+    def _runs(self) -> dict[int, int]:
+        return {study.id: study.run for study in self._intake.ledger.in_states([states.DONE])}
+
+    def _concerned(self, removal: Removal, study: Study) -> list[Study]:
+        """Return the rows of all projects that a removal takes something from, that of the first one last."""
+        return [*reversed(self._intake.ledger.of_source(study.source))] if removal.what == "source" else [study]
+
+    def _remove(self, removal: Removal, runs: Mapping[int, int], actor: str) -> bool:
+        """Delete one thing; False where something came since the plan, which was made of these runs."""
         effects: dict[str, Callable[[Study], None]] = {
             "results": self._remove_results, "source": self._remove_source, "output": self._remove_output,
         }  # fmt: skip
         study = self._intake.ledger.get(removal.study)
+        # That of the first project comes last: until it is noted, all is done once more.
+        rows = self._concerned(removal, study)
         if study.status in states.ACTIVE:
             return False
-        if removal.what != "results" and (not _rests(study) or study.run != run):
+        if removal.what != "results" and any(not _rests(row) or row.run != runs.get(row.id) for row in rows):
             return False
         try:
             effects[removal.what](study)
-            self._intake.ledger.note_removed(study.id, removal.what, removal.reason, actor)
+            for row in rows:
+                self._intake.ledger.note_removed(row.id, removal.what, removal.reason, actor)
         except Conflict as error:
             log.event("not deleted", level=logging.WARNING, study=study.id, error=str(error))
             return False
         return True
 
+    def _with_further(self, study: Study, sizes: Mapping[int, int]) -> Kept:
+        """Tell what is held of a study, with its source of every project that is made of it."""
+        kept = self._kept(study, sizes.get(study.id, 0))
+        others = self._intake.ledger.further(study.source) if kept.has_source else ()
+        return replace(kept, further=tuple(self._kept(other, 0) for other in others))
+
     def _kept(self, study: Study, results_bytes: int) -> Kept:
         instances = self._intake.ledger.instances(study.id)
         deliveries = Deliveries(self._intake.ledger.engine).of(study.id)
         # De-identified on arrival: there was never another than the output.
-        has_source = not study.removed & REMOVED["source"] and not study.arrived
+        has_source = not study.removed & REMOVED["source"] and not study.arrived and not study.is_further
         has_output = not study.removed & REMOVED["output"]
         return Kept(
             study=study.id,
@@ -169,22 +185,30 @@ class Retainer:
                 cache.remove(entry)
 
     def _remove_source(self, study: Study) -> None:
+        """Delete those instances of a source that are verified in each of its projects."""
+        rows = self._intake.ledger.of_source(study.source)
+        for row in rows:
+            self._demand_output(row)
+        verified = [{i.source for i in self._verified(row)} for row in rows]
+        self._remove_instances(rows, sorted(set.intersection(*verified)))
+
+    def _demand_output(self, study: Study) -> None:
+        """Raise Conflict where nobody would have the result any more."""
         deliveries = Deliveries(self._intake.ledger.engine).of(study.id)
-        verified = self._verified(study)
-        if not any(self._is_copy(d, study) for d in deliveries):
-            gone = {i.output for i in verified} - self._intake.orthanc.present(study.output or "")
-            if gone:
-                raise Conflict(f"{len(gone)} instances of the result are nowhere: the source stays")
-        self._remove_instances(study, (i.source for i in verified))
+        if any(self._is_copy(d, study) for d in deliveries):
+            return
+        gone = {i.output for i in self._verified(study)} - self._intake.orthanc.present(study.output or "")
+        if gone:
+            raise Conflict(f"{len(gone)} instances of the result are nowhere: the source stays")
 
     def _remove_output(self, study: Study) -> None:
-        self._remove_instances(study, (i.output for i in self._verified(study)))
+        self._remove_instances([study], [i.output for i in self._verified(study)])
 
     def _verified(self, study: Study) -> list[Instance]:
         found = self._intake.ledger.instances(study.id, state=states.INSTANCE_DEIDENTIFIED)
         return [i for i in found if i.version <= study.verified_version]
 
-    def _remove_instances(self, study: Study, instances: Iterable[str | None]) -> None:
+    def _remove_instances(self, rows: Sequence[Study], instances: Iterable[str | None]) -> None:
         """Delete one by one what the ledger knows: what has arrived at this moment is in no list and stays.
 
         Raises
@@ -193,7 +217,7 @@ class Retainer:
             The study began anew; the rest stays.
         """
         for number, instance in enumerate(instances, 1):
-            if number % LOOK_EVERY == 0 and not _rests(self._intake.ledger.get(study.id)):
+            if number % LOOK_EVERY == 0 and not all(_rests(self._intake.ledger.get(row.id)) for row in rows):
                 raise Conflict("the study began anew while it was deleted")
             if instance:
                 self._intake.orthanc.delete("instances", instance)

@@ -10,6 +10,7 @@ from ..database import marks
 from ..errors import NotFound
 from .belonging import Belonging
 from .examine import Intake
+from .patient_lists import Undecided
 
 PAGE = 500  # studies that are asked for at once
 BACK = 250  # studies before a place that are read again, since deletions move all that follow
@@ -91,12 +92,15 @@ def _judged(intake: Intake, wanted: Wanted, page: list[dict[str, Any]]) -> Itera
     known = marks.known(intake.ledger.engine, [study["ID"] for study in page])
     for study in page:
         source, last_update = str(study["ID"]), str(study["LastUpdate"])
-        status, project = known.rows.get(source, (None, ""))
-        is_open = source not in known.outputs and status in (None, *OPEN)
-        if not is_open or last_update < wanted.since or not _is_of(intake, wanted.project, source, status, project):
-            yield None
-        else:
-            yield Unprocessed(source, status, project, last_update)
+        open_ = [] if source in known.outputs or last_update < wanted.since else _open(known, source)
+        of = next((row for row in open_ if _is_of(intake, wanted.project, source, *row)), None)
+        yield Unprocessed(source, *of, last_update) if of else None
+
+
+def _open(known: marks.Known, source: str) -> list[tuple[str | None, str]]:
+    """Return state and project of what of a study has not begun, in its first project before others."""
+    rows = [known.rows.get(source, (None, "")), *known.further.get(source, ())]
+    return [row for row in rows if row[0] in (None, *OPEN)]
 
 
 def _is_of(intake: Intake, wanted: str, source: str, status: str | None, project: str) -> bool:
@@ -105,6 +109,6 @@ def _is_of(intake: Intake, wanted: str, source: str, status: str | None, project
     try:
         series = intake.orthanc.series(source)
         would = Belonging(intake.configuration, intake.orthanc, intake.origins, intake.lists, source, series).project()
-    except NotFound:
-        return False  # deleted at this moment
+    except (NotFound, Undecided):
+        return False  # deleted at this moment, or nobody can tell
     return would is not None and would.name == wanted
