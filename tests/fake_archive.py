@@ -51,8 +51,14 @@ class FakeArchive:
     def instance_ids(self, study: str) -> list[str]:
         return list(self._find(study).instances)
 
+    def present(self, study: str) -> set[str]:
+        self._reach()
+        return set(self.held[study].instances) if study in self.held else set()
+
     def tags(self, instance: str) -> dict[str, Any]:
-        found = next(s for s in self.held.values() if instance in s.instances)
+        found = next((s for s in self.held.values() if instance in s.instances), None)
+        if found is None:
+            raise NotFound("Orthanc does not know that resource (404)")
         return {"0012,0063": {"Name": "DeidentificationMethod", "Type": "String", "Value": found.method}}
 
     def metadata(self, instance: str, name: str) -> str:
