@@ -20,8 +20,8 @@ PATIENT = {
 }
 # What may stand in no log, message, repr, request line or header: also as DASHER takes it, without hyphens.
 MARKERS = (NAME, FIRST, ID, ID.replace("-", ""), BIRTH, "1963-04-17", ACCESSION, STUDY, "Sankt Fictia")
-TIMES = {"timeout_s": 0.4, "connect_timeout_s": 0.4, "total_s": 3.0, "tries": 2}
-GENERIC = {
+TIMES: dict[str, Any] = {"timeout_s": 0.4, "connect_timeout_s": 0.4, "total_s": 3.0, "tries": 2}
+GENERIC: dict[str, Any] = {
     "body": {"who": {"id": "{PatientID}", "issuer": "{IssuerOfPatientID}"}, "study": "{StudyInstanceUID}", "n": 1},
     "pseudonym": "/data/0/pseudonym",
 }

@@ -123,8 +123,13 @@ def believed(asked: Asked, given: Given | Missing) -> Given | Missing:
     """Return an answer; Missing where it says who the patient is."""
     if isinstance(given, Missing):
         return given
-    own = {asked.patient.patient_id.strip().casefold(), asked.read("AccessionNumber").strip().casefold()} - {""}
+    own = {_bare(asked.patient.patient_id), _bare(asked.read("AccessionNumber"))} - {""}
     for each in (given.pseudonym, given.subject, given.session, given.accession):
-        if each.strip().casefold() in own:
+        if _bare(each) in own:
             return Missing("the pseudonym service gives back the PatientID or accession number itself")
     return given
+
+
+def _bare(text: str) -> str:
+    """Return an id without case and hyphens: so far some services change it."""
+    return text.strip().casefold().replace("-", "")

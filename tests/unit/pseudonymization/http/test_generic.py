@@ -84,6 +84,7 @@ def test_a_secret_is_read_from_file_or_environment_at_the_moment_of_use(
         ({"data": [{"pseudonym": "P^1"}]}, "holds one of"),
         ({"data": [{"pseudonym": ID}]}, "gives back the PatientID"),
         ({"data": [{"pseudonym": ID.lower()}]}, "gives back the PatientID"),
+        ({"data": [{"pseudonym": ID.replace("-", "")}]}, "gives back the PatientID"),
         ({"data": [{"pseudonym": ACCESSION}]}, "gives back the PatientID or accession number"),
         (b'{"data": [{"pseudonym": "P1", "pseudonym": "P2"}]}', "a key stands twice"),
     ],
@@ -170,6 +171,11 @@ def test_it_is_asked_for_each_study_where_it_gives_what_is_of_a_study(far: HttpS
     assert source(far.url, **GENERIC, session="/s").per_study
     assert source(far.url, **GENERIC, accession="/s").per_study
     assert source(far.url, **GENERIC).steady
+
+
+def test_a_preview_asks_the_service_as_well(far: HttpServer) -> None:
+    assert source(far.url, **GENERIC).preview([asked(), asked("2")]) == [Given("P0001")] * 2
+    assert len(far.received) == 2
 
 
 def tls(authority: Authority, **more: Any) -> HttpServer:  # noqa: ANN401  # of Authority.context
