@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -23,7 +22,7 @@ class Known:
 
     rows: Mapping[str, tuple[str, str]]  # source to state and project
     outputs: frozenset[str]
-    further: Mapping[str, Sequence[tuple[str, str]]] = MappingProxyType({})  # source to the same of further projects
+    further: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)  # of further projects
 
 
 @dataclass(frozen=True)
