@@ -12,6 +12,7 @@ from ..errors import DeidError
 from . import results, retrospective
 from .arguments import Group, States, StudyId
 from .asking import act
+from .audit import audit
 from .batches import batches
 from .conflicts import conflicts
 from .deidentify import deidentify
@@ -187,7 +188,7 @@ def door_rules() -> None:
 
 
 for command in (
-    *results.COMMANDS, *retrospective.COMMANDS, add_metadata, approve, batches, conflicts, deidentify, destinations,
+    *results.COMMANDS, *retrospective.COMMANDS, add_metadata, approve, audit, batches, conflicts, deidentify, destinations,
     export, manifest, move_dumps, profile, pull, reject, reprocess, retention, staging, validate, watch,
 ):  # fmt: skip
     main.add_command(command)

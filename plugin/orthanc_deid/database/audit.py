@@ -52,7 +52,7 @@ RECORDS = {
     "destination": "a person has paused a destination, let it go on, or sent once more what failed (action)",
     "source": "a person has paused a source or let it go on (action)",
     "shown": "identified data was given to a person (thing: report, series; none: copies of the study's instances)",
-    "saved": "a person has taken the audit, or the crosswalk, out to a file (thing)",
+    "exported-records": "a person has taken the audit, or mappings of the crosswalk, out to a file (thing)",
 }
 KEY = "audit_key"  # execution option of an engine
 _PAGE = 5000
@@ -112,9 +112,13 @@ class Audit:
         with self.engine.connect() as connection:
             return _head(connection)
 
-    def proven(self, last: int, newest: str) -> Head:
-        """Return the head that an export ends with: it proves that the export has all up to its last record."""
-        return Head(last, newest, chain.mac_of(self._key, last, newest))
+    def proven(self, last: int, newest: str, before: Head | None) -> Head:
+        """Return the head that an export ends with: it proves that the export has all up to its last record.
+
+        `before`: the head as it was before the records were read; it proves nothing where that was wrong.
+        """
+        right = before is not None and chain.is_right(self._key, before) and last >= before.last
+        return Head(last, newest, chain.mac_of(self._key, last, newest) if right else "")
 
     def is_head_right(self) -> bool:
         """Tell whether the head was written with the key, without a look at the records."""
@@ -149,14 +153,15 @@ class Audit:
         """Verify all records, or go on after one whose number and hash are given; ends early after `most_s` seconds."""
         end = time.monotonic() + most_s
         verifier = Verifier(self._key, after, before)
-        while time.monotonic() < end:
+        while True:
             # The head first: where no record follows, what is written meanwhile is neither in it nor missed.
             head = self.head()
             records = self.page(after=verifier.last, limit=_PAGE)
             fault = verifier.take(records) if records else verifier.end(head)
             if fault or not records:
                 return Verified(verifier.last, verifier.hash, fault, ended=True)
-        return Verified(verifier.last, verifier.hash, None, ended=False)
+            if time.monotonic() > end:
+                return Verified(verifier.last, verifier.hash, None, ended=False)
 
 
 def _write(connection: Connection) -> None:

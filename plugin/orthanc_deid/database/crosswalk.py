@@ -100,7 +100,8 @@ class Crosswalk:
         with self.writing(project, NAMING) as (connection, place):
             present = follow(connection, place, known.identity)
             # First the insert: who has given him one meanwhile has locked nothing that could be looked at before.
-            found = _insert(connection, place, replace(known, identity=present), source) or _known(connection, place, present)
+            known = replace(known, identity=present)
+            found = _insert(connection, place, known, source) or _known(connection, place, present)
         if found is None:
             raise Rejected(TAKEN)
         return found

@@ -53,12 +53,13 @@ def export_audit(
     without this server.
     """
     if not after:
-        runtime.audit.write("saved", actor=user, thing="audit")
+        runtime.audit.write("exported-records", actor=user, thing="audit")
+    head = runtime.audit.head()
     found = runtime.audit.page(after=after, limit=limit)
     lines = [chain.canonical(each.shown) for each in found]
     if len(found) < limit:
         last, newest = (found[-1].id, found[-1].hash) if found else (after, runtime.audit.hash_at(after) or "")
-        lines.append(chain.canonical({"head": runtime.audit.proven(last, newest).columns}))
+        lines.append(chain.canonical({"head": runtime.audit.proven(last, newest, head).columns}))
     return Response("".join(f"{line}\n" for line in lines), media_type="application/jsonl")
 
 

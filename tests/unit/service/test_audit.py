@@ -69,7 +69,7 @@ def test_an_export_in_parts_verifies_with_the_key_alone(service: Service, tmp_pa
     verifier = chain.Verifier(Keyring(tmp_path).audit())
     assert verifier.take(chain.entry(line) for line in lines) is None
     assert verifier.end(chain.Head(**last["head"])) is None
-    assert (lines[-1]["what"], lines[-1]["actor"]) == ("saved", "officer")
+    assert (lines[-1]["what"], lines[-1]["actor"]) == ("exported-records", "officer")
 
 
 def test_a_gap_is_named_over_rest(service: Service) -> None:
