@@ -12,8 +12,10 @@ from ..confidentiality.pseudonyms import Patient
 from ..database.origins import Origin
 from ..database.studies import Study
 from ..destinations.flywheel.diagnosis import project_of
-from ..errors import ConfigurationError, NotFound, Rejected
+from ..errors import ConfigurationError, Conflict, NotFound, Rejected
 from ..formats.session_labels import LabelRules, age_days
+from ..intake import projects
+from ..intake.belonging import Belonging
 from ..intake.examine import NO_PROJECT, _belonging
 from ..intake.unprocessed import Place, Wanted, look
 from ..pseudonymization import Asked
@@ -30,6 +32,7 @@ AT_ONCE = 4  # studies that Orthanc is asked about side by side
 _AGES = ("PatientBirthDate", "StudyDate", "PatientAge")
 _NO_PATIENT = "PatientID (0010,0020) is empty"
 _GONE = "it is not in this Orthanc"
+_ARRIVED = "it was de-identified before it was stored"
 _RESULT = "it is the result of a de-identification"
 
 
@@ -87,6 +90,15 @@ class ValidatedPage(BaseModel):
 
 
 @dataclass(frozen=True, repr=False)
+class _Place:
+    """A project of a study, by which rule, and what a list says of the study there."""
+
+    project: str
+    why: str
+    origin: Origin
+
+
+@dataclass(frozen=True, repr=False)
 class _Entry:
     """A study in a project, and what is known of it before its project's source is asked."""
 
@@ -133,47 +145,75 @@ def _studies(runtime: Runtime, wanted: ValidateWanted) -> tuple[Sequence[str], s
     return [each.source for each in found], None if after is None else str(after)
 
 
-def _entries(runtime: Runtime, source: str) -> list[_Entry]:
-    """Find a study's projects, and read what their sources are asked with."""
-    if runtime.ledger.is_output(source):
-        return [_Entry(source, None, "", missing=("project", _RESULT))]
-    rows = runtime.ledger.of_source(source)
+def _entries(runtime: Runtime, asked_for: str) -> list[_Entry]:
+    """Find a study's projects, and read what their sources of pseudonyms are asked with."""
+
+    def nobody(why: str) -> list[_Entry]:
+        return [_Entry(asked_for, None, "", missing=("project", why))]
+
+    if runtime.ledger.is_output(asked_for):
+        return nobody(_RESULT)
+    row = runtime.ledger.find(asked_for)
+    if row and row.arrived:
+        return nobody(_ARRIVED)
+    source = row.source if row else asked_for
     try:
-        told = runtime.orthanc.study(source)
-        found = _belonging(runtime.intake, source, runtime.orthanc.series(source))
-        decision = found.decision_of(rows[0]) if rows else found.decide()
-        if decision is None:
-            return [_Entry(source, None, "", missing=("project", NO_PROJECT))]
-        read = of_orthanc(runtime.orthanc, _first(runtime, source, rows))
+        belonging = _belonging(runtime.intake, source)
+        places = _places(runtime, belonging, row)
+        read = of_orthanc(runtime.orthanc, _first(runtime, source))
     except NotFound:
-        return [_Entry(source, None, "", missing=("project", _GONE))]
-    further = [row.project for row in rows if row.is_further]
-    names = dict.fromkeys([decision.project.name, *decision.project.also, *further])
-    PatientID = str(told["PatientMainDicomTags"].get("PatientID", "")).strip()
-    uid = str(told["MainDicomTags"].get("StudyInstanceUID", "")).strip()
-    asked = Asked(Patient(read("IssuerOfPatientID"), PatientID), read)
-    entries = []
-    for name in names:
-        why = decision.why if name == decision.project.name else f"a further project of {decision.project.name}"
-        entries.append(_entry(_Entry(source, name, why), asked, uid, found.origin))
-    return entries
+        return nobody(_GONE)
+    except Conflict as error:  # a list of patients that would tell cannot be read
+        return nobody(str(error))
+    patient = Patient(read("IssuerOfPatientID"), belonging.patient_id.strip())
+    asked = Asked(patient, read)
+    found = [_entry(runtime, asked_for, each, asked, belonging.study_uid.strip()) for each in places]
+    return found or nobody(NO_PROJECT)
 
 
-def _entry(entry: _Entry, asked: Asked, uid: str, origin: Origin) -> _Entry:
+def _places(runtime: Runtime, belonging: Belonging, row: Study | None) -> list[_Place]:
+    """Return the projects that a study is in or would be in: its own, and the further ones."""
+    if row and row.is_further:
+        origin = projects.origin_of(belonging, runtime.intake.origins, row)
+        return [_Place(row.project, "as a further project", origin)]
+    decision = belonging.decision_of(row) if row else belonging.decide()
+    own = decision.project.name if decision else ""
+    found = [_Place(own, decision.why, belonging.origin)] if decision else []
+    others = [each.name for each in runtime.settings.configuration.projects if each.name != own]
+    listed = (
+        {
+            each.project: each
+            for each in runtime.intake.origins.further(belonging.study_uid, belonging.patient_id, others)
+        }
+        if others
+        else {}
+    )
+    found += [_Place(name, "named by a list", origin) for name, origin in listed.items()]
+    also = decision.project.also if decision else ()
+    return found + [_Place(name, f"also of {own}", Origin()) for name in also if name not in listed]
+
+
+def _entry(runtime: Runtime, source: str, place: _Place, asked: Asked, uid: str) -> _Entry:
+    missing = None
+    pseudonym = ""
     try:
-        question = Question(asked, uid, _assigned(origin, asked.patient.patient_id))
+        pseudonym = _assigned(place.origin, asked.patient.patient_id)
     except Rejected as error:
-        return _Entry(entry.source, entry.project, entry.why, Question(asked, uid), ("subject", str(error)))
-    missing = None if asked.patient.patient_id else ("subject", _NO_PATIENT)
-    return _Entry(entry.source, entry.project, entry.why, question, missing)
+        missing = "subject", str(error)
+    if not asked.patient.patient_id:
+        missing = "subject", _NO_PATIENT
+    if runtime.keyring.is_sealed(place.project):
+        missing = "project", projects.SEALED.format(place.project)
+    return _Entry(source, place.project, place.why, Question(asked, uid, pseudonym), missing)
 
 
-def _first(runtime: Runtime, source: str, rows: Sequence[Study]) -> str:
-    """Return the instance that the pipeline would read."""
+def _first(runtime: Runtime, source: str) -> str:
+    """Return the instance that the pipeline would read: the first that ever came and is there still."""
     present = runtime.orthanc.instance_ids(source)
-    known = [each.source for each in runtime.ledger.instances(rows[0].id)] if rows else []
+    row = runtime.ledger.find(source)
     there = set(present)
-    for instance in [*(each for each in known if each in there), *present]:
+    known = [each.source for each in runtime.ledger.instances(row.id) if each.source in there] if row else []
+    for instance in known or present:
         return instance
     raise NotFound("the study has no instances")
 
