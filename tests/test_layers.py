@@ -79,7 +79,7 @@ MAY_IMPORT = {
     "packed": {"errors"},
     "folder": {"confidentiality", "errors", "packed", "processes"},
     "arrival": {"arrived", "confidentiality", "errors", "keyring"},
-    "pseudonymization": {"confidentiality", "database", "errors", "orthanc_rest", "settings", "web"},
+    "pseudonymization": {"confidentiality", "database", "errors", "formats", "orthanc_rest", "settings", "web"},
     "staging": {"formats", "batches", "cli", "errors", "states"},
 }
 

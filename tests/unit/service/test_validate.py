@@ -96,7 +96,7 @@ class Service:
         object.__setattr__(self.runtime.intake, "orthanc", self.archive)
         self.client = TestClient(build(self.runtime, SECRET))
 
-    def ask(self, user: str = "bob", **body: object) -> Any:  # noqa: ANN401  # an answer of httpx
+    def ask(self, user: str = "bob", /, **body: object) -> Any:  # noqa: ANN401  # an answer of httpx
         headers = {"X-Deid-Secret": SECRET, "X-Deid-User": user}
         return self.client.post("/deid/validate", json=body, headers=headers)
 
