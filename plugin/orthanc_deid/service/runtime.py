@@ -19,6 +19,7 @@ from ..intake import arrivals
 from ..intake.conflicts import ConflictingFiles, Places, in_children
 from ..intake.counting import Counting
 from ..intake.examine import Intake
+from ..intake.patient_lists import PatientLists
 from ..intake.reconcile import Reconcile
 from ..intake.retain import Retainer
 from ..intake.take_up import take_up
@@ -33,6 +34,7 @@ from ..seen import Seen
 from ..settings import Settings
 from ..supervisor import Child
 from .conversions import Conversions
+from .forgotten import remove_conversions
 from .own_audit import OwnAudit
 
 
@@ -56,7 +58,10 @@ class Runtime:
         self.pseudonymizer = Pseudonymizer(loaded.configuration, self.crosswalk, loaded.config_file.parent)
         self.batches = Batches(self.database)
         since_s = arrivals.since(loaded.arrival_since)
-        self.intake = Intake(loaded.configuration, self.orthanc, self.ledger, self.queue, self.origins, since_s)
+        self.intake = Intake(
+            loaded.configuration, self.orthanc, self.ledger, self.queue, self.origins, since_s,
+            PatientLists(loaded.config_file.parent), self.keyring.is_sealed,
+        )  # fmt: skip
         self.retainer = Retainer(self.intake, loaded.home, loaded.results)
         self.processes = OnDemand(loaded.processes)
         self.conflicts = _conflicts(loaded, self.intake, self.processes)
@@ -76,6 +81,7 @@ class Runtime:
     def start(self) -> None:
         """Start workers and reconciliation."""
         self.own_audit.start()
+        remove_conversions(self.settings.results, self.database)
         for worker in self.workers:
             worker.start()
         self.reconcile.start()
