@@ -23,6 +23,7 @@ from .batches import (
 )
 from .conflicts import decide_conflict, list_conflicts
 from .crosswalk import crosswalk_status, export_patients, export_uids, list_reasons, look_up, look_up_one
+from .crosswalk_import import ImportAnswer, import_crosswalk
 from .crosswalk_models import (
     CrosswalkList,
     ForgetAnswer,
@@ -179,6 +180,7 @@ ROUTES = (
     Route("POST", "/deid/processed", mark_processed, MarkedAnswer, errors=(422,)),
     Route("GET", "/deid/crosswalk", crosswalk_status, CrosswalkList),
     Route("GET", "/deid/crosswalk/reasons", list_reasons, ReasonList, errors=(403, 422)),
+    Route("POST", "/deid/crosswalk/import", import_crosswalk, ImportAnswer, errors=REIDENTIFIED),
     Route("POST", "/deid/crosswalk/lookup", look_up, MatchList, errors=REIDENTIFIED),
     Route("POST", "/deid/crosswalk/forget", forget_patient, ForgetAnswer, errors=REIDENTIFIED),
     Route("POST", "/deid/crosswalk/seal", seal_project, SealAnswer, errors=REIDENTIFIED),
