@@ -139,8 +139,9 @@ class HttpPseudonyms(Model):
     )
     url: WebAddress = Field(description="where it is asked: https, or http on this machine; it holds no field")
     method: Literal["POST", "PUT"] = Field(default="POST", description="its method")
-    headers: dict[HeaderName, str | HeaderSecret] = Field(
-        default={}, description="further headers: a text, or file or env with a secret"
+    headers: dict[HeaderName, str] = Field(default={}, description="further headers; they hold no field")
+    secret_headers: dict[HeaderName, HeaderSecret] = Field(
+        default={}, description="further headers whose value is a secret"
     )
     body: Any = Field(default=None, description="JSON that is sent; fields in braces")
     auth: Auth | None = Field(default=None, description="how it is proved who asks; without: not at all")
@@ -209,13 +210,12 @@ class HttpPseudonyms(Model):
             raise ValueError("url: identities go over https only, except to this machine")
 
     def _check_headers(self) -> None:
-        for name, value in self.headers.items():
+        for name in (*self.headers, *self.secret_headers):
             if name.lower() in _OURS:
                 raise ValueError(f"headers: {name} is ours to set: see auth")
-            if isinstance(value, HeaderSecret):
-                continue
+        for name, value in self.headers.items():
             if any(word in name.lower() for word in _SECRETS):
-                raise ValueError(f"headers: {name}: a secret stands in a file or the environment: give file or env")
+                raise ValueError(f"headers: {name}: a secret stands in a file or the environment: see secret_headers")
             if "{" in value or not (value.isascii() and value.isprintable()):
                 raise ValueError(f"headers: {name}: one line of ASCII characters without a field")
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from ...errors import ConfigurationError, Retriable
 from ...settings.http_auth import Auth
-from ...settings.pseudonym_http import HeaderSecret, HttpPseudonyms, is_guarded
+from ...settings.pseudonym_http import HttpPseudonyms, is_guarded
 from ...web import auth
 from ...web.session import FORM, Answer, Content, Session
 
@@ -86,8 +86,8 @@ class Client:
         )
 
     def _headers(self) -> dict[str, str]:
-        found = self._settings.headers.items()
-        return {name: each.value() if isinstance(each, HeaderSecret) else each for name, each in found}
+        secrets = {name: each.value() for name, each in self._settings.secret_headers.items()}
+        return dict(self._settings.headers) | secrets
 
 
 def _json(document: Any, media: str) -> Content:  # noqa: ANN401  # JSON

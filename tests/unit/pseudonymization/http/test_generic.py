@@ -49,7 +49,7 @@ def test_a_secret_is_read_from_file_or_environment_at_the_moment_of_use(
     monkeypatch.setenv("FAR_SECRET", "s3cret-2")
     headers = {"X-Key": {"file": "secret"}, "X-Other": {"env": "FAR_SECRET", "prefix": "v "}}
     auth = {"kind": "basic", "username": "u", "password_file": "secret"}
-    made = source(far.url, tmp_path, headers=headers, auth=auth, **GENERIC)
+    made = source(far.url, tmp_path, secret_headers=headers, auth=auth, **GENERIC)
     one(made)
     (tmp_path / "secret").write_text("s3cret-3\n")
     one(made)
