@@ -4,6 +4,8 @@ import hashlib
 import io
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from orthanc_deid.cli.commands import main
-from servers import OrthancServer, children, wait_for
+from servers import CHECKOUT, OrthancServer, children, wait_for
 from sites import Site
 from studies import Person, ct_instance, ct_study
 
@@ -95,6 +97,22 @@ def versions(files: Iterator[bytes] | dict[str, bytes]) -> set[str]:
     return {pydicom.dcmread(io.BytesIO(file)).DeidentificationMethod[1].split()[1] for file in every}
 
 
+def folder_to_folder(site: Trial, files: list[bytes]) -> list[bytes]:
+    """De-identify files without a server, by the same key and profile."""
+    source, out = site.share.parent / "in", site.share.parent / "out"
+    source.mkdir()
+    for number, file in enumerate(files):
+        (source / str(number)).write_bytes(file)
+    environment = {
+        "ORTHANC_DEID_HOME": str(site.clinical.home),
+        "ORTHANC_DEID_CONFIG": str(site.clinical.deid_file),
+        "PYTHONPATH": str(CHECKOUT / "plugin"),
+    }
+    words = [sys.executable, "-m", "orthanc_deid", "deidentify", str(source), str(out), "--project", "trial"]
+    subprocess.run(words, env=os.environ | environment, timeout=60, check=True, capture_output=True)
+    return [path.read_bytes() for path in out.rglob("*.dcm")]
+
+
 def digests(files: dict[str, bytes]) -> dict[str, str]:
     return {i: hashlib.sha256(file).hexdigest() for i, file in files.items()}
 
@@ -111,6 +129,10 @@ def test_the_same_profile_makes_the_same_bytes_and_nothing_has_to_be_deleted_any
     assert set(second["destinations"].values()) == {"confirmed"}
     for orthanc in (site.clinical, site.research, site.keeper):
         assert digests(site.files(orthanc, second)) == before
+    assert {hashlib.sha256(file).hexdigest() for file in site.shared(second)} == set(before.values())
+    assert {hashlib.sha256(file).hexdigest() for file in folder_to_folder(site, ct_study(Person(1), 3))} == set(
+        before.values()
+    )
 
 
 def test_what_an_older_profile_made_is_found_and_made_anew_wherever_it_is(site: Trial) -> None:
