@@ -1,5 +1,6 @@
 """What studies would be called, and which are missing something, before anything runs."""
 
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..confidentiality.pseudonyms import Patient
+from ..database.audit import record
 from ..database.origins import Origin
 from ..database.studies import Study
 from ..destinations.flywheel.diagnosis import project_of
@@ -23,6 +25,7 @@ from ..pseudonymization.preview import NEXT, Foreseen, Question, foresee
 from ..pseudonymization.reading import of_orthanc
 from ..settings import Flywheel
 from ..steps.subject import _assigned
+from . import reasons
 from .access import REIDENTIFY, demand_role
 from .parameters import Held, User
 from .retrospective import CURSOR
@@ -50,7 +53,7 @@ class ValidateWanted(BaseModel):
     identified: bool = Field(
         default=False, description="tell PatientID and AccessionNumber as well: for the role reidentify, and recorded"
     )
-    reason: str = Field(default="", max_length=200, description="why they are wanted; recorded, so no patient in it")
+    reason: str = Field(default="", max_length=reasons.MOST, description="why they are wanted; recorded, encrypted")
 
     @model_validator(mode="after")
     def _with_reason(self) -> "ValidateWanted":
@@ -127,15 +130,27 @@ def validate_studies(runtime: Held, wanted: ValidateWanted, user: User) -> Any:
         raise RequestValidationError([{"loc": ("body", "project"), "msg": message}])
     if wanted.identified:
         demand_role(runtime, user, REIDENTIFY)
+        reasons.demand(wanted.reason)
     studies, after = _studies(runtime, wanted)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = [each for some in pool.map(lambda source: _entries(runtime, source), studies) for each in some]
     entries = [each for each in found if wanted.project in (None, each.project)]
     told = _foreseen(runtime, entries)
     if wanted.identified:
-        runtime.audit.write("looked-up", actor=user, action="validate", reason=wanted.reason, count=len(entries))
+        _record(runtime, user, wanted.reason, entries)
     items = [_told(runtime, each, one, identified=wanted.identified) for each, one in zip(entries, told, strict=True)]
     return {"items": items, "next": after}
+
+
+def _record(runtime: Runtime, user: str, reason: str, entries: Sequence[_Entry]) -> None:
+    """Record whose patients are named, before anybody gets the answer; a reason goes with its project's key."""
+    counts = Counter(
+        None if each.project is None or runtime.keyring.is_sealed(each.project) else each.project for each in entries
+    )
+    with runtime.database.begin() as connection:
+        for project, count in counts.items():
+            sealed = reasons.close(runtime.keyring, reason, project)
+            record(connection, "looked-up", actor=user, project=project, thing="validate", asked=count, **sealed)
 
 
 def _studies(runtime: Runtime, wanted: ValidateWanted) -> tuple[Sequence[str], str | None]:

@@ -18,6 +18,7 @@ from orthanc_deid.cli import commands, mapping_sheets, server
 from orthanc_deid.database.origins import Origin
 from orthanc_deid.orthanc_rest import Orthanc
 from orthanc_deid.service.app import build
+from orthanc_deid.service.reasons import open_reason
 from orthanc_deid.service.runtime import Runtime
 
 SECRET = "of this test"
@@ -168,10 +169,13 @@ def test_whoever_has_the_role_gets_identities_for_a_reason_that_is_recorded(serv
     assert service.ask("ada", studies=[ANNA], identified=True).status_code == 422
     first = service.ask("ada", studies=[ANNA], identified=True, reason="review of November").json()["items"][0]
     assert (first["mrn"], first["accession_num"]) == ("MRN-7701", "ACC-5501")
-    (record,) = [each for each in service.runtime.audit.page() if each.what == "looked-up"]
-    assert record.actor == "ada"
-    assert "review of November" in record.detail
-    assert not [marker for marker in MARKERS if marker in record.detail]
+    records = [each for each in service.runtime.audit.page() if each.what == "looked-up"]
+    assert [(each.actor, each.project, json.loads(each.detail)["asked"]) for each in records] == [
+        ("ada", "brains", 1), ("ada", "rest", 1),
+    ]  # fmt: skip
+    keyring = service.runtime.keyring
+    assert {open_reason(keyring, each.detail, each.project) for each in records} == {"review of November"}
+    assert not [marker for marker in MARKERS for each in records if marker in each.detail]
 
 
 @pytest.mark.parametrize("body", [{"project": "none"}, {"studies": ["MRN-7701"]}, {"studies": []}, {"limit": 0}])
