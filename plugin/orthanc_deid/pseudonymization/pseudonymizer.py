@@ -10,6 +10,7 @@ from ..database.crosswalk import Crosswalk, Identity, Known, Mapped
 from ..database.crosswalk_tables import ACCESSION, STUDY
 from ..errors import Rejected
 from ..formats import labels as label_rules
+from ..formats.session_labels import LabelRules
 from ..settings import CHECKOUT, Configuration, Project
 from . import KINDS, sessions
 from .base import Asked, Given, Missing, PseudonymSource, Tools
@@ -30,6 +31,7 @@ class Pseudonymizer:
         self.crosswalk = crosswalk
         self._configuration, self._folder = configuration, folder
         self._sources: dict[str, PseudonymSource] = {}
+        self._rules: dict[str, LabelRules] = {}  # of sessions, read once
         self._lock = threading.Lock()
 
     def known(self, project: str, patient: Patient) -> Known | None:
@@ -110,8 +112,10 @@ class Pseudonymizer:
         rule = self._configuration.project(project).session
         if given.session or rule is None:
             return given.session
-        folders = (self._folder / "bids", CHECKOUT / "orthanc-config" / "bids")
-        return sessions.label(rule, rule.label_rules(folders), project, asked, given)
+        if project not in self._rules:
+            folders = (self._folder / "bids", CHECKOUT / "orthanc-config" / "bids")
+            self._rules[project] = rule.label_rules(folders)
+        return sessions.label(rule, self._rules[project], project, asked, given)
 
     def _session(self, project: str, asked: Asked, study_uid: str, given: Given) -> str:
         """Return what is to be kept; what was kept before stays, also where values have changed since."""
