@@ -136,9 +136,15 @@ def test_a_refused_instance_that_passes_later_is_verified_and_joins_the_others(s
     assert len(arrived(site, site.await_status(source, "done"))) == 1
     (profiles(site) / "learning.yaml").write_text(LEARNING + "pixels: {burned_in: keep}\n")
     site.send([image(person, 3, "DX")])
+    other = site.await_status(source, "failed", version=2)
+    assert "1 instances at the destination are not those that were verified" in other["reason"]
+    site.research.request("DELETE", f"/studies/{other['output']}")
+    assert site.clinical.post(f"/deid/studies/{source}/retry").status_code == 202
     study = site.await_status(source, "done", version=2)
     assert study["instances"] == {"received": 3, "deidentified": 3, "quarantined": 0}
-    assert len(arrived(site, study)) == 3
+    assert {read(file).DeidentificationMethod[1].split()[2] for file in arrived(site, study)} == {
+        study["profile"]["digest"]
+    }
 
 
 def test_a_study_is_refused_for_one_instance_where_the_profile_does_not_say_otherwise(site: Site) -> None:
