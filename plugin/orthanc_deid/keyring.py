@@ -44,11 +44,8 @@ class Keyring:
         self._home = home
         self._environment = os.environ if environment is None else environment
         self._master: bytes | None = None
-
-    @property
-    def folder(self) -> Path:
-        """Where the random parts are."""
-        return Path(self._environment.get(FOLDER) or self._home / "keys")
+        self._remembered: set[str] = set()
+        self.folder = Path(self._environment.get(FOLDER) or home / "keys")  # where the random parts are
 
     @property
     def source(self) -> str:
@@ -122,7 +119,11 @@ class Keyring:
         ConfigurationError
             There is no such generation, or the project is sealed.
         """
-        return hmac.digest(self.project(project), b"crosswalk\x00" + self._salt(f"crosswalk-{generation}"), "sha256")
+        return self.of_generation(self.project(project), generation)
+
+    def of_generation(self, key: bytes, generation: int) -> bytes:
+        """Return what `crosswalk` does, of a project's key that was read already."""
+        return hmac.digest(key, b"crosswalk\x00" + self._salt(f"crosswalk-{generation}"), "sha256")
 
     def generations(self) -> list[int]:
         """Return the numbers of the crosswalk keys that are there, the newest last."""
@@ -208,11 +209,12 @@ class Keyring:
 
     def _remember(self, part: str) -> None:
         """Note in the home that a key was here; a home that cannot be written remembers nothing."""
-        mark = self._home / "known-keys" / part
-        if not mark.exists():
+        if part not in self._remembered:
+            mark = self._home / "known-keys" / part
             with contextlib.suppress(OSError):
                 mark.parent.mkdir(mode=0o700, exist_ok=True)
                 mark.touch(mode=0o600)
+            self._remembered.add(part)
 
     def _erase(self, name: str) -> None:
         """Overwrite and delete a random part, and what a process that was killed has left of its making."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any, TypedDict
 
-from sqlalchemy import Connection, Engine, Row, select, text, update
+from sqlalchemy import Connection, Engine, Row, bindparam, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ..errors import ConfigurationError, Rejected
@@ -72,6 +72,21 @@ NAMING: Lock = {"read": True}
 COUNTING: Lock = {"key_share": True}
 ALONE: Lock = {}
 
+# Made once: to make a question takes as long as to have it answered.
+_PROJECT = select(crosswalk_project).where(crosswalk_project.c.name == bindparam("project"))
+_ORIGINAL = (
+    select(crosswalk)
+    .where(
+        crosswalk.c.project_id == bindparam("project"), crosswalk.c.kind == bindparam("its_kind"),
+        crosswalk.c.original == bindparam("digest"),
+    )
+    .limit(1)
+)  # fmt: skip
+_UPSERT = {
+    "sqlite": sqlite.insert(crosswalk).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(crosswalk).on_conflict_do_nothing(),
+}
+
 
 class Crosswalk:
     """Patients and their pseudonyms; every method is one transaction, and one that only reads waits for no writer."""
@@ -124,11 +139,8 @@ class Crosswalk:
             if opened is None:
                 return False
             connection, place = opened
-            query = select(crosswalk.c.id).where(
-                crosswalk.c.project_id == place.number, crosswalk.c.kind == kind,
-                crosswalk.c.original == place.original(kind, original),
-            )  # fmt: skip
-            return connection.scalar(query.limit(1)) is not None
+            asked = {"project": place.number, "its_kind": kind, "digest": place.original(kind, original)}
+            return connection.execute(_ORIGINAL, asked).first() is not None
 
     def labels(
         self, project: str, pseudonym: str, *, source: str | None = None, output: str | None = None
@@ -171,7 +183,7 @@ class Crosswalk:
         with self.writing(project) as (connection, place):
             # In one order, so that two who note the same study wait for each other and never in a circle.
             rows = sorted((place.row(patient, each) for each in wanted), key=lambda row: (row["kind"], row["original"]))
-            connection.execute(_upsert(connection), rows)
+            connection.execute(_UPSERT[connection.dialect.name], rows)
 
     def key(self, project: str) -> bytes:
         """Return a project's key, compared with what the database knows of it; made where the project is new.
@@ -198,7 +210,7 @@ class Crosswalk:
         """
         with self._reader.begin() as connection:
             row = _project(connection, project, None)
-            yield (connection, self._place(row)) if row else None
+            yield (connection, _place(self.keyring, row)) if row else None
 
     @contextmanager
     def writing(self, project: str, lock: Lock = NOTING) -> Iterator[tuple[Connection, Place]]:
@@ -218,42 +230,43 @@ class Crosswalk:
                 _make(connection, project, key_check(self.keyring.project(project)))
                 row = _project(connection, project, lock)
                 assert row is not None  # noqa: S101  # made above, by us or by another
-            yield connection, self._place(row, newest_generation(connection, self.keyring))
-
-    def _place(self, row: Row[Any], generation: int = 0) -> Place:
-        demand_key(self.keyring, row)
-        return Place(self.keyring, row.name, row.id, generation)
+            place = _place(self.keyring, row)
+            place.generation = newest_generation(connection, self.keyring)
+            yield connection, place
 
 
-def demand_key(keyring: Keyring, row: Row[Any]) -> None:
-    """Raise ConfigurationError where a project of the table is sealed, or its key is gone or another one."""
+def demand_key(keyring: Keyring, row: Row[Any]) -> bytes:
+    """Return the key of a project of the table; raise ConfigurationError where it is sealed, gone or another one."""
     if row.sealed_at is not None or keyring.is_sealed(row.name):
         raise ConfigurationError(SEALED.format(row.name))
     if not keyring.has(row.name):  # looked for first: else it would be made
         raise ConfigurationError(GONE.format(f"project-{row.name}"))
-    if not hmac.compare_digest(bytes(row.key_check), key_check(keyring.project(row.name))):
+    key = keyring.project(row.name)
+    if not hmac.compare_digest(bytes(row.key_check), key_check(key)):
         raise ConfigurationError(ANOTHER_KEY.format(row.name))
+    return key
+
+
+def _place(keyring: Keyring, row: Row[Any]) -> Place:
+    return Place(keyring, row.name, row.id, key=demand_key(keyring, row))
 
 
 def _project(connection: Connection, name: str, lock: Lock | None) -> Row[Any] | None:
-    query = select(crosswalk_project).where(crosswalk_project.c.name == name)
-    return connection.execute(query if lock is None else query.with_for_update(**lock)).first()
+    query = _PROJECT if lock is None else _PROJECT.with_for_update(**lock)
+    return connection.execute(query, {"project": name}).first()
 
 
 def _known(connection: Connection, place: Place, identity: Identity) -> Known | None:
     identity = follow(connection, place, identity)
-    query = select(crosswalk).where(
-        crosswalk.c.project_id == place.number, crosswalk.c.kind == PATIENT,
-        crosswalk.c.original == place.original(PATIENT, identity.normal),
-    )  # fmt: skip
-    row = connection.execute(query).first()
+    digest = place.original(PATIENT, identity.normal)
+    row = connection.execute(_ORIGINAL, {"project": place.number, "its_kind": PATIENT, "digest": digest}).first()
     return None if row is None else place.known(row)
 
 
 def _insert(connection: Connection, place: Place, known: Known, source: str) -> Known | None:
     """Write a patient's row, audited; None: he has one, or his pseudonym is another's."""
-    query = _upsert(connection).values(**place.patient_row(known, known.identity)).returning(crosswalk.c.id)
-    row = connection.scalar(query)
+    query = _UPSERT[connection.dialect.name].returning(crosswalk.c.id)
+    row = connection.scalar(query, place.patient_row(known, known.identity))
     if row is None:
         return None
     record(connection, "pseudonym", actor="system", project=place.project, source=source or None)
@@ -269,18 +282,12 @@ def _next(connection: Connection, place: Place, present: Identity, pseudonym: Ca
         wanted = pseudonym(number)
         if wanted.pseudonym == before:
             raise Rejected(TAKEN)
-        found = _insert(connection, place, replace(wanted, identity=present))
+        found = _insert(connection, place, replace(wanted, identity=present), "sequence")
         if found:
             connection.execute(update(crosswalk_project).where(mine).values(last_number=number))
             return found
         before = wanted.pseudonym
     raise AssertionError  # count() has no end
-
-
-def _upsert(connection: Connection) -> Any:  # noqa: ANN401  # the dialect's own insert
-    """Return an insert that leaves alone what is there."""
-    dialect = {"sqlite": sqlite, "postgresql": postgresql}[connection.dialect.name]
-    return dialect.insert(crosswalk).on_conflict_do_nothing()
 
 
 def _make(connection: Connection, name: str, check: bytes) -> None:

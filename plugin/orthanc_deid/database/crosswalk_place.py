@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, bindparam, func, select
 
 from ..errors import ConfigurationError, Rejected
 from ..keyring import GONE, Keyring
@@ -15,6 +15,11 @@ from .crosswalk_tables import ACCESSION, INSTANCE, PATIENT, SERIES, STUDY, cross
 KINDS = {"patient": PATIENT, "study": STUDY, "series": SERIES, "instance": INSTANCE, "accession": ACCESSION}
 MOST_ALIASES = 8
 _DIGEST = 16
+# Made once: to make a question takes as long as to have it answered.
+_NEWEST = select(func.max(crosswalk.c.generation))
+_ALIAS = select(crosswalk_alias).where(
+    crosswalk_alias.c.project_id == bindparam("project"), crosswalk_alias.c.original == bindparam("digest")
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,12 +63,16 @@ class Place:
     ----------
     generation
         Number of the key that rows are closed with; 0 where nothing is written.
+    key
+        The project's, where it was read already.
     """
 
-    def __init__(self, keyring: Keyring, project: str, number: int, generation: int = 0) -> None:
+    def __init__(
+        self, keyring: Keyring, project: str, number: int, generation: int = 0, key: bytes | None = None
+    ) -> None:
         self.number, self.generation = number, generation
         self._keyring, self.project = keyring, project
-        self._digest_key = keyring.project(project)
+        self._key = key or keyring.project(project)
         self._ciphers: dict[int, Cipher] = {}
 
     def original(self, kind: int, text: str) -> bytes:
@@ -106,7 +115,7 @@ class Place:
     def cipher(self, generation: int) -> Cipher:
         """Return the cipher of a generation."""
         if generation not in self._ciphers:
-            self._ciphers[generation] = Cipher(self._keyring.crosswalk(self.project, generation))
+            self._ciphers[generation] = Cipher(self._keyring.of_generation(self._key, generation))
         return self._ciphers[generation]
 
     def context_of(self, row: Row[Any]) -> bytes:
@@ -131,7 +140,7 @@ class Place:
 
     def _digest(self, side: str, kind: int, text: str) -> bytes:
         data = f"crosswalk\x00{side}\x00{kind}\x00{text.strip(chr(0) + ' ')}".encode("utf-8", "surrogateescape")
-        return hmac.digest(self._digest_key, data, "sha256")[:_DIGEST]
+        return hmac.digest(self._key, data, "sha256")[:_DIGEST]
 
 
 def newest_generation(connection: Connection, keyring: Keyring) -> int:
@@ -144,7 +153,7 @@ def newest_generation(connection: Connection, keyring: Keyring) -> int:
     ConfigurationError
         Rows are encrypted, and no key is there.
     """
-    used = connection.scalar(select(func.max(crosswalk.c.generation)))
+    used = connection.scalar(_NEWEST)
     there = keyring.generations()
     if not there and used:
         raise ConfigurationError(GONE.format(f"crosswalk-{used}"))
@@ -155,10 +164,7 @@ def follow(connection: Connection, place: Place, identity: Identity) -> Identity
     """Return who a patient is after all merges."""
     for _ in range(MOST_ALIASES):
         original = place.original(PATIENT, identity.normal)
-        query = select(crosswalk_alias).where(
-            crosswalk_alias.c.project_id == place.number, crosswalk_alias.c.original == original
-        )
-        row = connection.execute(query).first()
+        row = connection.execute(_ALIAS, {"project": place.number, "digest": original}).first()
         if row is None:
             return identity
         identity = Identity(*place.open(row)["present"])
