@@ -272,3 +272,13 @@ def test_a_diagnosis_that_names_no_project_is_missing(tmp_path: Path) -> None:
     assert "Unheard" not in json.dumps(beat)
     service.runtime.queue.close()
     service.runtime.database.dispose()
+
+
+def test_a_list_that_cannot_be_read_is_told_and_nobody_is_called_missing(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    (tmp_path / "map.csv").unlink()
+    told = service.ask(studies=[ANNA])
+    assert told.status_code == 503
+    assert "file of pseudonyms" in told.json()["detail"]
+    service.runtime.queue.close()
+    service.runtime.database.dispose()
