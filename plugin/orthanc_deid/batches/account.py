@@ -10,7 +10,7 @@ from ..errors import Postponed, Retriable
 from ..pacs.base import Archive
 from ..pipeline import Job
 from ..steps import Resources
-from . import present, question
+from . import further, present, question
 from .archive import connected, settings_of
 
 LOOK_S = 1.0
@@ -99,7 +99,7 @@ def _demand_nobodys_left(job: Job, batch: Batch, archive: Archive, resources: Re
     for study in resources.batches.studies(job.study):
         if study.state != states.ROW_DUPLICATE or study.arrived:
             continue
-        if not batch.target and _is_here(study, job, archive, resources):
+        if not batch.target and _is_here(study, job, batch, archive, resources):
             continue
         if resources.batches.is_fetched_by_another(study, batch.target):
             raise Postponed(ELSEWHERE, min(ELSEWHERE_S * 2.0**job.waits, ELSEWHERE_MOST_S))
@@ -109,13 +109,15 @@ def _demand_nobodys_left(job: Job, batch: Batch, archive: Archive, resources: Re
         raise Postponed(TAKEN_OVER, 0.0)
 
 
-def _is_here(study: RowStudy, job: Job, archive: Archive, resources: Resources) -> bool:
-    """Tell whether what another row has fetched is here as a whole, and note so."""
+def _is_here(study: RowStudy, job: Job, batch: Batch, archive: Archive, resources: Resources) -> bool:
+    """Tell whether what another row has fetched is here as a whole, and note so, and which project this row names."""
     found = question.found(resources.seal, study)
     compared = present.compare(found, study.expected, archive, resources)
     here = compared.here
     if not here.count or not compared.is_whole:
         return False
+    row = resources.batches.row(job.study)
+    further.note_further(found, further.origin_of(batch, row, found, resources), here.orthanc, resources)
     resources.batches.note_study(
         job.study, job.run, study.id, states.ROW_DUPLICATE, arrived=here.count, expected=compared.expected,
         orthanc=here.orthanc,

@@ -116,8 +116,6 @@ def _held(study: str, series_uid: str, resources: Resources) -> set[str]:
 
 def _of_ledger(found: Found, instances: Sequence[Instance], resources: Resources) -> set[str]:
     """Return those that were processed, whether their sources are still there or not."""
-    study = resources.ledger.find(orthanc_id(found.patient_id, found.study_uid))
-    if study is None or not instances:
-        return set()
-    known = {i.source for i in resources.ledger.instances(study.id) if i.output}
+    studies = resources.ledger.of_source(orthanc_id(found.patient_id, found.study_uid)) if instances else ()
+    known = {i.source for study in studies for i in resources.ledger.instances(study.id) if i.output}
     return {i.sop_uid for i in instances if orthanc_id(found.patient_id, i.study_uid, i.series_uid, i.sop_uid) in known}

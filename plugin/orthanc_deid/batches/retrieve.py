@@ -11,7 +11,7 @@ from ..pacs.base import Archive, Found, Instance
 from ..pipeline import Job
 from ..settings import Archive as ArchiveSettings
 from ..steps import Resources, pace
-from . import present, question
+from . import further, present, question
 from .archive import connected, settings_of
 
 
@@ -46,6 +46,8 @@ class _Request:
         here = compared.here
         if compared.is_whole and not self._batch.target:
             self._note(study, compared)
+            if study.state != states.ROW_WORKING:
+                further.note_further(found, self._origin(found), here.orthanc, self._resources)
             return
         if study.state == states.ROW_WORKING:
             # It has had its turn: another would keep the studies behind it from ever beginning.
@@ -56,7 +58,8 @@ class _Request:
             self._row.id, self._job.run, study.id, arrived=here.count, expected=compared.expected, orthanc=here.orthanc
         ):
             return
-        self._note_origin(found)
+        if not self._batch.target:
+            further.note(found, self._origin(found), here.orthanc, self._resources)
         some = compared.missing if here.uids and not self._batch.target else []
         for part, of_part in self._parts(found, some):
             self._retrieve(part, of_part)
@@ -91,16 +94,8 @@ class _Request:
             orthanc=compared.here.orthanc,
         )
 
-    def _note_origin(self, found: Found) -> None:
-        """Say whose the study is before it can arrive."""
-        if self._batch.target:
-            return
-        asked = question.question(self._resources.seal, self._row)
-        project = asked.project or self._batch.project
-        origin = Origin(
-            self._batch.source, project, asked.album, asked.pseudonym, bool(self._batch.hold), patient=found.patient_id
-        )
-        self._resources.origins.note(found.study_uid, origin)
+    def _origin(self, found: Found) -> Origin:
+        return further.origin_of(self._batch, self._row, found, self._resources)
 
     def _parts(self, found: Found, missing: Sequence[Instance]) -> Iterator[tuple[Found, list[Instance]]]:
         """Yield what is requested at once: the study, or series by series where there is a wait after so many."""

@@ -33,15 +33,15 @@ class Counts:
         return not (self.refused or self.not_done)
 
 
-def act(asked: Asked, studies: Iterable[str], verb: str, *, wait: bool) -> Counts:
+def act(asked: Asked, studies: Iterable[str], verb: str, *, wait: bool, project: str = "") -> Counts:
     """Ask for every study, so that they go through side by side; print what became of each, and count.
 
-    `studies` may be without end: at most AT_ONCE of them are kept.
+    `studies` may be without end: at most AT_ONCE of them are kept. `project`: in this one, of those that it is in.
     """
     server = asked.server()
     counts = Counts()
     for study in studies:
-        found = _ask(server, study, verb, wait=wait)
+        found = _ask(server, study, verb, project, wait=wait)
         if found is None:
             counts.refused += 1
             continue
@@ -58,32 +58,40 @@ def act(asked: Asked, studies: Iterable[str], verb: str, *, wait: bool) -> Count
 
 
 def _end_first(asked: Asked, server: Server, counts: Counts) -> None:
-    told = _await_end(server, counts.waited_for.popleft()["source"])
+    told = _await_end(server, counts.waited_for.popleft()["address"])
     counts.not_done += told["status"] != states.DONE
     _tell(asked, told)
 
 
 def _tell(asked: Asked, told: dict[str, Any]) -> None:
     why = f" ({told['reason']})" if told["reason"] else ""
-    click.echo(json.dumps(told) if asked.as_json else f"{told['source']}: {told['status']}{why}")
+    click.echo(json.dumps(told) if asked.as_json else f"{told['address']}: {told['status']}{why}")
 
 
-def _ask(server: Server, study: str, verb: str, *, wait: bool) -> dict[str, Any] | None:
+def _ask(server: Server, study: str, verb: str, project: str, *, wait: bool) -> dict[str, Any] | None:
     """Ask for one study; where it is refused say why and go on with the next.
 
     A study that is at work already is as good for who waits for its end.
     """
     try:
-        answer: dict[str, Any] = server.call("POST", f"/deid/studies/{study}/{verb}")
+        body = {"project": project} if project else None
+        answer: dict[str, Any] = server.call("POST", f"/deid/studies/{study}/{verb}", body)
     except click.ClickException as error:
         if wait and verb == "process":
             with contextlib.suppress(click.ClickException):
-                answer = server.call("GET", f"/deid/studies/{study}")
+                answer = _in_project(server, study, project)
                 if answer["status"] in states.ACTIVE:
                     return answer
         click.echo(f"{study}: {error.message}", err=True)
         return None
     return answer
+
+
+def _in_project(server: Server, study: str, project: str) -> dict[str, Any]:
+    """Return a study as it is in a project; as it is where it is not in that one."""
+    found: dict[str, Any] = server.call("GET", f"/deid/studies/{study}")
+    other = next((each["address"] for each in found["also"] if each["project"] == project), None)
+    return server.call("GET", f"/deid/studies/{other}") if other else found
 
 
 def _await_end(server: Server, study: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ def print_batch(batch: dict[str, Any]) -> None:
     """Print one batch in a few lines."""
     rows = ", ".join(f"{count} {state}" for state, count in sorted(batch["rows"].items()))
     counts = batch["instances"]
-    click.echo(f"Batch {batch['id']} from {batch['source']} to {batch['to']}: {batch['state']}")
+    label = f", label {batch['label']}" if batch["label"] else ""
+    click.echo(f"Batch {batch['id']} from {batch['source']} to {batch['to']}{label}: {batch['state']}")
     click.echo(f"  rows: {rows}")
     click.echo(f"  {batch['studies']} studies, {counts['arrived']} of {counts['expected']} instances here")

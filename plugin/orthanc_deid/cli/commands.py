@@ -100,7 +100,7 @@ def list_studies(  # noqa: PLR0913  # its options
         click.echo(json.dumps(items, indent=2))
     elif raw:
         for item in items:
-            click.echo(item["source"])
+            click.echo(item["address"])
     elif items:
         print_studies(items)
     else:
@@ -127,14 +127,16 @@ def show(asked: Asked, study: str) -> None:
 
 @main.command()
 @click.argument("study", nargs=-1, required=True, type=StudyId())
+@click.option("--project", default="", help="Do so in this project, for which they become further studies.")
 @click.option("--wait", is_flag=True, help=WAIT)
 @click.pass_obj
-def process(asked: Asked, study: tuple[str, ...], *, wait: bool) -> None:
+def process(asked: Asked, study: tuple[str, ...], project: str, *, wait: bool) -> None:
     """De-identify studies now, stable or not.
 
-    One that is done already changes only where instances have arrived since.
+    One that is done already changes only where instances have arrived since. A further study has pseudonyms of its own,
+    and an id of its own by which commands call it: `show` tells it.
     """
-    _act(asked, study, "process", wait=wait)
+    sys.exit(0 if act(asked, study, "process", wait=wait, project=project).well else 1)
 
 
 @main.command()

@@ -101,7 +101,7 @@ def export(  # noqa: PLR0913  # click's options
     if every == bool(study):
         raise click.UsageError("name studies, or give --all")
     server = asked.server()
-    wanted = [s["source"] for s in server.pages("done", project)] if every else list(study)
+    wanted = [s["address"] for s in server.pages("done", project)] if every else list(study)
     well = 0
     for each in wanted:
         try:

@@ -23,7 +23,7 @@ def print_studies(items: list[dict[str, Any]]) -> None:
         counts = item["instances"]
         # Text, not str: rich would take a reason's brackets for its own marks.
         table.add_row(
-            Text(item["source"]),
+            Text(item["address"]),
             Text(item["status"], STYLES.get(item["status"], "")),
             Text(item["project"]),
             Text(f"{counts['deidentified']}/{counts['received']}"),
@@ -36,8 +36,9 @@ def print_studies(items: list[dict[str, Any]]) -> None:
 
 def print_study(found: dict[str, Any]) -> None:
     """Print one study: what it is, its counts, its destinations, its history."""
-    for field in ("source", "output", "project", "status", "reason", "version"):
+    for field in ("source", "output", "project", "belongs", "status", "reason", "version"):
         click.echo(f"{field:<16} {found[field] if found[field] is not None else '-'}")
+    _print_projects(found)
     made_by = found.get("profile")
     if made_by:
         click.echo(f"{'profile':<16} {made_by['name']} {made_by['version']} ({made_by['digest']})")
@@ -58,6 +59,14 @@ def print_study(found: dict[str, Any]) -> None:
         where = f" {event['destination']}" if event["destination"] else ""
         why = f": {event['reason']}" if event["reason"] else ""
         click.echo(f"{time_of(event['at'])}  v{event['version']} {event['status']}{where}{why}  ({event['actor']})")
+
+
+def _print_projects(found: dict[str, Any]) -> None:
+    """Print what a further study is called, and in which other projects the same source is."""
+    if found["address"] != found["source"]:
+        click.echo(f"{'address':<16} {found['address']}")
+    for other in found["also"]:
+        click.echo(f"{'also in':<16} {other['project']}: {other['status']}, see {other['address']}")
 
 
 def _awaited(told: dict[str, Any]) -> str:

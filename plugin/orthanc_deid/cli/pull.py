@@ -33,6 +33,7 @@ SOME_NOT = 3
 @click.option("--from", "source", required=True, help="The archive: a source of kind pacs or dicomweb in deid.yaml.")
 @click.option("--to", default="local", show_default=True, help="This Orthanc, or the AE title it is moved to.")
 @click.option("--project", default="", help="Its project, of rows that name none.  [default: the first that matches]")
+@click.option("--label", default="", help="Word by which projects match what it fetches: `match.batch` in deid.yaml.")
 @click.option("--dry-run", is_flag=True, help="Ask which studies there are; retrieve nothing.")
 @click.option("--max", "most", type=click.IntRange(1), help="Retrieve at most so many studies.")
 @click.option("--hold", is_flag=True, help="Let them wait in `review` after verification: `approve` delivers them.")
@@ -70,6 +71,7 @@ def pull(asked: Asked, /, file: Path, source: str, **options: Any) -> None:  # n
         "source": source,
         "to": options["to"],
         "project": options["project"],
+        "label": options["label"],
         "mode": "find" if options["dry_run"] else "retrieve",
         "hold": options["hold"],
         "priority": options["priority"],

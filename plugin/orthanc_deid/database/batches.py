@@ -29,6 +29,7 @@ class Asked:
     target: str = ""
     mode: str = "retrieve"
     project: str = ""
+    label: str = ""
     hold: bool = False
     priority: int = 5
     studies_most: int | None = None
@@ -61,7 +62,7 @@ class Batches(BatchRows):
         now = time.time()
         with self.engine.begin() as connection:
             values = {
-                "key": asked.key,
+                "key": asked.key, "label": asked.label or None,
                 "source": asked.source, "target": asked.target, "state": states.BATCH_RUNNING, "mode": asked.mode,
                 "project": asked.project, "hold": int(asked.hold), "priority": asked.priority,
                 "studies_most": asked.studies_most, "actor": asked.actor[:64], "created_at": now, "updated_at": now,

@@ -17,6 +17,7 @@ from ..batches.archive import settings_of
 from ..batches.lists import columns, read, report, sheet
 from ..database import views
 from ..database.batches import Asked, Batch, BatchRow
+from ..database.studies import address_of
 from ..errors import ConfigurationError, Conflict, Rejected
 from ..pipeline import rows_of
 from ..settings import Archive
@@ -75,12 +76,15 @@ def begin_batch(runtime: Held, user: User, wanted: Annotated[BatchWanted, Depend
     _demand_possible(runtime, wanted, table)
     if wanted.project:
         _demand_project(runtime, wanted.project, "project")
+    if wanted.label:
+        _demand_label(runtime, wanted.label)
     for line in table.lines:
         if line.project:
             _demand_project(runtime, line.project, f"line {line.number}, Project")
     asked = Asked(
         source=source, actor=user, target="" if wanted.to == "local" else wanted.to, mode=wanted.mode,
-        project=wanted.project, hold=wanted.hold, priority=wanted.priority, studies_most=wanted.most, key=wanted.key,
+        project=wanted.project, label=wanted.label, hold=wanted.hold, priority=wanted.priority,
+        studies_most=wanted.most, key=wanted.key,
     )  # fmt: skip
     made = runtime.batches.create(asked, [(line.number, question.close(runtime.seal, line)) for line in table.lines])
     log.event("batch begun", batch=made.id, count=len(table.lines))
@@ -214,7 +218,7 @@ def _demand_possible(runtime: Runtime, wanted: BatchWanted, table: read.Table) -
     """Refuse what de-identification on arrival cannot heed: its door knows no list."""
     if not runtime.settings.configuration.intake.on_arrival or wanted.to != "local":
         return
-    named = [name for name in ("project", "hold") if getattr(wanted, name)]
+    named = [name for name in ("project", "label", "hold") if getattr(wanted, name)]
     if named or any(line.project or line.pseudonym or line.album for line in table.lines):
         what = ", ".join(named) or "Project, Pseudonym or Album"
         raise Rejected(f"{what}: instances are de-identified on arrival, by the first project that takes them")
@@ -227,6 +231,14 @@ def _demand_project(runtime: Runtime, project: str, where: str) -> None:
         raise RequestValidationError([{"loc": ("list", where), "msg": str(error)}]) from None
 
 
+def _demand_label(runtime: Runtime, label: str) -> None:
+    """Refuse a label that no project asks for: misspelt, its studies would go to whichever project matches them."""
+    known = sorted({name for p in runtime.settings.configuration.projects for name in p.match.batch})
+    if label not in known:
+        message = f"no project matches batches of the label {label}{nearest(label, known)}"
+        raise RequestValidationError([{"loc": ("body", "label"), "msg": message}])
+
+
 def _told(runtime: Runtime, batch: Batch) -> dict[str, Any]:
     studies, expected, arrived = runtime.batches.instances(batch.id)
     return {
@@ -236,6 +248,7 @@ def _told(runtime: Runtime, batch: Batch) -> dict[str, Any]:
         "mode": batch.mode,
         "state": batch.state,
         "project": batch.project,
+        "label": batch.label or "",
         "hold": bool(batch.hold),
         "priority": batch.priority,
         "most": batch.studies_most,
@@ -254,6 +267,7 @@ def _held(runtime: Runtime, row: BatchRow) -> list[str]:
 
 
 def _row(runtime: Runtime, row: BatchRow) -> dict[str, Any]:
+    project = question.question(runtime.seal, row).project or runtime.batches.get(row.batch_id).project
     return {
         "line": row.line,
         "state": row.state,
@@ -266,16 +280,18 @@ def _row(runtime: Runtime, row: BatchRow) -> dict[str, Any]:
                 "expected": each.expected,
                 "arrived": each.arrived,
                 "orthanc": each.orthanc,
-                "status": _status(runtime, each.orthanc),
+                "status": _status(runtime, each.orthanc, project),
             }
             for each in runtime.batches.studies(row.id)
         ],
     }
 
 
-def _status(runtime: Runtime, orthanc: str | None) -> str | None:
-    """Return how far a study that has arrived is."""
-    found = runtime.ledger.find(orthanc) if orthanc else None
+def _status(runtime: Runtime, orthanc: str | None, project: str) -> str | None:
+    """Return how far a study that has arrived is, in the project that its row names where it is in that one."""
+    if not orthanc:
+        return None
+    found = runtime.ledger.find(address_of(orthanc, project)) or runtime.ledger.find(orthanc)
     return found.status if found else None
 
 
@@ -299,16 +315,17 @@ def _rows(runtime: Runtime, batch: int) -> Iterator[BatchRow]:
 
 def _report_row(runtime: Runtime, row: BatchRow) -> report.ReportRow:
     studies = []
+    asked = question.question(runtime.seal, row)
+    project = asked.project or runtime.batches.get(row.batch_id).project
     for each in runtime.batches.studies(row.id):
         found = question.found(runtime.seal, each)
         missing = tuple(runtime.seal.open(each.missing)) if each.missing else ()
         studies.append(
             report.ReportStudy(
                 study_uid=found.study_uid, expected=each.expected, arrived=each.arrived, missing=missing,
-                state=each.state, orthanc=each.orthanc or "", pipeline=_status(runtime, each.orthanc) or "",
+                state=each.state, orthanc=each.orthanc or "", pipeline=_status(runtime, each.orthanc, project) or "",
             )
         )  # fmt: skip
-    cells = question.question(runtime.seal, row).cells
     return report.ReportRow(
-        line=row.line, cells=cells, state=row.state, reason=row.reason or "", studies=tuple(studies)
+        line=row.line, cells=asked.cells, state=row.state, reason=row.reason or "", studies=tuple(studies)
     )

@@ -49,7 +49,7 @@ def _told(runtime: Runtime, one: Contested) -> dict[str, Any]:
     about = runtime.conflicts.about(one.file)
     return {
         "id": one.id,
-        "study": runtime.ledger.get(one.study_id).source,
+        "study": runtime.ledger.get(one.study_id).address,
         "instance": one.instance,
         "state": one.state,
         "attributes": about.get("attributes"),

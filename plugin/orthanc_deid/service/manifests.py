@@ -49,6 +49,6 @@ def announce_instances(runtime: Held, wanted: Announcements, response: Response,
 
 def _examine_again(runtime: Runtime, study_uid: str) -> int:
     """Have those studies of a UID examined that wait to be complete; answer how many."""
-    found = [runtime.ledger.find(source) for source in runtime.orthanc.lookup(study_uid)]
+    found = [study for source in runtime.orthanc.lookup(study_uid) for study in runtime.ledger.of_source(source)]
     again_at = time.time() + AGAIN_S
-    return sum(Waiting(runtime.database).wake(study.id, again_at) for study in found if study)
+    return sum(Waiting(runtime.database).wake(study.id, again_at) for study in found)

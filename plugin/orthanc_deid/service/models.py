@@ -142,6 +142,14 @@ class MarkedAnswer(BaseModel):
     absent: int = Field(description="of all of them: studies that this Orthanc does not hold")
 
 
+class Processed(BaseModel):
+    """In which project a study is to be processed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    project: str = Field(default="", max_length=64, description="name in the configuration; without: its own")
+
+
 class Export(BaseModel):
     """Where a study is to go."""
 
@@ -201,6 +209,11 @@ class BatchWanted(BaseModel):
     )
     mode: Literal["retrieve", "find"] = Field(default="retrieve", description="find: ask only, retrieve nothing")
     project: str = Field(default="", max_length=64, description="of rows that name none; empty: the first that matches")
+    label: str = Field(
+        default="",
+        pattern="^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$",
+        description="by which projects match what it fetches (`match.batch`)",
+    )
     hold: bool = Field(default=False, description="its studies wait in review after verification")
     priority: int = Field(default=5, ge=1, le=9, description="1: before all others, 9: after them")
     most: int | None = Field(default=None, ge=1, description="most studies that are retrieved")
@@ -235,6 +248,7 @@ class BatchAnswer(BaseModel):
     mode: str = Field(description="retrieve or find")
     state: str = Field(description="running, paused, cancelled or done")
     project: str = Field(description="of rows that name none; empty: the first that matches")
+    label: str = Field(description="by which projects match what it fetches; may be empty")
     hold: bool = Field(description="whether its studies wait in review")
     priority: int = Field(description="1 to 9")
     most: int | None = Field(description="most studies that are retrieved; null: all")

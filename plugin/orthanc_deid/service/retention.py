@@ -23,7 +23,7 @@ def run_retention(runtime: Held, user: User) -> Any:
 def _told(runtime: Runtime, removals: Iterable[Removal]) -> dict[str, Any]:
     items = [
         {
-            "study": runtime.ledger.get(removal.study).source,
+            "study": runtime.ledger.get(removal.study).address,
             "what": removal.what,
             "reason": removal.reason,
             "bytes": removal.bytes,

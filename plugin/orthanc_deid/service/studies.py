@@ -12,9 +12,11 @@ from ..database.ledger import Instance, Study
 from ..errors import ConfigurationError, Conflict, NotFound
 from ..intake.examine import deliver_by_hand, start_by_hand
 from ..pipeline import DEIDENTIFY, Job
-from .models import Export, Rejection
+from .models import Export, Processed, Rejection
 from .parameters import Held, StudyId, User
 from .runtime import Runtime
+
+AS_CONFIGURED = Processed()
 
 
 def list_studies(  # noqa: PLR0913  # the keys of a query
@@ -41,15 +43,23 @@ def show_study(runtime: Held, study: StudyId) -> Any:
     return views.one(runtime.database, study)
 
 
-def process_study(runtime: Held, study: StudyId, user: User) -> Any:
-    """Start a study now, stable or not; one that is done starts again only if instances have arrived since."""
-    start_by_hand(runtime.intake, study, user)
-    return views.one(runtime.database, study)
+def process_study(runtime: Held, study: StudyId, user: User, wanted: Processed = AS_CONFIGURED) -> Any:
+    """Start a study now, stable or not; one that is done starts again only if instances have arrived since.
+
+    In a project that is named it becomes a further study, with pseudonyms of its own, unless that is its own project.
+    """
+    try:
+        number = start_by_hand(runtime.intake, study, user, wanted.project)
+    except ConfigurationError as error:
+        if not wanted.project:
+            raise
+        raise RequestValidationError([{"loc": ("body", "project"), "msg": str(error)}]) from None
+    return views.one(runtime.database, runtime.ledger.get(number).address)
 
 
 def known(runtime: Runtime, study: str) -> Study:
     """Return the study of the ledger with that id, or raise NotFound."""
-    found = runtime.ledger.find(str(views.one(runtime.database, study)["source"]))
+    found = runtime.ledger.find(str(views.one(runtime.database, study)["address"]))
     if found is None:
         raise NotFound("no study of that id is known")
     return found
@@ -66,14 +76,14 @@ def retry_study(runtime: Held, study: StudyId, user: User) -> Any:
         _start_again(runtime, found, user)
     else:
         raise Conflict(f"the study is {found.status}: there is nothing to retry")
-    return views.one(runtime.database, found.source)
+    return views.one(runtime.database, found.address)
 
 
 def _start_again(runtime: Runtime, found: Study, actor: str) -> None:
     """Deliver what is verified; make it again where somebody has deleted what is still to be sent."""
     unverified = found.version < 1 or found.verified_version < found.version
     if unverified or found.hold or not runtime.ledger.is_begun(found.id):
-        start_by_hand(runtime.intake, found.source, actor)
+        start_by_hand(runtime.intake, found.address, actor)
         return
     lost = _lost(runtime, found)
     if not lost:
@@ -86,7 +96,7 @@ def _start_again(runtime: Runtime, found: Study, actor: str) -> None:
             f" sources of {len(gone)} of them neither: send these to it again"
         )
     runtime.ledger.renew(found.id, found.run, lost)
-    start_by_hand(runtime.intake, found.source, actor)
+    start_by_hand(runtime.intake, found.address, actor)
 
 
 def _lost(runtime: Runtime, found: Study) -> list[Instance]:
@@ -104,7 +114,7 @@ def cancel_study(runtime: Held, study: StudyId, user: User) -> Any:
     found = known(runtime, study)
     runtime.ledger.cancel(found.id, user)
     runtime.queue.cancel(Job(DEIDENTIFY, found.id, found.version, found.run).prefix)
-    return views.one(runtime.database, found.source)
+    return views.one(runtime.database, found.address)
 
 
 def approve_study(runtime: Held, study: StudyId, user: User) -> Any:
@@ -113,14 +123,14 @@ def approve_study(runtime: Held, study: StudyId, user: User) -> Any:
     if found.status != states.REVIEW:
         raise Conflict(f"the study is {found.status}: nobody is asked to release it")
     deliver_by_hand(runtime.intake, found, (), anew=False, actor=user, approved=True)
-    return views.one(runtime.database, found.source)
+    return views.one(runtime.database, found.address)
 
 
 def reject_study(runtime: Held, study: StudyId, wanted: Rejection, user: User) -> Any:
     """Do not release a study that waits in review; nothing of it leaves."""
     found = known(runtime, study)
     runtime.ledger.reject(found.id, f"rejected: {wanted.reason}" if wanted.reason else "rejected by a person", user)
-    return views.one(runtime.database, found.source)
+    return views.one(runtime.database, found.address)
 
 
 def export_study(runtime: Held, study: StudyId, wanted: Export, user: User) -> Any:
@@ -131,4 +141,4 @@ def export_study(runtime: Held, study: StudyId, wanted: Export, user: User) -> A
     except ConfigurationError as error:
         raise RequestValidationError([{"loc": ("body", "destination"), "msg": str(error)}]) from None
     deliver_by_hand(runtime.intake, found, [wanted.destination], anew=wanted.anew, actor=user)
-    return views.one(runtime.database, found.source)
+    return views.one(runtime.database, found.address)

@@ -39,7 +39,7 @@ class Far:
         handler.reply(status, json.dumps(body).encode())
 
     def study(self, study: str) -> dict[str, Any]:
-        return {"source": study, "status": "queued", "reason": None}
+        return {"address": study, "source": study, "status": "queued", "reason": None}
 
     def _page(self, query: dict[str, list[str]]) -> dict[str, Any]:
         begin = int(query.get("cursor", ["0"])[0])
