@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import FastAPI
@@ -54,7 +56,7 @@ async def call(app: FastAPI, method: str, target: str, headers: dict[str, bytes]
 class Service:
     """The application with a real ledger and queue, and an Orthanc that does not answer."""
 
-    def __init__(self, folder: Path, deid: str = "") -> None:
+    def __init__(self, folder: Path, deid: str = "", database_url: str = "") -> None:
         (folder / "deid.yaml").write_text(deid)
         (folder / "key").touch(mode=0o600)
         (folder / "key").write_text("00" * 32)
@@ -62,19 +64,20 @@ class Service:
             "ORTHANC_DEID_HOME": str(folder),
             "ORTHANC_DEID_CONFIG": str(folder / "deid.yaml"),
             "ORTHANC_DEID_ORTHANC_URL": "http://127.0.0.1:1",
+            "ORTHANC_DEID_DATABASE_URL": database_url,
         }
         self.runtime = Runtime(settings.load(environment))
         self.app = build(self.runtime, SECRET)
 
     def ask(  # what a request is made of
         self, method: str, target: str, *, user: bytes = b"", secret: str = SECRET, body: bytes = b"",
-        content_type: str = "application/json",
+        content_type: str = "application/json", headers: Mapping[str, bytes] = MappingProxyType({}),
     ) -> Answer:  # fmt: skip
         """Send a request with the secret, as the plugin does."""
-        headers = {"X-Deid-Secret": secret.encode(), "X-Deid-User": user}
+        sent = {"X-Deid-Secret": secret.encode(), "X-Deid-User": user} | dict(headers)
         if body:
-            headers |= {"Content-Type": content_type.encode(), "Content-Length": str(len(body)).encode()}
-        return asyncio.run(call(self.app, method, target, headers, body))
+            sent |= {"Content-Type": content_type.encode(), "Content-Length": str(len(body)).encode()}
+        return asyncio.run(call(self.app, method, target, sent, body))
 
     def close(self) -> None:
         """Give connections back."""

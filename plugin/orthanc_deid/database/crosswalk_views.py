@@ -69,9 +69,8 @@ class CrosswalkViews:
             query = select(crosswalk.c.project_id, crosswalk.c.kind, func.count())
             counted = connection.execute(query.group_by(crosswalk.c.project_id, crosswalk.c.kind)).all()
             query = select(crosswalk_alias.c.project_id, func.count())
-            formers: dict[int, int] = dict(
-                connection.execute(query.group_by(crosswalk_alias.c.project_id)).tuples().all()
-            )
+            rows = connection.execute(query.group_by(crosswalk_alias.c.project_id)).all()
+        formers = {row[0]: row[1] for row in rows}
         found = []
         for row in self._projects():
             counts = {NAMES[kind]: count for number, kind, count in counted if number == row.id}
