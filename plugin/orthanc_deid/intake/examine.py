@@ -138,7 +138,7 @@ def _in_project(intake: Intake, study: Study, project: str) -> Study:
     decided = None
     if not first.run:
         with contextlib.suppress(Undecided):
-            decided = _belonging(intake, first.source).project()
+            decided = belonging_of(intake, first.source).project()
     if (decided.name if decided else first.project) == project:
         return first
     intake.orthanc.study(first.source)
@@ -224,7 +224,7 @@ def _add(intake: Intake, source: str) -> Study:
     # Only what is shown until the study starts: the first series that came says little about a study.
     project = None
     with contextlib.suppress(Undecided):
-        project = _belonging(intake, source, series).project()
+        project = belonging_of(intake, source, series).project()
     name = project.name if project else ""
     if first and _is_ours(intake.orthanc.tags(first)):
         instances = [i for s in series for i in s["Instances"]]
@@ -264,7 +264,8 @@ def _is_ours(tags: dict[str, dict[str, object]]) -> bool:
     return str(tags.get(METHOD, {}).get("Value") or "").startswith(PRODUCT)
 
 
-def _belonging(intake: Intake, source: str, series: list[dict[str, Any]] | None = None) -> Belonging:
+def belonging_of(intake: Intake, source: str, series: list[dict[str, Any]] | None = None) -> Belonging:
+    """Return what tells whose a study in Orthanc is."""
     found = intake.orthanc.series(source) if series is None else series
     return Belonging(intake.configuration, intake.orthanc, intake.origins, intake.lists, source, found)
 
@@ -282,7 +283,7 @@ def _compare(intake: Intake, study: Study) -> Study | None:
 
 def _start(intake: Intake, study: Study, reason: str | None, actor: str) -> str | None:
     """Begin a run; else answer why not: no project takes the study, or the one that does is sealed."""
-    belonging = _belonging(intake, study.source)
+    belonging = belonging_of(intake, study.source)
     decided = belonging.decision_of(study)
     also = projects.wanted(belonging, intake, study, decided.project.name if decided else "")
     if decided is None or intake.is_sealed(decided.project.name):
@@ -312,7 +313,7 @@ def _join(intake: Intake, study: Study) -> None:
     """Give a study to the further projects that its own names by now, or a list, and that do not have it yet."""
     if len(intake.configuration.projects) < 2 or study.is_further:  # noqa: PLR2004  # there is no other
         return
-    belonging = _belonging(intake, study.source)
+    belonging = belonging_of(intake, study.source)
     own = study.project
     if not study.run:
         with contextlib.suppress(Undecided):

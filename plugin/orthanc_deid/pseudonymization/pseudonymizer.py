@@ -1,6 +1,7 @@
 """Gives the patients of all projects their pseudonyms: what the crosswalk knows, else a list, else the source."""
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,14 +26,14 @@ _LONG = 6  # letters that no label holds by chance: an age in days has five digi
 
 
 class Pseudonymizer:
-    """Safe to use from several threads; sources are asked one after the other."""
+    """Safe to use from several threads; a project's source is asked by one of them at a time."""
 
     def __init__(self, configuration: Configuration, crosswalk: Crosswalk, folder: Path) -> None:
         self.crosswalk = crosswalk
         self._configuration, self._folder = configuration, folder
         self._sources: dict[str, PseudonymSource] = {}
         self._rules: dict[str, LabelRules] = {}  # of sessions, read once
-        self._lock = threading.Lock()
+        self._making, self._locks = threading.Lock(), defaultdict[str, threading.Lock](threading.Lock)
 
     def known(self, project: str, patient: Patient) -> Known | None:
         """Return what a patient is called already."""
@@ -90,12 +91,12 @@ class Pseudonymizer:
 
     def preview(self, project: str, asked: Sequence[Asked]) -> list[Given | Missing]:
         """Answer what studies would be called, without giving a name to anybody."""
-        with self._lock:
+        with self._lock(project):
             return self._source(project).preview(asked)
 
     def knows(self, project: str) -> bool:
         """Tell whether the crosswalk alone answers for whoever has a pseudonym in a project."""
-        with self._lock:
+        with self._lock(project):
             source = self._source(project)
             return source.steady and not source.per_study
 
@@ -128,7 +129,7 @@ class Pseudonymizer:
     def _given(self, project: str, asked: Asked, study_uid: str, listed: str, known: Known | None) -> Given:
         if listed:
             return Given(listed, known.offset_days if known else None, known.subject if known else "")
-        with self._lock:
+        with self._lock(project):
             source = self._source(project)
             if known and source.steady and (not source.per_study or self.crosswalk.has(project, STUDY, study_uid)):
                 return Given(known.pseudonym, known.offset_days, known.subject)
@@ -141,6 +142,11 @@ class Pseudonymizer:
         if given.pseudonym.strip().casefold() == asked.patient.patient_id.strip().casefold():
             raise Rejected("the pseudonym is the PatientID itself")
         return given
+
+    def _lock(self, project: str) -> threading.Lock:
+        """Return the project's own: a slow service holds up nobody else."""
+        with self._making:
+            return self._locks[project]
 
     def _source(self, project: str) -> PseudonymSource:
         if project not in self._sources:

@@ -18,13 +18,13 @@ from ..errors import ConfigurationError, Conflict, NotFound, Rejected
 from ..formats.session_labels import LabelRules, age_days
 from ..intake import projects
 from ..intake.belonging import Belonging
-from ..intake.examine import NO_PROJECT, _belonging
+from ..intake.examine import NO_PROJECT, belonging_of
 from ..intake.unprocessed import Place, Wanted, look
 from ..pseudonymization import Asked
 from ..pseudonymization.preview import NEXT, Foreseen, Question, foresee
 from ..pseudonymization.reading import of_orthanc
 from ..settings import Flywheel
-from ..steps.subject import _assigned
+from ..steps.subject import assigned
 from . import reasons
 from .access import REIDENTIFY, demand_role
 from .parameters import Held, User
@@ -173,7 +173,7 @@ def _entries(runtime: Runtime, asked_for: str) -> list[_Entry]:
         return nobody(_ARRIVED)
     source = row.source if row else asked_for
     try:
-        belonging = _belonging(runtime.intake, source)
+        belonging = belonging_of(runtime.intake, source)
         places = _places(runtime, belonging, row)
         read = of_orthanc(runtime.orthanc, _first(runtime, source))
     except NotFound:
@@ -212,7 +212,7 @@ def _entry(runtime: Runtime, source: str, place: _Place, asked: Asked, uid: str)
     missing = None
     pseudonym = ""
     try:
-        pseudonym = _assigned(place.origin, asked.patient.patient_id)
+        pseudonym = assigned(place.origin, asked.patient.patient_id)
     except Rejected as error:
         missing = "subject", str(error)
     if not asked.patient.patient_id:

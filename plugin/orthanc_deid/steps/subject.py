@@ -66,7 +66,7 @@ def name(study: Study, resources: Resources) -> Subject:
         The source of pseudonyms does not answer.
     """
     subject, read = _subject(study, resources)
-    listed = _assigned(resources.origins.get(study.origin), subject.patient.patient_id)
+    listed = assigned(resources.origins.get(study.origin), subject.patient.patient_id)
     uid = new_uid(subject.profile, Pseudonyms(subject.project_key))
     known = resources.pseudonymizer.name(
         study.project, Asked(subject.patient, read), (subject.study_uid, uid(subject.study_uid)), listed
@@ -95,7 +95,7 @@ def _subject(study: Study, resources: Resources) -> tuple[Subject, Callable[[str
     ), read
 
 
-def _assigned(origin: Origin | None, patient_id: str) -> str:
+def assigned(origin: Origin | None, patient_id: str) -> str:
     """Return the pseudonym that a list gives; its study is found by a UID, which two patients may share."""
     if origin is None or not origin.pseudonym:
         return ""
