@@ -18,6 +18,11 @@ class FakeStudy:
     last_update: str = "20261121T080000"
     method: str = ""
     received: float = 0.0  # UTC seconds, of every instance
+    patient: str = ""
+    issuer: str = ""
+    tags: dict[str, str] = field(default_factory=dict)  # of the study, by keyword
+    series_description: str = ""
+    aes: dict[str, str] = field(default_factory=dict)  # RemoteAET, CalledAET
 
 
 @dataclass
@@ -41,12 +46,14 @@ class FakeArchive:
 
     def study(self, study: str) -> dict[str, Any]:
         found = self._find(study)
-        tags = {"StudyInstanceUID": f"1.2.{study.encode().hex()}"}
-        return {"ID": study, "IsStable": found.stable, "LastUpdate": found.last_update, "MainDicomTags": tags}
+        tags = {"StudyInstanceUID": f"1.2.{study.encode().hex()}"} | found.tags
+        told = {"ID": study, "IsStable": found.stable, "LastUpdate": found.last_update, "MainDicomTags": tags}
+        return told | {"PatientMainDicomTags": {"PatientID": found.patient}}
 
     def series(self, study: str) -> list[dict[str, Any]]:
         found = self._find(study)
-        return [{"ID": f"{study}-series", "MainDicomTags": {"Modality": found.modality}, "Instances": found.instances}]
+        tags = {"Modality": found.modality, "SeriesDescription": found.series_description}
+        return [{"ID": f"{study}-series", "MainDicomTags": tags, "Instances": found.instances}]
 
     def instance_ids(self, study: str) -> list[str]:
         return list(self._find(study).instances)
@@ -59,11 +66,17 @@ class FakeArchive:
         found = next((s for s in self.held.values() if instance in s.instances), None)
         if found is None:
             raise NotFound("Orthanc does not know that resource (404)")
-        return {"0012,0063": {"Name": "DeidentificationMethod", "Type": "String", "Value": found.method}}
+        return {
+            "0012,0063": {"Name": "DeidentificationMethod", "Type": "String", "Value": found.method},
+            "0010,0021": {"Name": "IssuerOfPatientID", "Type": "String", "Value": found.issuer},
+        }
 
     def metadata(self, instance: str, name: str) -> str:
-        assert name == "ReceptionDate"
         found = next(s for s in self.held.values() if instance in s.instances)
+        if name != "ReceptionDate":
+            if name not in found.aes:
+                raise NotFound("Orthanc does not know that resource (404)")
+            return found.aes[name]
         return time.strftime("%Y%m%dT%H%M%S", time.gmtime(found.received))
 
     def studies(self, page: int = 500) -> Iterator[dict[str, Any]]:  # noqa: ARG002  # the real one's argument

@@ -85,7 +85,7 @@ def test_what_is_sent_again_is_counted(far: Far) -> None:
 
 def test_some_studies_are_exported_and_one_that_is_refused_is_told(far: Far) -> None:
     for study in STUDIES[:2]:
-        far.answers[f"POST /deid/studies/{study}/export"] = (202, {"address": study, "source": study, "status": "queued"})
+        far.answers[f"POST /deid/studies/{study}/export"] = (202, {"address": study, "status": "queued"})
     far.answers[f"POST /deid/studies/{STUDIES[2]}/export"] = (409, {"detail": "the study is at work already"})
     done = run(far, "export", "--destination", "backup", "--anew", *STUDIES)
     assert done.exit_code == 1
@@ -98,7 +98,7 @@ def test_all_that_is_done_is_exported(far: Far) -> None:
     items = [{"address": study, "source": study} for study in STUDIES]
     far.answers["GET /deid/studies"] = (200, {"items": items, "next": None})
     for study in STUDIES:
-        far.answers[f"POST /deid/studies/{study}/export"] = (202, {"address": study, "source": study, "status": "queued"})
+        far.answers[f"POST /deid/studies/{study}/export"] = (202, {"address": study, "status": "queued"})
     done = run(far, "export", "--destination", "backup", "--all", "--project", "trial")
     assert done.exit_code == 0, done.output
     asked = next(r.path for r in far.server.received if r.method == "GET")
