@@ -15,6 +15,7 @@ from .asking import act
 from .audit import audit
 from .batches import batches
 from .conflicts import conflicts
+from .crosswalk import crosswalk
 from .deidentify import deidentify
 from .destinations import destinations, export
 from .doctor import diagnose
@@ -190,7 +191,7 @@ def door_rules() -> None:
 
 
 for command in (
-    *results.COMMANDS, *retrospective.COMMANDS, add_metadata, approve, audit, batches, conflicts, deidentify, destinations,
+    crosswalk, *results.COMMANDS, *retrospective.COMMANDS, add_metadata, approve, audit, batches, conflicts, deidentify, destinations,
     export, manifest, move_dumps, profile, pull, reject, reprocess, retention, staging, validate, watch,
 ):  # fmt: skip
     main.add_command(command)

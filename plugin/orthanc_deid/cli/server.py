@@ -40,6 +40,10 @@ class Server:
         """Return the whole answer of a route; end with a message where it answers with a problem."""
         return self._send("GET", path, query)
 
+    def explain(self, reason: str) -> None:
+        """Send a reason with all that is asked from here on."""
+        self._session.headers["Deid-Reason"] = reason.encode()  # as bytes: of a text the library would send Latin-1
+
     def find(self, path: str) -> Any:  # noqa: ANN401  # JSON
         """Return the JSON of a route; None where it answers 404; end with a message where there is another problem."""
         answer = self._ask("GET", path, {})
