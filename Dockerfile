@@ -18,7 +18,7 @@ COPY . .
 # The user cannot write here, so that what runs is what was built; Python's compiled files are made now.
 RUN .venv/bin/python -m compileall -q plugin \
     && useradd --system --no-log-init --uid 10042 --home-dir /var/lib/orthanc-deid deid \
-    && install -d -m 0700 -o deid -g deid /var/lib/orthanc-deid
+    && install -d -m 0700 -o deid -g deid /var/lib/orthanc-deid /var/lib/orthanc-deid-keys
 USER 10042
 ENV ORTHANC_DEID_HOME=/var/lib/orthanc-deid
 VOLUME /var/lib/orthanc-deid

@@ -13,7 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .. import destinations, profiles, settings
 from ..database import address, demand_current, open_database
+from ..database.key_states import WRONG, KeyStates
 from ..errors import DeidError
+from ..keyring import PRIVATE, Keyring
 from ..orthanc_rest import Address, Orthanc, basic
 from ..settings import FREE_BYTES, Settings
 from .server import Server, read_password
@@ -49,6 +51,7 @@ def diagnose(url: str, user: str, password_file: Path | None) -> list[Result]:
         ("configuration", lambda: _configuration(loaded)),
         ("secrets", lambda: _secrets(loaded)),
         ("database", lambda: _database(loaded)),
+        ("keys", lambda: _keys(loaded)),
         ("disk", lambda: _disk(loaded)),
     ]
     for destination in loaded.configuration.destinations:
@@ -122,13 +125,33 @@ def _configuration(loaded: Settings) -> str:
 
 
 def _secrets(loaded: Settings) -> str:
-    if not loaded.key_file.exists():
+    keyring = Keyring(loaded.home)
+    if not (keyring.comes_from_outside or loaded.key_file.exists()):
         raise click.ClickException("ORTHANC_DEID_HOME holds no file `key`: is it the product's folder?")
-    settings.read_secret(loaded.key_file)
+    _ = keyring.master
     for file in (loaded.key_file, loaded.admin_password_file):
-        if file.exists() and file.stat().st_mode & 0o077:
+        if file.exists() and file.stat().st_mode & PRIVATE:
             raise click.ClickException(f"{file.name} can be read by others: chmod 600 it")
-    return "key is there, readable by its owner only"
+    return f"the master key is there: {keyring.source}"
+
+
+def _keys(loaded: Settings) -> str:
+    """Look at the folder itself, then compare it with what the database knows."""
+    keyring = Keyring(loaded.home)
+    for name, mode in keyring.modes().items():
+        if mode & PRIVATE:
+            raise click.ClickException(f"{name} can be read by others: chmod {mode & ~PRIVATE:04o} it")
+    engine = open_database(loaded.database_url)
+    try:
+        demand_current(engine)
+        wrong = [each.detail for each in KeyStates(engine, keyring).projects(opening=True) if each.state == WRONG]
+    finally:
+        engine.dispose()
+    if wrong:
+        raise click.ClickException("; ".join(wrong))
+    if not keyring.folder.is_dir():
+        return "the folder of keys is not there yet: the first study makes it"
+    return "the folder of keys is closed to others, and fits the database"
 
 
 def _database(loaded: Settings) -> str:
