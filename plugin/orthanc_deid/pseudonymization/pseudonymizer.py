@@ -1,6 +1,7 @@
 """Gives the patients of all projects their pseudonyms: what the crosswalk knows, else a list, else the source."""
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from pathlib import Path
 from ..confidentiality.pseudonyms import Patient, Pseudonyms
 from ..database.crosswalk import Crosswalk, Identity, Known, Mapped
 from ..database.crosswalk_tables import ACCESSION, STUDY
-from ..errors import Rejected
+from ..errors import Postponed, Rejected, Retriable
 from ..formats import labels as label_rules
 from ..formats.session_labels import LabelRules
 from ..settings import CHECKOUT, Configuration, Project
@@ -21,6 +22,7 @@ OTHERWISE = (
     " patient"
 )
 
+AWAY_S = 15.0  # a source that has not answered is not asked
 _TELLING = ("PatientName", "AccessionNumber", "StudyID", "PatientBirthDate", "StudyInstanceUID")
 _LONG = 6  # letters that no label holds by chance: an age in days has five digits
 
@@ -33,6 +35,7 @@ class Pseudonymizer:
         self._configuration, self._folder = configuration, folder
         self._sources: dict[str, PseudonymSource] = {}
         self._rules: dict[str, LabelRules] = {}  # of sessions, read once
+        self._away: dict[str, tuple[float, str]] = {}  # until when, monotonic seconds, and why
         self._making, self._locks = threading.Lock(), defaultdict[str, threading.Lock](threading.Lock)
 
     def known(self, project: str, patient: Patient) -> Known | None:
@@ -57,8 +60,8 @@ class Pseudonymizer:
         ------
         Rejected
             The source refuses or does not know him, or another pseudonym is given than he has.
-        Retriable
-            The source does not answer.
+        Postponed
+            The source does not answer, or its file is broken: the study waits for as long as that lasts.
         """
         identity = Identity(asked.patient.issuer, asked.patient.patient_id)
         known = self.crosswalk.patient(project, identity)
@@ -136,11 +139,25 @@ class Pseudonymizer:
             if known:
                 present = replace(asked.patient, issuer=known.identity.issuer, patient_id=known.identity.patient_id)
                 asked = replace(asked, patient=present)
-            (given,) = source.give([asked])
+            given = self._ask(project, source, asked)
         if isinstance(given, Missing):
             raise Rejected(given.reason)
         if given.pseudonym.strip().casefold() == asked.patient.patient_id.strip().casefold():
             raise Rejected("the pseudonym is the PatientID itself")
+        return given
+
+    def _ask(self, project: str, source: PseudonymSource, asked: Asked) -> Given | Missing:
+        """Ask a source; one that has not answered is left alone for a while, so that waiting studies cost nothing."""
+        until, why = self._away.get(project, (0.0, ""))
+        left_s = until - time.monotonic()
+        if left_s > 0:
+            raise Postponed(why, left_s)
+        try:
+            (given,) = source.give([asked])
+        except Retriable as error:
+            wait_s = max(AWAY_S, error.after_s)
+            self._away[project] = (time.monotonic() + wait_s, str(error))
+            raise Postponed(str(error), wait_s) from None
         return given
 
     def _lock(self, project: str) -> threading.Lock:

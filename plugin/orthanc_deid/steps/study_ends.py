@@ -59,6 +59,9 @@ def postpone(job: Job, resources: Resources, error: Postponed) -> Outcome:
     """Look again later; no attempt is used up, since nothing was tried."""
     delay_s = delays.until_open(error)
     try:
+        if job.flow != EXPORT:
+            resources.ledger.again(job.study, job.run, job.attempt, time.time() + delay_s, str(error))
+            return engine.follow([job.later()], delay_s)
         resources.deliveries.mark(
             job.study, job.run, job.destination, states.PENDING,
             next_attempt_at=time.time() + delay_s, reason=str(error),

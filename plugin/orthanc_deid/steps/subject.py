@@ -62,7 +62,7 @@ def name(study: Study, resources: Resources) -> Subject:
     Rejected
         It has no PatientID: two patients without one would become the same person. Or the pseudonym is refused, is
         not of this patient, or says who it is.
-    Retriable
+    Postponed
         The source of pseudonyms does not answer.
     """
     subject, read = _subject(study, resources)

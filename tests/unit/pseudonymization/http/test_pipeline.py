@@ -1,3 +1,5 @@
+import re
+
 """A service behind the pipeline's own pseudonymizer: the crosswalk is its cache, and nothing is guessed without it."""
 
 from collections.abc import Callable, Iterator
@@ -11,7 +13,7 @@ from orthanc_deid.confidentiality.pseudonyms import Patient
 from orthanc_deid.database import migrate, open_database
 from orthanc_deid.database.crosswalk import Crosswalk
 from orthanc_deid.database.crosswalk_tables import ACCESSION as ACCESSION_KIND
-from orthanc_deid.errors import Rejected, Retriable
+from orthanc_deid.errors import Postponed, Rejected
 from orthanc_deid.keyring import Keyring
 from orthanc_deid.pseudonymization.pseudonymizer import Pseudonymizer
 from orthanc_deid.settings import Configuration
@@ -52,9 +54,15 @@ def test_a_service_that_is_down_holds_the_study_and_then_the_crosswalk_answers(n
     service = DeidApi({ID: "P0001"})
     with HttpServer(answers(503, None, Retry_After="40")) as far:
         worker = new(deid(far))
-        with pytest.raises(Retriable) as waits:
+        with pytest.raises(Postponed) as waits:
             name(worker)
         assert waits.value.after_s == 40
+        count = len(far.received)
+        with pytest.raises(Postponed, match=re.escape(str(waits.value))) as still:
+            name(worker, "1.2.9")
+        assert 30 < still.value.after_s <= 40
+        assert len(far.received) == count, "it is left alone meanwhile"
+        worker = new(deid(far))
         assert worker.known("trial", Patient("Sankt Fictia", ID)) is None
         far.always = service
         assert name(worker) == ("P0001", -5)
