@@ -1,7 +1,6 @@
-import re
-
 """A service behind the pipeline's own pseudonymizer: the crosswalk is its cache, and nothing is guessed without it."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
