@@ -10,7 +10,7 @@ from pathlib import Path
 from ..confidentiality.pseudonyms import Patient, Pseudonyms
 from ..database.crosswalk import Crosswalk, Identity, Known, Mapped
 from ..database.crosswalk_tables import ACCESSION, STUDY
-from ..errors import Postponed, Rejected, Retriable
+from ..errors import ConfigurationError, Postponed, Rejected, Retriable
 from ..formats import labels as label_rules
 from ..formats.session_labels import LabelRules
 from ..settings import CHECKOUT, Configuration, Project
@@ -166,11 +166,14 @@ class Pseudonymizer:
             return self._locks[project]
 
     def _source(self, project: str) -> PseudonymSource:
+        try:
+            key = self.crosswalk.keyring.project(project)  # each time: a project may have been sealed since
+        except ConfigurationError:
+            self._sources.pop(project, None)  # it holds the key
+            raise
         if project not in self._sources:
-            self._sources[project] = source(
-                self._configuration.project(project), self.crosswalk.keyring.project(project), self.crosswalk,
-                self._folder,
-            )  # fmt: skip
+            settings = self._configuration.project(project)
+            self._sources[project] = source(settings, key, self.crosswalk, self._folder)
         return self._sources[project]
 
 
