@@ -11,7 +11,6 @@ from sqlalchemy import delete
 from orthanc_deid import chain, states
 from orthanc_deid.database.crosswalk_tables import audit
 from orthanc_deid.keyring import Keyring
-from orthanc_deid.service import own_audit
 from orthanc_deid.service.own_audit import OwnAudit
 from service_calls import Service
 
@@ -120,7 +119,9 @@ def test_another_configuration_is_noted_once(service: Service, tmp_path: Path) -
 
 def test_the_newest_record_is_logged_as_an_anchor(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[dict[str, Any]] = []
-    monkeypatch.setattr(own_audit.log, "event", lambda message, **fields: told.append(fields | {"event": message}))
+    monkeypatch.setattr(
+        "orthanc_deid.service.own_audit.log.event", lambda message, **fields: told.append(fields | {"event": message})
+    )
     service.runtime.own_audit.anchor()
     newest = listed(service)[-1]
     assert (told[-1]["count"], told[-1]["hash"]) == (newest["id"], newest["hash"])
