@@ -11,7 +11,8 @@ PACKAGE = PLUGIN / "orthanc_deid"
 
 # Loaded into Orthanc's own process.
 INSIDE_ORTHANC = (
-    "audit_feed", "callbacks", "door", "header", "keyring", "proxy", "repeats", "seen", "service_socket", "supervisor", "log", "errors",
+    "audit_feed", "callbacks", "door", "header", "keyring", "proxy", "repeats", "seen", "service_socket", "supervisor",
+    "log", "errors",
 )  # fmt: skip
 HEAVY = ("dbos", "numpy", "sqlalchemy", "fastapi", "pydantic", "uvicorn", "yaml", "requests", "alembic", "click")
 
