@@ -20,6 +20,7 @@ from orthanc_deid.database.tables import study
 from orthanc_deid.errors import ConfigurationError, Conflict, NotFound
 from orthanc_deid.keyring import Keyring
 from orthanc_deid.orthanc_rest import Orthanc
+from orthanc_deid.pseudonymization import Asked as Question
 from orthanc_deid.steps.subject import orthanc_id
 from service_calls import Answer, Service
 
@@ -308,6 +309,8 @@ def test_a_sealed_project_is_cut_off_for_ever(on_both: Asked, tmp_path: Path) ->
     number = service.ledger_study()
     runtime = service.runtime
     before = runtime.keyring.project("alpha")
+    asked = Question(Patient("HOSP", ZOE.patient_id), lambda _name: "")
+    assert runtime.pseudonymizer.preview("alpha", [asked])
     with runtime.database.connect() as connection:
         backup = connection.execute(select(crosswalk)).all()
         backed = connection.execute(select(crosswalk_project)).all()
@@ -328,6 +331,8 @@ def test_a_sealed_project_is_cut_off_for_ever(on_both: Asked, tmp_path: Path) ->
     assert [each["project"] for each in service.look("original", ZOE.patient_id)] == ["beta"]
     with pytest.raises(ConfigurationError, match="sealed"):
         runtime.crosswalk.patient("alpha", ZOE)
+    with pytest.raises(ConfigurationError, match="sealed"):  # the source that was made before has the key
+        runtime.pseudonymizer.preview("alpha", [asked])
     assert service.get("").body["items"][0]["key"] == "sealed"
     assert service.post("seal", project="alpha", confirm="alpha", reason=REASON).body["complete"]
     _prove_unrecoverable(tmp_path, before, backed, backup)
