@@ -9,19 +9,28 @@ import pytest
 
 from databases import PostgresqlServer
 from servers import OrthancServer
-from sites import Site
+from sites import DEID, Site
+
+SHARED = DEID.replace("reconcile_s: 2", "reconcile_s: 0.5")
 
 # A shell that starts tests in the background has it ignored, and every process that they start too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NewOrthanc = Callable[..., OrthancServer]
+# By their seconds; one that begins last would keep a process busy when all others are through.
+LONGEST = (
+    "test_survival", "test_pull", "test_deletions", "test_conversions", "test_outbox", "test_staging", "test_demo",
+    "test_one_study", "test_completeness", "test_intake", "test_arrival", "test_explorer_decisions", "test_conflicts",
+    "test_flow", "test_reprocess",
+)  # fmt: skip
 
 
 @pytest.hookimpl(trylast=True)  # after the order was shuffled
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no process is left alone with one of them in the end."""
-    items.sort(key=lambda item: item.path.parent.name != "system")
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (item.path.parent.name != "system", places.get(item.path.stem, len(places))))
 
 
 @pytest.fixture
@@ -67,6 +76,30 @@ def new_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
     yield make
     for site in made:
         site.kill()
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Callable[[str], Site]]:
+    """Answer a function that gives the running Site of a database, the same to all tests of a module."""
+    made: dict[str, Site] = {}
+
+    def give(database: str) -> Site:
+        if database not in made:
+            server = request.getfixturevalue("postgresql") if database == "postgresql" else None
+            url = server.new_database() if server else None
+            made[database] = Site(tmp_path_factory.mktemp(database), database_url=url, deid=SHARED)
+            made[database].start()
+        return made[database]
+
+    yield give
+    for site in made.values():
+        site.kill()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shared_site(request: pytest.FixtureRequest, sites: Callable[[str], Site]) -> Site:
+    """Answer a running Site that other tests of the module use too: each has patients of its own."""
+    return sites(request.param)
 
 
 @pytest.fixture
