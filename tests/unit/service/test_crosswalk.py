@@ -11,15 +11,20 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from orthanc_deid import states
+from orthanc_deid.batches import question
+from orthanc_deid.batches.lists.table import Line
 from orthanc_deid.confidentiality.pseudonyms import Patient, Pseudonyms
-from orthanc_deid.database import open_database
+from orthanc_deid.database import batches, open_database
 from orthanc_deid.database.crosswalk import Identity, Known, Mapped, Place
 from orthanc_deid.database.crosswalk_tables import INSTANCE, SERIES, STUDY, crosswalk, crosswalk_project, metadata
 from orthanc_deid.database.crosswalk_views import UIDS, CrosswalkViews
+from orthanc_deid.database.intake_tables import batch_row
+from orthanc_deid.database.origins import Origin
 from orthanc_deid.database.tables import study
 from orthanc_deid.errors import ConfigurationError, Conflict, NotFound
 from orthanc_deid.keyring import Keyring
 from orthanc_deid.orthanc_rest import Orthanc
+from orthanc_deid.pacs.base import Found, Wanted
 from orthanc_deid.pseudonymization import Asked as Question
 from orthanc_deid.steps.subject import orthanc_id
 from service_calls import Answer, Service
@@ -111,8 +116,8 @@ QUESTIONS: list[Callable[[Asked, str], Answer]] = [
 
 def test_only_whom_the_configuration_names_may_ask(service: Asked) -> None:
     for user in ("operator", "", "unknown", "ADA"):
-        for question in QUESTIONS:
-            answer = question(service, user)
+        for ask in QUESTIONS:
+            answer = ask(service, user)
             assert answer.status == 403
             mend = "access.reidentify of deid.yaml" if user not in ("", "unknown") else "AuthenticationEnabled"
             assert mend in answer.body["detail"]
@@ -269,6 +274,25 @@ def test_studies_of_who_is_forgotten_are_left_alone_for_ever(
     assert retried.status == 409
     events = service.ask("GET", f"/deid/studies/{found.address}").body["events"]
     assert events[-1]["reason"] == "its patient was erased by request"
+
+
+@pytest.mark.parametrize("way", ["forget", "seal"])
+def test_what_lists_say_of_his_studies_goes_too(service: Asked, way: str) -> None:
+    runtime = service.runtime
+    runtime.origins.note(UID, Origin(project="alpha", pseudonym="P-alpha", patient=ZOE.patient_id))
+    line = Line(1, Wanted("study", {"PatientID": ZOE.patient_id}), "", "P-alpha", "", {})
+    wanted = batches.Asked("pacs", "ada", project="alpha")
+    batch = runtime.batches.create(wanted, [(1, question.close(runtime.seal, line))])
+    (row,) = runtime.batches.rows(batch.id)
+    runtime.batches.claim(row.id, row.run, [question.close_found(runtime.seal, Found(UID, patient_id=ZOE.patient_id))])
+    refused = service.post("forget", project="alpha", pseudonym="P-alpha", reason=REASON)
+    assert (refused.status, "a batch is fetching" in refused.body["detail"]) == (409, True)
+    with runtime.database.begin() as connection:
+        connection.execute(update(batch_row).values(state=states.ROW_DELIVERED))
+    body = {"pseudonym": "P-alpha"} if way == "forget" else {"confirm": "alpha"}
+    assert service.post(way, project="alpha", reason=REASON, **body).status == 200
+    assert runtime.origins.find(UID) is None
+    assert runtime.batches.rows(batch.id) == []
 
 
 def test_a_patient_of_two_issuers_is_not_guessed(service: Asked) -> None:
