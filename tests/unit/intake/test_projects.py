@@ -255,7 +255,8 @@ def test_a_list_gives_a_study_to_one_more_project_with_its_own_pseudonym(intake:
     found = rows(intake)
     assert states_of(intake) == {"a": states.DONE, "b": states.DONE, "c": states.QUEUED}
     origins = {project: intake.origins.get(study.origin) for project, study in found.items()}
-    assert origins["c"] and origins["c"].pseudonym == "C-1"
+    assert origins["c"]
+    assert origins["c"].pseudonym == "C-1"
     assert origins["b"] is None  # what a list says for one project is not for another
     assert views.one(intake.ledger.engine, found["c"].address)["belongs"] == "c: named by a list"
 
