@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import random
 import shutil
+import sqlite3
 import statistics
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "plugin"))
 
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, event, select, text
 
 from orthanc_deid.database import migrate, open_database
 from orthanc_deid.database.crosswalk import Crosswalk, Identity, Known, Mapped
@@ -30,6 +31,9 @@ from orthanc_deid.keyring import Keyring
 
 PROJECT, IN_STUDY, STUDIES = "benchmark", 500, 5
 LOOKS = 5000
+AS_EVER = (
+    200_000  # instances that are written as the product writes; the others, in SQLite, without waiting for the disk
+)
 
 
 def original(number: int) -> str:
@@ -42,16 +46,27 @@ def replaced(number: int) -> str:
     return f"2.25.{int.from_bytes(hashlib.sha256(str(number).encode()).digest()[:16], 'big')}"
 
 
-def fill(walk: Crosswalk, instances: int) -> float:
-    """Write all; answer instances a second."""
+def fill(walk: Crosswalk, instances: int, first: int = 0) -> float:
+    """Write all from the first on; answer instances a second."""
     began, patient = time.perf_counter(), 0
-    for study in range(instances // IN_STUDY):
+    for study in range(first // IN_STUDY, instances // IN_STUDY):
         if study % STUDIES == 0:
             identity = Identity("", f"MRN-{study // STUDIES:08}")
             patient = walk.assign(PROJECT, Known(0, identity, f"P{study // STUDIES:08}")).row
         uids = [Mapped(INSTANCE, original(n), replaced(n)) for n in range(study * IN_STUDY, (study + 1) * IN_STUDY)]
         walk.note(PROJECT, patient, [Mapped(STUDY, original(-study), replaced(-study)), *uids])
-    return instances / (time.perf_counter() - began)
+    return (instances - first) / (time.perf_counter() - began)
+
+
+def hurry(engine: Engine) -> None:
+    """Let SQLite write without waiting for the disk, from the next connection on."""
+
+    def unsynced(connection: sqlite3.Connection, _record: object) -> None:
+        for pragma in ("synchronous=OFF", "cache_size=-3000000", "wal_autocheckpoint=100000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    event.listen(engine, "connect", unsynced)
+    engine.dispose()
 
 
 def looks(walk: Crosswalk, instances: int, column: str) -> list[float]:
@@ -142,7 +157,15 @@ def measure(instances: int, url: str, folder: Path, *, rotation: bool) -> None:
     migrate(engine)
     walk = Crosswalk(engine, keyring)
     say(f"{instances} instances, {engine.dialect.name}")
-    say(f"written                            {fill(walk, instances):.0f} instances a second")
+    as_ever = min(instances, AS_EVER)
+    say(f"written                            {fill(walk, as_ever):.0f} instances a second, the first {as_ever}")
+    if as_ever < instances and engine.dialect.name == "sqlite":
+        built = open_database(url, keyring.audit())
+        hurry(built)
+        fill(Crosswalk(built, keyring), instances, as_ever)
+        built.dispose()
+    else:
+        fill(walk, instances, as_ever)
     say(f"size                               {size(engine) / instances:.0f} bytes an instance")
     asked: dict[str, Callable[[], list[float]]] = {
         "patient by identity": lambda: patients(walk, instances),
