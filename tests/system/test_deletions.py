@@ -1,8 +1,9 @@
 """What somebody deletes while we need it: sources, outputs, our database; nothing may be stuck afterwards."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
 from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
 
@@ -13,22 +14,30 @@ from studies import Person, ct_instance, ct_study
 SHORT = DEID.replace("limits:\n", "limits:\n  attempts: 2\n  delivery_attempts: 2\n")
 
 
-def test_a_late_instance_arrives_although_the_outputs_were_deleted(new_site: Callable[..., Site]) -> None:
-    site = new_site(deid=SHORT).start()
-    first = site.await_status(site.send(ct_study(Person(1), 3)), "done")
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Answer a running Site that gives up soon; each test has a patient of its own."""
+    made = Site(tmp_path_factory.mktemp("site"), deid=SHORT).start()
+    yield made
+    made.kill()
+
+
+def test_a_late_instance_arrives_although_the_outputs_were_deleted(short: Site) -> None:
+    site = short
+    first = site.await_status(site.send(ct_study(Person(11), 3)), "done")
     site.clinical.request("DELETE", f"/studies/{first['output']}")
-    site.send(ct_study(Person(1), 1, first=4))
+    site.send(ct_study(Person(11), 1, first=4))
     second = site.await_status(first["source"], "done", version=2)
     assert len(site.arrived(second["output"])) == 4
 
 
-def test_two_series_that_share_a_sop_instance_uid_both_arrive(new_site: Callable[..., Site]) -> None:
-    site = new_site(deid=SHORT).start()
-    ds = dcmread(DicomBytesIO(ct_instance(Person(1))))
+def test_two_series_that_share_a_sop_instance_uid_both_arrive(short: Site) -> None:
+    site = short
+    ds = dcmread(DicomBytesIO(ct_instance(Person(12))))
     ds.SeriesInstanceUID += ".7"
     stream = DicomBytesIO()
     ds.save_as(stream, enforce_file_format=True)
-    study = site.await_status(site.send([ct_instance(Person(1)), bytes(stream.getvalue())]), "done")
+    study = site.await_status(site.send([ct_instance(Person(12)), bytes(stream.getvalue())]), "done")
     assert len(site.arrived(study["output"])) == 2
 
 
@@ -68,12 +77,12 @@ def test_a_late_instance_under_another_key_is_quarantined_and_makes_no_second_st
     assert len(site.arrived(site.await_status(first["source"], "done", version=2)["output"])) == 3
 
 
-def test_a_late_instance_is_done_although_another_source_was_deleted(new_site: Callable[..., Site]) -> None:
-    site = new_site(deid=SHORT).start()
-    first = site.await_status(site.send(ct_study(Person(1), 3)), "done")
+def test_a_late_instance_is_done_although_another_source_was_deleted(short: Site) -> None:
+    site = short
+    first = site.await_status(site.send(ct_study(Person(13), 3)), "done")
     oldest = site.clinical.get(f"/studies/{first['source']}/instances").json()[0]["ID"]
     site.clinical.request("DELETE", f"/instances/{oldest}")
-    site.send(ct_study(Person(1), 1, first=4))
+    site.send(ct_study(Person(13), 1, first=4))
     assert len(site.arrived(site.await_status(first["source"], "done", version=2)["output"])) == 4
 
 

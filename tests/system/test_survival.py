@@ -94,15 +94,16 @@ def test_a_study_whose_stable_event_was_lost_is_processed_after_the_restart(
     assert site.await_status(source, "done", seconds=60)["instances"]["deidentified"] == 2
 
 
-def test_an_archive_that_is_down_delays_only_its_deliveries(site: Site) -> None:
+def test_an_archive_that_is_down_delays_only_its_deliveries(shared_site: Site) -> None:
+    site = shared_site
     site.research.stop()
-    source = site.send(ct_study(Person(1), 2))
+    source = site.send(ct_study(Person(101), 2))
     study = site.await_status(source, "exporting")
     wait_for(lambda: site.study(source)["next_attempt_at"], 30, "the next attempt is visible")
     study = site.study(source)
     assert study["destinations"] == {"research": "pending"}
     assert "cannot be reached" in study["deliveries"][0]["reason"]
-    other = site.send(ct_study(Person(2), 2))
+    other = site.send(ct_study(Person(102), 2))
     assert site.await_status(other, "exporting")["instances"]["deidentified"] == 2
     site.research.start()
     assert site.await_status(source, "done")["destinations"] == {"research": "confirmed"}
@@ -119,15 +120,16 @@ def test_a_waiting_delivery_can_be_hastened(new_site: Callable[..., Site]) -> No
     site.await_status(source, "done")
 
 
-def test_a_cancelled_study_stays_where_it_is_until_it_is_retried(site: Site) -> None:
+def test_a_cancelled_study_stays_where_it_is_until_it_is_retried(shared_site: Site) -> None:
+    site = shared_site
     site.research.stop()
-    source = site.send(ct_study(Person(1), 2))
-    site.await_status(source, "exporting")
+    source = site.send(ct_study(Person(103), 2))
+    output = site.await_status(source, "exporting")["output"]
     assert site.clinical.post(f"/deid/studies/{source}/cancel").status_code == 202
     site.research.start()
     time.sleep(3)
     assert site.study(source)["status"] == "cancelled"
-    assert site.research.studies() == []
+    assert site.arrived(output) == []
     assert site.clinical.post(f"/deid/studies/{source}/retry").status_code == 202
     assert site.await_status(source, "done")["destinations"] == {"research": "confirmed"}
 
