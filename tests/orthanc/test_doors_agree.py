@@ -27,7 +27,7 @@ def directly(data: bytes, profile: Profile) -> bytes:
 
 
 def on_arrival(data: bytes, profile: Profile) -> bytes:
-    return Arrival([Project(frozenset(), profile, pseudonyms())])(data)
+    return Arrival([Project("default", frozenset(), profile, pseudonyms())])(data)
 
 
 def differences(first: dict[str, object], second: dict[str, object]) -> list[str]:
