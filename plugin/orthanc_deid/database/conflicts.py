@@ -4,7 +4,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, Row, Select, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from .. import states
@@ -55,8 +55,8 @@ class Conflicts:
     ) -> list[Contested]:
         """Return conflicts, newest first; `after`: below that number."""
         query = select(conflict).order_by(conflict.c.id.desc()).limit(limit)
-        for column, wanted in ((conflict.c.state, state), (conflict.c.study_id, study_id)):
-            query = query if wanted is None else query.where(column == wanted)
+        query = query if state is None else query.where(conflict.c.state == state)
+        query = query if study_id is None else query.where(_is_about(study_id))
         if after is not None:
             query = query.where(conflict.c.id < after)
         with self.engine.connect() as connection:
@@ -142,11 +142,14 @@ def _of_same_source(connection: Connection, found: Study) -> list[Study]:
     return [study_from(row) for row in connection.execute(query)]
 
 
+def _is_about(study_id: int) -> ColumnElement[bool]:
+    source = select(study.c.copy_of).where(study.c.id == study_id).scalar_subquery()
+    return conflict.c.study_id.in_(select(study.c.id).where((study.c.id == study_id) | (study.c.source == source)))
+
+
 def count_undecided(connection: Connection, study_id: int) -> int:
     """Count what of a study, or of what a further project shares with the first, waits for a decision or its end."""
-    source = select(study.c.copy_of).where(study.c.id == study_id).scalar_subquery()
-    rows = select(study.c.id).where((study.c.id == study_id) | (study.c.source == source))
-    mine = (conflict.c.study_id.in_(rows), conflict.c.state.in_(UNDECIDED))
+    mine = (_is_about(study_id), conflict.c.state.in_(UNDECIDED))
     return connection.scalar(select(func.count()).where(*mine)) or 0
 
 

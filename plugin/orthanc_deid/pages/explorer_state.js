@@ -30,7 +30,7 @@
   // sendAgain(destination), and what showDecisions wants.
   deid.showState = function (page, study, answer, on) {
     var isResult = answer.output === study;
-    var state = stateOf(answer);
+    var state = stateOf(answer) + (page === 'study' && !isResult ? alsoOf(answer) : '');
     deid.say(page, !isResult ? state : RESULT[page] + (answer.status === 'done' ? '' : '; ' + state));
     showActions($('#' + page + '-deid-actions'), study, answer, on);
     showDeliveries($('#' + page + '-deid-deliveries'), study, answer, on);
@@ -56,6 +56,13 @@
       return reason;
     }
     return answer.status + (reason ? ': ' + reason : '');
+  }
+
+  // What is done with it here is about its first project; the others are reached from their results, or by commands.
+  function alsoOf(answer) {
+    return $.map(answer.also || [], function (other) {
+      return '; in project ' + other.project + ': ' + other.status;
+    }).join('');
   }
 
   function showActions(at, study, answer, on) {
