@@ -1,8 +1,10 @@
-"""What a child of the service does at its start: takes its lock, and waits for tables of this version."""
+"""What a child of the service does at its start: takes its lock, and waits for tables of this version and for keys."""
 
 import fcntl
+import logging
 import os
 import threading
+from collections.abc import Collection
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -10,7 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from . import log
 from .database import demand_current
-from .errors import ConfigurationError, Retriable
+from .database.key_states import KeyStates
+from .errors import ConfigurationError, DeidError, Retriable
 
 _FIRST_S, _MOST_S = 0.2, 5.0
 
@@ -35,6 +38,24 @@ def await_tables(database: Engine, stopping: threading.Event) -> bool:
             demand_current(database)
         except (Retriable, ConfigurationError, SQLAlchemyError) as error:
             log.event("waiting for the database", error=type(error).__name__)
+        else:
+            return True
+        if stopping.wait(pause):
+            return False
+        pause = min(pause * 2, _MOST_S)
+
+
+def await_keys(states: KeyStates, projects: Collection[str], stopping: threading.Event) -> bool:
+    """Wait until the keys of all projects are those that the database knows; False: told to stop before.
+
+    With another key, or none, known patients would get other pseudonyms.
+    """
+    pause = _FIRST_S
+    while True:
+        try:
+            states.demand(projects)
+        except (DeidError, SQLAlchemyError) as error:
+            log.event("waiting for keys: see orthanc-deid keys check", level=logging.ERROR, error=type(error).__name__)
         else:
             return True
         if stopping.wait(pause):

@@ -20,6 +20,7 @@ from .deidentify import deidentify
 from .destinations import destinations, export
 from .doctor import diagnose
 from .dumps import move_dumps
+from .keys import keys
 from .manifest import manifest
 from .metadata import add_metadata
 from .printing import print_studies, print_study
@@ -191,8 +192,9 @@ def door_rules() -> None:
 
 
 for command in (
-    crosswalk, *results.COMMANDS, *retrospective.COMMANDS, add_metadata, approve, audit, batches, conflicts, deidentify, destinations,
-    export, manifest, move_dumps, profile, pull, reject, reprocess, retention, staging, validate, watch,
+    crosswalk, *results.COMMANDS, *retrospective.COMMANDS, add_metadata, approve, audit, batches, conflicts, deidentify,
+    destinations, export, keys, manifest, move_dumps, profile, pull, reject, reprocess, retention, staging,
+    validate, watch,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from .. import __version__
 from ..database import workers
 from ..database.conflicts import Conflicts
+from ..database.key_states import WRONG, KeyStates
 from ..errors import DeidError
 from ..intake.heal import DEAD_S
 from ..settings import FREE_BYTES
@@ -62,6 +63,11 @@ def _reconciles(runtime: Runtime) -> str:
     return OK if silent_s < allowed_s else "Orthanc's changes have not been read for more than a minute"
 
 
+def _keys(runtime: Runtime) -> str:
+    wrong = [each.detail for each in KeyStates(runtime.database, runtime.keyring).projects() if each.state == WRONG]
+    return "; ".join(wrong) or OK
+
+
 def _disk(runtime: Runtime) -> str:
     free = shutil.disk_usage(runtime.settings.home).free
     return OK if free >= FREE_BYTES else f"{free // 2**20} MiB free in ORTHANC_DEID_HOME"
@@ -79,5 +85,6 @@ CHECKS: dict[str, Callable[[Runtime], str]] = {
     "orthanc": _orthanc,
     "workers": _alive,
     "reconcile": _reconciles,
+    "keys": _keys,
     "disk": _disk,
 }

@@ -585,6 +585,45 @@ class AuditVerified(BaseModel):
     wrong: AuditFault | None = Field(description="the first record that is wrong; null: none")
 
 
+class KeyAnswer(BaseModel):
+    """The key of one project."""
+
+    name: str = Field(description="name in the configuration")
+    state: str = Field(description="here, sealed, or wrong: see `wrong`")
+
+
+class GenerationAnswer(BaseModel):
+    """One key of the crosswalk."""
+
+    number: int = Field(description="from 1; the newest is written with")
+    state: str = Field(description="here, wrong, or sealed: only sealed projects have rows of it")
+    rows: int = Field(description="rows that are encrypted with it")
+
+
+class RotationAnswer(BaseModel):
+    """How far a rotation has come."""
+
+    runs: bool = Field(description="whether it is at work")
+    generation: int = Field(description="number of the new key")
+    done: int = Field(description="rows that were encrypted with it")
+    left: int = Field(description="rows that wait")
+    unopened: int = Field(description="rows that do not open; they and their key are left as they are")
+    retired: list[int] = Field(description="numbers of the keys that were destroyed in the end")
+    fault: str | None = Field(description="why it has stopped")
+
+
+class KeysAnswer(BaseModel):
+    """Whether the keys are there and fit."""
+
+    ok: bool = Field(description="false: something is wrong")
+    wrong: list[str] = Field(description="what is wrong, and what to do about it")
+    master: str = Field(description="where the master key comes from: the file key, or a variable's name")
+    projects: list[KeyAnswer] = Field(description="projects that the crosswalk knows")
+    generations: list[GenerationAnswer] = Field(description="keys of the crosswalk, the newest last")
+    modes: dict[str, str] = Field(description="mode of each file below the home, octal")
+    rotation: RotationAnswer | None = Field(description="the last since the service began; null: none")
+
+
 class Problem(BaseModel):
     """An error (RFC 9457), as application/problem+json; it never holds an identity."""
 

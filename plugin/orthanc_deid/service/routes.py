@@ -41,6 +41,7 @@ from .destinations import (
 )
 from .erasing import forget_patient, join_identities, seal_project
 from .health import examine_health
+from .keys import rotate_keys, show_keys
 from .manifests import announce_instances
 from .models import (
     AuditPage,
@@ -55,6 +56,7 @@ from .models import (
     DestinationAnswer,
     DestinationList,
     Health,
+    KeysAnswer,
     ManifestList,
     MarkedAnswer,
     ProfileAnswer,
@@ -170,6 +172,8 @@ ROUTES = (
     Route("POST", "/deid/sources/{name}/check", check_source, Checked, errors=(404, 422)),
     Route("POST", "/deid/sources/{name}/pause", pause_source, SourceAnswer, errors=(404, 422)),
     Route("POST", "/deid/sources/{name}/resume", resume_source, SourceAnswer, errors=(404, 422)),
+    Route("GET", "/deid/keys", show_keys, KeysAnswer, errors=(422,)),
+    Route("POST", "/deid/keys/rotate", rotate_keys, KeysAnswer, 202, (409,)),
     Route("GET", "/deid/profiles", list_profiles, ProfileList),
     Route("GET", "/deid/profiles/{name}", show_profile, ProfileAnswer, errors=(404, 422)),
     Route("GET", "/deid/projects", list_projects, ProjectList),

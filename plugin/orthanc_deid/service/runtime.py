@@ -14,6 +14,7 @@ from ..database.batches import Batches
 from ..database.crosswalk import Crosswalk
 from ..database.ledger import Ledger
 from ..database.origins import Origins
+from ..database.rotation import Rotation
 from ..engine import Queue
 from ..intake import arrivals
 from ..intake.conflicts import ConflictingFiles, Places, in_children
@@ -35,6 +36,7 @@ from ..settings import Settings
 from ..supervisor import Child
 from .conversions import Conversions
 from .forgotten import remove_conversions
+from .key_rotation import KeyRotation
 from .own_audit import OwnAudit
 
 
@@ -55,6 +57,7 @@ class Runtime:
         self.seal = Seal(self.keyring.master)
         self.origins = Origins(self.database, self.seal)
         self.crosswalk = Crosswalk(self.database, self.keyring)
+        self.rotation = KeyRotation(Rotation(self.database, self.keyring))
         self.pseudonymizer = Pseudonymizer(loaded.configuration, self.crosswalk, loaded.config_file.parent)
         self.batches = Batches(self.database)
         since_s = arrivals.since(loaded.arrival_since)
@@ -86,10 +89,12 @@ class Runtime:
             worker.start()
         self.reconcile.start()
         self.counting.start()
+        self.rotation.resume()
         log.event("service ready", count=self.settings.workers)
 
     def stop(self) -> None:
         """Stop them; what workers leave unfinished goes on after the next start."""
+        self.rotation.stop()
         self.counting.stop()
         self.reconcile.stop()
         # Side by side: Orthanc gives the service 5 s in all.

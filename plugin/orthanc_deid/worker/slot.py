@@ -10,12 +10,13 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from .. import engine, log
-from ..child_process import await_tables, take
+from ..child_process import await_keys, await_tables, take
 from ..database import open_database, workers
 from ..database.batches import Batches
 from ..database.crosswalk import Crosswalk
 from ..database.deliveries import Deliveries
 from ..database.gates import Gates
+from ..database.key_states import KeyStates
 from ..database.ledger import Ledger
 from ..database.origins import Origins
 from ..errors import DeidError
@@ -49,7 +50,9 @@ def run(loaded: Settings, slot: int) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     database = open_database(loaded.database_url, Keyring(loaded.home).audit())
-    if not await_tables(database, stopping):
+    projects = [project.name for project in loaded.configuration.projects]
+    keys = KeyStates(database, Keyring(loaded.home))
+    if not (await_tables(database, stopping) and await_keys(keys, projects, stopping)):
         return 0
     resources = _resources(loaded, database, slot)
 
