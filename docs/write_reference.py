@@ -115,9 +115,10 @@ def _answer(route: Route) -> str:
 
 
 def answers() -> Iterator[str]:
-    """Yield the fields of every answer."""
-    for name, schema in _flattened(*dict.fromkeys(route.model for route in ROUTES if route.model), models.Problem):
-        base = getattr(models, name).__base__
+    """Yield the fields of every answer, and of what bodies hold."""
+    answered = dict.fromkeys(route.model for route in ROUTES if route.model)
+    for name, schema in _flattened(*answered, models.Problem, *_held_by_bodies()):
+        base = _models()[name].__base__ or BaseModel
         told = getattr(base, "model_fields", {})
         rows = [
             (f"`{field}`", kind(s, {}) + (" or null" if _may_be_null(s) else ""), s["description"])
@@ -128,6 +129,28 @@ def answers() -> Iterator[str]:
         if told:
             yield from (f"Every field of [{base.__name__}](#{base.__name__.lower()}), and:", "")
         yield from table(("field", "kind", "meaning"), rows)
+
+
+def _held_by_bodies() -> list[type[BaseModel]]:
+    """Return the models that stand in the bodies of requests, in a field of them."""
+    document = build(cast("Runtime", None), "").openapi()
+    schemas, reference = document["components"]["schemas"], re.compile(r"#/components/schemas/(\w+)")
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    bodies = {n for o in operations for n in reference.findall(json.dumps(o.get("requestBody", {})))}
+    held = {n for body in bodies for n in reference.findall(json.dumps(schemas[body]))}
+    return [model for name, model in sorted(_models().items()) if name in held]
+
+
+def _models() -> dict[str, type[BaseModel]]:
+    """Return every model by its name, in whatever module it is."""
+    found: dict[str, type[BaseModel]] = {}
+    waiting = list(BaseModel.__subclasses__())
+    while waiting:
+        model = waiting.pop()
+        if model.__module__.startswith("orthanc_deid.service"):
+            found[model.__name__] = model
+        waiting += model.__subclasses__()
+    return found
 
 
 ENUMS = {"Option": "name of an option, from the table above", "RuleAction": ", ".join(f"`{a}`" for a in RuleAction)}

@@ -178,8 +178,12 @@ class Profile(_Model):
 
     @cached_property
     def digest(self) -> str:
-        """Twelve hexadecimal digits that change with anything in the profile."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """Twelve hexadecimal digits that change with anything that the profile says.
+
+        What it leaves as it is by default does not count: a key that a later version adds makes no output an old one.
+        """
+        said = self.model_dump(mode="json", exclude_defaults=True)
+        canonical = json.dumps(said, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
     def __hash__(self) -> int:

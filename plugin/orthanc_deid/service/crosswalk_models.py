@@ -38,7 +38,7 @@ class LookupWanted(Wanted):
 class ForgetWanted(Wanted):
     """Whom to forget."""
 
-    project: ProjectText
+    project: ProjectText = Field(description="whose crosswalk")
     patient_id: Value | None = Field(default=None, description="PatientID of the source; or give `pseudonym`")
     issuer: Text | None = Field(default=None, description="IssuerOfPatientID, empty for none; without: any")
     pseudonym: Value | None = Field(default=None, description="PatientID of the output")
@@ -55,7 +55,7 @@ class ForgetWanted(Wanted):
 class SealWanted(Wanted):
     """Which project to seal."""
 
-    project: ProjectText
+    project: ProjectText = Field(description="whose crosswalk")
     confirm: Text = Field(description="the project's name once more: what is sealed cannot be undone")
     reason: Reason
 
@@ -90,14 +90,14 @@ class MatchAnswer(BaseModel):
 class MatchList(BaseModel):
     """What was found, in the order of the values."""
 
-    items: list[MatchAnswer]
+    items: list[MatchAnswer] = Field(description="in their order")
     unread: list[str] = Field(description="projects that could not be asked: their key is not here, or another one")
 
 
 class ForgetAnswer(BaseModel):
     """What was erased, and what is left."""
 
-    project: str
+    project: str = Field(description="name in the configuration")
     dry_run: bool = Field(description="nothing was erased")
     mappings: int = Field(description="rows of the crosswalk")
     aliases: int = Field(description="former identities")
@@ -112,7 +112,7 @@ class ForgetAnswer(BaseModel):
 class SealAnswer(BaseModel):
     """How far a project is sealed."""
 
-    project: str
+    project: str = Field(description="name in the configuration")
     complete: bool = Field(description="false: ask once more, it goes on where it was")
     key: bool = Field(description="the project's key is here still")
     rows: int = Field(description="rows of the crosswalk that are left")
@@ -125,7 +125,7 @@ class SealAnswer(BaseModel):
 class JoinedAnswer(BaseModel):
     """Two identities joined in one project."""
 
-    project: str
+    project: str = Field(description="name in the configuration")
     is_new: bool = Field(description="false: it was so before")
     studies: list[int] = Field(
         description="our numbers of studies that were made under the former identity's own pseudonym: process them anew"
@@ -136,14 +136,14 @@ class JoinedAnswer(BaseModel):
 class JoinedList(BaseModel):
     """Two identities joined."""
 
-    items: list[JoinedAnswer]
+    items: list[JoinedAnswer] = Field(description="in their order")
     unread: list[str] = Field(description="projects that could not be asked: their key is not here, or another one")
 
 
 class CrosswalkStatus(BaseModel):
     """The crosswalk of one project."""
 
-    project: str
+    project: str = Field(description="name in the configuration")
     source: str | None = Field(description="kind of its source of pseudonyms; null: the configuration does not name it")
     key: str = Field(description="here, missing, another, sealed, or none: nothing was noted yet")
     sealed_at: str | None = Field(description="ISO 8601, UTC")
@@ -153,7 +153,7 @@ class CrosswalkStatus(BaseModel):
 class CrosswalkList(BaseModel):
     """The crosswalk, counted."""
 
-    items: list[CrosswalkStatus]
+    items: list[CrosswalkStatus] = Field(description="in their order")
 
 
 class ReasonAnswer(BaseModel):
@@ -163,14 +163,14 @@ class ReasonAnswer(BaseModel):
     at: str = Field(description="ISO 8601, UTC")
     actor: str = Field(description="who asked")
     what: str = Field(description="looked-up, exported-records, forgotten, sealed or alias")
-    project: str | None
+    project: str | None = Field(description="name in the configuration")
     reason: str | None = Field(description="null: none was kept, or the project is sealed")
 
 
 class ReasonList(BaseModel):
     """Uses of the crosswalk, newest first."""
 
-    items: list[ReasonAnswer]
+    items: list[ReasonAnswer] = Field(description="in their order")
     next: str | None = Field(description="`cursor` of the next page; null: that was all")
 
 

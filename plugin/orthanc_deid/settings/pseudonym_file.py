@@ -38,7 +38,7 @@ class Columns(Model):
 class FilePseudonyms(Model):
     """Looked up in a file, which is read again whenever it has changed."""
 
-    kind: Literal["file"]
+    kind: Literal["file"] = Field(description="where pseudonyms come from")
     path: File = Field(description="the file; relative to the folder of this configuration")
     form: Literal["auto", "new-ids", "mapper", "two-columns", "subjects-cbtn", "subjects-corsica", "columns"] = Field(
         default="auto", description="what kind of file it is; auto: told by its content, or by the name mapper.json"

@@ -26,7 +26,7 @@ _KARNAK = "CHUV_DEV_TML"
 class TagPseudonyms(Model):
     """Read from each study: something before has put it there."""
 
-    kind: Literal["tag"]
+    kind: Literal["tag"] = Field(description="where pseudonyms come from")
     preset: Literal["karnak", "pacsifier"] | None = Field(
         default=None, description=f"pseudonym (000B,xx01) and day shift (000B,xx03) of the creator {_KARNAK}"
     )

@@ -18,7 +18,7 @@ _LONGEST = 64  # characters of PatientID, VR LO
 class DerivedPseudonyms(Model):
     """Made of the project's key: the same for the same patient on every machine that has the key."""
 
-    kind: Literal["derived"] = "derived"
+    kind: Literal["derived"] = Field(default="derived", description="where pseudonyms come from")
     format: str = Field(
         default="P{code:16}",
         description="template with {code:N}, N from 6 to 16 characters of A-Z and 2-7, and {project}",
@@ -36,7 +36,7 @@ class DerivedPseudonyms(Model):
 class SequencePseudonyms(Model):
     """Counted in the order in which patients come."""
 
-    kind: Literal["sequence"]
+    kind: Literal["sequence"] = Field(description="where pseudonyms come from")
     format: str = Field(default="P{number:4}", description="template with {number:N}, at least N digits, and {project}")
 
     @field_validator("format")
