@@ -173,7 +173,7 @@ ROUTES = (
     Route("POST", "/deid/sources/{name}/pause", pause_source, SourceAnswer, errors=(404, 422)),
     Route("POST", "/deid/sources/{name}/resume", resume_source, SourceAnswer, errors=(404, 422)),
     Route("GET", "/deid/keys", show_keys, KeysAnswer, errors=(422,)),
-    Route("POST", "/deid/keys/rotate", rotate_keys, KeysAnswer, 202, (409,)),
+    Route("POST", "/deid/keys/rotate", rotate_keys, KeysAnswer, 202, (409, 422)),
     Route("GET", "/deid/profiles", list_profiles, ProfileList),
     Route("GET", "/deid/profiles/{name}", show_profile, ProfileAnswer, errors=(404, 422)),
     Route("GET", "/deid/projects", list_projects, ProjectList),
