@@ -203,16 +203,8 @@ class Ledger(Studies):
         """
         destinations = list(destinations)
         with self._writing(study_id) as (connection, found):
-            demand_remembered(found)
             joins = found.status == states.EXPORTING and bool(destinations)
-            if found.status in states.ACTIVE and not joins:
-                raise Conflict(f"study {study_id} is {found.status}: it is at work already")
-            if found.version < 1 or found.verified_version < found.version or not found.output:
-                raise Conflict(f"study {study_id} is {found.status}: its newest version is not verified")
-            if found.hold and not approved:
-                raise Conflict(f"study {study_id} is {found.status}: it is held until a person approves it")
-            if not is_begun_version(connection, found):
-                raise Conflict(f"study {study_id} is {found.status}: what has arrived since is to be processed first")
+            _demand_deliverable(connection, found, joins=joins, approved=approved)
             if joins:
                 demand_not_under_way(connection, study_id, destinations)
             for name in destinations:
@@ -410,6 +402,21 @@ def _change(  # noqa: PLR0913  # a state and what is told of it
     if found.status in states.BEFORE_WORK and to not in states.BEFORE_WORK:
         awaited.end(connection, found.id)
     note(connection, found.id, found.version, to, reason, actor)
+
+
+def _demand_deliverable(connection: Connection, found: Study, *, joins: bool, approved: bool) -> None:
+    """Raise Conflict where a study may not be delivered now."""
+    demand_remembered(found)
+    is_at_work = found.status in states.ACTIVE and not joins
+    is_unverified = found.version < 1 or found.verified_version < found.version or not found.output
+    for holds, why in (
+        (is_at_work, "it is at work already"),
+        (is_unverified, "its newest version is not verified"),
+        (found.hold and not approved, "it is held until a person approves it"),
+        (not is_begun_version(connection, found), "what has arrived since is to be processed first"),
+    ):
+        if holds:
+            raise Conflict(f"study {found.id} is {found.status}: {why}")
 
 
 def _try_refused_again(connection: Connection, found: Study) -> Study:
