@@ -68,6 +68,12 @@ def _keys(runtime: Runtime) -> str:
     return "; ".join(wrong) or OK
 
 
+def _audit(runtime: Runtime) -> str:
+    if runtime.audit.is_head_right():
+        return OK
+    return "the audit's head was changed, or written with another key: orthanc-deid audit verify"
+
+
 def _disk(runtime: Runtime) -> str:
     free = shutil.disk_usage(runtime.settings.home).free
     return OK if free >= FREE_BYTES else f"{free // 2**20} MiB free in ORTHANC_DEID_HOME"
@@ -86,5 +92,6 @@ CHECKS: dict[str, Callable[[Runtime], str]] = {
     "workers": _alive,
     "reconcile": _reconciles,
     "keys": _keys,
+    "audit": _audit,
     "disk": _disk,
 }

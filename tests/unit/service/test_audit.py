@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from orthanc_deid import chain, states
-from orthanc_deid.database.crosswalk_tables import audit
+from orthanc_deid.database.crosswalk_tables import audit, audit_head
 from orthanc_deid.keyring import Keyring
 from orthanc_deid.service.own_audit import OwnAudit
 from service_calls import Service
@@ -49,6 +49,13 @@ def test_records_are_listed_by_pages_and_filters(service: Service) -> None:
 def test_an_unknown_kind_or_study_is_refused(service: Service) -> None:
     assert service.ask("GET", "/deid/audit?what=smiled").status == 422
     assert service.ask("GET", f"/deid/audit?study={SOURCE.format(9)}").status == 404
+
+
+def test_health_tells_of_a_head_that_was_changed(service: Service) -> None:
+    assert service.ask("GET", "/deid/health").body["checks"]["audit"] == "ok"
+    with service.runtime.database.begin() as connection:
+        connection.execute(update(audit_head).values(last=5))
+    assert "audit verify" in service.ask("GET", "/deid/health").body["checks"]["audit"]
 
 
 def exported(service: Service, limit: int = 1000) -> list[dict[str, Any]]:
