@@ -110,7 +110,7 @@ def export(  # noqa: PLR0913  # click's options
             click.echo(f"{each}: {error.message}", err=True)
             continue
         well += 1
-        click.echo(json.dumps(told) if asked.as_json else f"{told['source']}: {told['status']}")
+        click.echo(json.dumps(told) if asked.as_json else f"{told['address']}: {told['status']}")
     sys.exit(0 if well == len(wanted) else 1)
 
 

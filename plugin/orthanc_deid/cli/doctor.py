@@ -141,6 +141,7 @@ def _keys(loaded: Settings) -> str:
     for name, mode in keyring.modes().items():
         if mode & PRIVATE:
             raise click.ClickException(f"{name} can be read by others: chmod {mode & ~PRIVATE:04o} it")
+    _demand_file(loaded)
     engine = open_database(loaded.database_url)
     try:
         demand_current(engine)
@@ -154,12 +155,17 @@ def _keys(loaded: Settings) -> str:
     return "the folder of keys is closed to others, and fits the database"
 
 
-def _database(loaded: Settings) -> str:
+def _demand_file(loaded: Settings) -> None:
+    """Refuse to open an SQLite file that is not there: opening would make it."""
     file = address(loaded.database_url).database or ""
     if loaded.database_url.startswith("sqlite") and not Path(file).exists():
         raise click.ClickException(
-            "is not there yet (the first start makes it), or ORTHANC_DEID_HOME is another folder"
+            "the database is not there yet (the first start makes it), or ORTHANC_DEID_HOME is another folder"
         )
+
+
+def _database(loaded: Settings) -> str:
+    _demand_file(loaded)
     engine = open_database(loaded.database_url)
     try:
         demand_current(engine)
