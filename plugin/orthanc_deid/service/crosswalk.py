@@ -21,7 +21,7 @@ from ..database.views import iso
 from ..errors import ConfigurationError, NotFound, Rejected
 from . import reasons
 from .access import REIDENTIFY, demand_role
-from .crosswalk_models import LookupWanted, never
+from .models.crosswalk import LookupWanted, never
 from .parameters import Held, User
 from .runtime import Runtime
 

@@ -20,8 +20,8 @@ from ..states import ACTIVE
 from ..steps.subject import orthanc_id
 from . import reasons
 from .access import REIDENTIFY, demand_role
-from .crosswalk_models import AliasWanted, ForgetWanted, SealWanted
 from .forgotten import remove_conversions
+from .models.crosswalk import AliasWanted, ForgetWanted, SealWanted
 from .parameters import Held, User
 from .runtime import Runtime
 

@@ -24,14 +24,6 @@ from .batches import (
 from .conflicts import decide_conflict, list_conflicts
 from .crosswalk import crosswalk_status, export_patients, export_uids, list_reasons, look_up, look_up_one
 from .crosswalk_import import ImportAnswer, import_crosswalk
-from .crosswalk_models import (
-    CrosswalkList,
-    ForgetAnswer,
-    JoinedList,
-    MatchList,
-    ReasonList,
-    SealAnswer,
-)
 from .destinations import (
     check_destination,
     list_destinations,
@@ -72,6 +64,14 @@ from .models import (
     StudyAnswer,
     StudyPage,
     UnprocessedPage,
+)
+from .models.crosswalk import (
+    CrosswalkList,
+    ForgetAnswer,
+    JoinedList,
+    MatchList,
+    ReasonList,
+    SealAnswer,
 )
 from .parameters import Held
 from .profiles import list_profiles, list_projects, show_profile
