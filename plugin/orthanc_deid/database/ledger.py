@@ -234,6 +234,18 @@ class Ledger(Studies):
             connection.execute(update(study).where(study.c.id == study_id).values(attempt=attempt))
             _change(connection, found, states.QUEUED, reason, "system", next_attempt_at=at)
 
+    def postpone(self, study_id: int, run: int, at: float, reason: str) -> None:
+        """Note what a run waits for and when it looks again, with an event the first time; raises as `again`."""
+        with self._writing(study_id, run) as (connection, found):
+            if found.status not in states.ACTIVE:
+                raise Stale(f"study {study_id}: run {run} is over")
+            if (found.status, found.reason) != (states.QUEUED, short(reason)):
+                _change(connection, found, states.QUEUED, reason, "system", next_attempt_at=at)
+                return
+            # One that waits for days would fill its history with the same line.
+            values = {"next_attempt_at": at, "updated_at": time.time()}
+            connection.execute(update(study).where(study.c.id == study_id).values(**values))
+
     def reject(self, study_id: int, reason: str, actor: str) -> None:
         """Note that a reviewer does not release a study; raise Conflict where it does not wait for one."""
         with self._writing(study_id) as (connection, found):

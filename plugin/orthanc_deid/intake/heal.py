@@ -24,8 +24,11 @@ def heal(intake: Intake) -> None:
     for executor in intake.queue.running():
         if ages.get(executor, DEAD_S) >= DEAD_S:
             log.event("jobs of a dead worker taken over", count=intake.queue.take_over(executor))
-    for study in intake.ledger.in_states(states.ACTIVE, updated_before=time.time() - QUIET_S):
-        _heal_one(intake, study)
+    quiet_since = time.time() - QUIET_S
+    for study in intake.ledger.in_states(states.ACTIVE, updated_before=quiet_since):
+        # Thousands may wait for a source of pseudonyms: their jobs are looked for when their time has come.
+        if (study.next_attempt_at or 0) <= quiet_since:
+            _heal_one(intake, study)
     _hasten_resumed(intake)
 
 

@@ -9,7 +9,8 @@ from . import Resources, subject
 def run(job: Job, resources: Resources) -> None:
     """Refuse what has no patient, no instances or no profile; note the output's id."""
     study = resources.ledger.guard(job.study, job.run)
-    resources.ledger.move(job.study, states.DEIDENTIFYING, run=job.run)
+    if not job.waits:  # what waits goes on saying why, however often its turn comes
+        resources.ledger.move(job.study, states.DEIDENTIFYING, run=job.run)
     if resources.settings.configuration.intake.on_arrival:
         raise Rejected("instances are de-identified on arrival: the result of this study cannot be stored")
     if not resources.ledger.instances(job.study):
@@ -18,6 +19,7 @@ def run(job: Job, resources: Resources) -> None:
         found = subject.name(study, resources)
     except NotFound:
         raise Rejected("the source study is no longer in Orthanc") from None
+    resources.ledger.move(job.study, states.DEIDENTIFYING, run=job.run)
     output = found.output
     taken = resources.ledger.find(output)
     # Ignored: our own output of before, where the ledger is younger than Orthanc.

@@ -57,10 +57,10 @@ def refuse(job: Job, resources: Resources, reason: str) -> Outcome:
 
 def postpone(job: Job, resources: Resources, error: Postponed) -> Outcome:
     """Look again later; no attempt is used up, since nothing was tried."""
-    delay_s = delays.until_open(error)
+    delay_s = delays.until_open(error) if job.flow == EXPORT else delays.while_away(job, error)
     try:
         if job.flow != EXPORT:
-            resources.ledger.again(job.study, job.run, job.attempt, time.time() + delay_s, str(error))
+            resources.ledger.postpone(job.study, job.run, time.time() + delay_s, str(error))
             return engine.follow([job.later()], delay_s)
         resources.deliveries.mark(
             job.study, job.run, job.destination, states.PENDING,

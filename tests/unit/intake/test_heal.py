@@ -50,6 +50,18 @@ def test_a_study_without_a_job_gets_its_next_attempt(intake: Intake, at_work: St
     assert (healed.status, healed.attempt, healed.run) == (states.QUEUED, 2, 1)
 
 
+def test_the_job_of_a_study_that_waits_is_looked_for_when_its_time_has_come(
+    intake: Intake, at_work: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose_jobs(intake, at_work)
+    intake.ledger.postpone(at_work.id, 1, time.time() + 600, "the service of pseudonyms does not answer")
+    heal(intake)
+    assert live(intake, at_work) == []
+    monkeypatch.setattr(healing, "QUIET_S", -700.0)
+    heal(intake)
+    assert live(intake, at_work) == [Job(DEIDENTIFY, at_work.id, 1, 1, 2).id]
+
+
 @pytest.mark.parametrize("state", [states.DEIDENTIFYING, states.VERIFYING])
 def test_a_study_whose_step_was_lost_is_queued_again(intake: Intake, at_work: Study, state: str) -> None:
     for to in (states.DEIDENTIFYING, state):
