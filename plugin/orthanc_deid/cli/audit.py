@@ -104,11 +104,13 @@ def verify(
 def export(asked: Asked, file: Path, after: int) -> None:
     """Save records as JSON Lines, with what proves that none is missing."""
     server = asked.server()
+    before = server.call("GET", "/deid/audit", after=after - 1, limit=1)["items"] if after else []
+    if after and [one["id"] for one in before] != [after]:
+        raise click.ClickException(f"there is no record {after}")
     unfinished = file.with_name(file.name + ".part")
     count = 0
     with unfinished.open("w", encoding="utf-8") as stream:
-        if after:
-            (one,) = server.call("GET", "/deid/audit", after=after - 1, limit=1)["items"] or ({"hash": ""},)
+        for one in before:
             stream.write(chain.canonical({"after": {"number": after, "hash": one["hash"]}}) + "\n")
         for line in _lines(server, after):
             stream.write(line + "\n")

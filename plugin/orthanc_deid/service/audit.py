@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from .. import chain
 from ..database import views
 from ..database.audit import RECORDS
+from ..errors import NotFound
 from .models import AuditVerify
 from .parameters import ORTHANC_ID, Held, User
 
@@ -52,6 +53,8 @@ def export_audit(
     Ask again with `after` the number of the last line, until a line has a `head`. Exactly these lines can be verified
     without this server.
     """
+    if after and runtime.audit.hash_at(after) is None:
+        raise NotFound(f"there is no record {after}")
     if not after:
         runtime.audit.write("exported-records", actor=user, thing="audit")
     head = runtime.audit.head()

@@ -133,6 +133,13 @@ def test_an_export_of_a_part_verifies_with_what_stood_before_it(far: Far) -> Non
     assert offline("verify", far.file, "--key-file", far.key).exit_code == 0
 
 
+def test_an_export_after_a_record_that_is_not_there_proves_nothing(far: Far) -> None:
+    answer = run(far, "export", far.file, "--after", "90")
+    assert (answer.exit_code, answer.output) == (1, "Error: there is no record 90\n")
+    assert not far.file.exists()
+    assert far.service.ask("GET", "/deid/audit/export?after=90").status == 404
+
+
 def test_a_database_put_back_is_told_by_an_earlier_export_and_by_an_anchor(far: Far) -> None:
     run(far, "export", far.file)
     noted = run(far, "verify").output.split()[-1]
