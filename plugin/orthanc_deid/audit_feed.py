@@ -77,13 +77,15 @@ class Feed:
         after = self._read()
         told = self._ask(after)
         passed = min(after, int(told["last"]))  # an older state of the database was put back: its next are new
-        for record in told["items"]:
-            if self._ended.is_set():
-                break
-            self._emit(record)
-            passed = int(record["id"])
-        if passed != after:
-            self._write(passed)
+        try:
+            for record in told["items"]:
+                if self._ended.is_set():
+                    break
+                self._emit(record)
+                passed = int(record["id"])
+        finally:  # one that Orthanc does not take must not have those before it told for ever
+            if passed != after:
+                self._write(passed)
         return len(told["items"])
 
     def _run(self) -> None:
