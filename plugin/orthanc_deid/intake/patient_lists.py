@@ -60,7 +60,7 @@ class PatientLists:
 
     def mended(self) -> bool:
         """Tell whether a list can be read that could not before; the first answer is yes, for earlier processes."""
-        mended = [file for file in self._refused if self._look(file).patients is not None]
+        mended = [file for file in [*self._refused] if self._look(file).patients is not None]
         for file in mended:
             del self._refused[file]
         is_new, self._is_new = self._is_new, False
