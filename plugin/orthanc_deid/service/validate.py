@@ -178,7 +178,7 @@ def _entries(runtime: Runtime, asked_for: str) -> list[_Entry]:
         read = of_orthanc(runtime.orthanc, _first(runtime, source))
     except NotFound:
         return nobody(_GONE)
-    except Conflict as error:  # a list of patients that would tell cannot be read
+    except (Conflict, ConfigurationError) as error:  # a list cannot be read; its project is not named any more
         return nobody(str(error))
     patient = Patient(read("IssuerOfPatientID"), belonging.patient_id.strip())
     asked = Asked(patient, read)
@@ -189,8 +189,7 @@ def _entries(runtime: Runtime, asked_for: str) -> list[_Entry]:
 def _places(runtime: Runtime, belonging: Belonging, row: Study | None) -> list[_Place]:
     """Return the projects that a study is in or would be in: its own, and the further ones."""
     if row and row.is_further:
-        origin = projects.origin_of(belonging, runtime.intake.origins, row)
-        return [_Place(row.project, "as a further project", origin)]
+        return [_further(runtime, belonging, row)]
     decision = belonging.decision_of(row) if row else belonging.decide()
     own = decision.project.name if decision else ""
     found = [_Place(own, decision.why, belonging.origin)] if decision else []
@@ -205,7 +204,16 @@ def _places(runtime: Runtime, belonging: Belonging, row: Study | None) -> list[_
     )
     found += [_Place(name, "named by a list", origin) for name, origin in listed.items()]
     also = decision.project.also if decision else ()
-    return found + [_Place(name, f"also of {own}", Origin()) for name in also if name not in listed]
+    found += [_Place(name, f"also of {own}", Origin()) for name in also if name not in listed]
+    left = set(others) - {each.project for each in found}
+    here = runtime.ledger.further(row.source) if row else ()
+    return found + [_further(runtime, belonging, each) for each in here if each.project in left]
+
+
+def _further(runtime: Runtime, belonging: Belonging, row: Study) -> _Place:
+    """Return the project of a further row; ConfigurationError where the configuration no longer names it."""
+    name = runtime.settings.configuration.project(row.project).name
+    return _Place(name, "as a further project", projects.origin_of(belonging, runtime.intake.origins, row))
 
 
 def _entry(runtime: Runtime, source: str, place: _Place, asked: Asked, uid: str) -> _Entry:

@@ -122,6 +122,21 @@ def test_project_subject_and_session_are_told_for_each_project_of_a_study(servic
     assert not first["given"]
 
 
+def test_projects_are_told_that_a_study_is_in_already_or_that_are_named_no_more(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    ledger = service.runtime.ledger
+    ledger.join(ledger.add(DORA, "").id, dict.fromkeys(("rest", "not there"), "asked for by a person"))
+    known = ledger.add(BEAT, "former").id
+    ledger.set_output(known, 0, ELSA)
+    told = [(each["source"], each["project"], each["why"]) for each in service.items(DORA, BEAT)]
+    ledger.join(known, {"of before": "asked for by a person"})
+    (found,) = service.items(ledger.further(BEAT)[0].address)
+    service.runtime.queue.close()
+    service.runtime.database.dispose()
+    assert told == [(DORA, "rest", "as a further project"), (BEAT, None, "")]
+    assert "of before" in found["missing"][0]["reason"]
+
+
 def test_what_is_missing_is_told_with_its_reason(service: Service) -> None:
     found = {item["source"]: item for item in service.items(BEAT, CARL, DORA, GONE) if item["project"] != "rest"}
     missing = {source: [each["what"] for each in item["missing"]] for source, item in found.items()}
