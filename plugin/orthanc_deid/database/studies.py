@@ -137,7 +137,8 @@ class Studies:
 
     def sources(self, numbers: Collection[int]) -> dict[int, str]:
         """Map our numbers of studies to the Orthanc ids of their sources."""
-        query = select(study.c.id, study.c.source).where(study.c.id.in_(list(numbers)))
+        source = func.coalesce(study.c.copy_of, study.c.source).label("source")  # an address is no id of Orthanc's
+        query = select(study.c.id, source).where(study.c.id.in_(list(numbers)))
         with self.engine.connect() as connection:
             return {row.id: row.source for row in connection.execute(query)}
 

@@ -140,6 +140,14 @@ def test_the_plugin_is_given_records_with_the_ids_of_orthanc(service: Service) -
     assert [(one["id"], one["source"]) for one in answer["items"]] == [(5, SOURCE.format(2)), (6, SOURCE.format(2))]
 
 
+def test_records_of_a_further_project_are_of_the_study_that_orthanc_holds(service: Service) -> None:
+    first = service.runtime.ledger.find(SOURCE.format(1))
+    assert first
+    service.runtime.ledger.join(first.id, {"registry": "asked for by a person"})
+    (record,) = service.ask("GET", "/internal/audit?after=6").body["items"]
+    assert (record["what"], record["project"], record["source"]) == ("received", "registry", SOURCE.format(1))
+
+
 def test_what_persons_do_is_audited_with_their_names(tmp_path: Path) -> None:
     made = Service(tmp_path, "destinations: [{name: disk, kind: folder, path: /tmp/x}]\n")
     for verb in ("pause", "resume"):
