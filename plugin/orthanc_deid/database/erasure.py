@@ -174,13 +174,16 @@ def _uids(
 
 
 def _studies(connection: Connection, project: str, traces: Traces, *, lock: bool = False) -> list[Row[Any]]:
-    found: dict[int, Row[Any]] = {}
+    numbers: set[int] = set()
     pairs = ((study.c.source, traces.sources), (study.c.copy_of, traces.sources), (study.c.output, traces.outputs))
     for column, ids in pairs:
         for part in _parts([*ids]):
-            query = select(study).where(study.c.project == project, column.in_(part)).order_by(study.c.id)
-            found |= {row.id: row for row in connection.execute(query.with_for_update() if lock else query)}
-    return [found[number] for number in sorted(found)]
+            numbers |= set(connection.scalars(select(study.c.id).where(study.c.project == project, column.in_(part))))
+    found: list[Row[Any]] = []
+    for part in _parts(sorted(numbers)):  # in the order in which everybody locks
+        query = select(study).where(study.c.project == project, study.c.id.in_(part)).order_by(study.c.id)
+        found += connection.execute(query.with_for_update() if lock else query).all()
+    return found
 
 
 def _is_in_others(connection: Connection, project: str, traces: Traces) -> bool:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Engine, bindparam, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from .. import states
@@ -72,19 +72,23 @@ def _mark(
     connection: Connection, found: Mapping[str, str | None], actor: str, may_change: Sequence[str | None]
 ) -> Marked:
     outputs = _outputs(connection, list(found))
-    rows = connection.execute(
-        select(study.c.id, study.c.source, study.c.status, study.c.reason)
-        .where(study.c.source.in_([source for source in found if source not in outputs]))
-        .order_by(study.c.id)
+    wanted = [source for source in found if source not in outputs]
+    locked = connection.execute(
+        select(study)
+        .where(or_(study.c.source.in_(wanted), study.c.copy_of.in_(list(found))))
+        .order_by(study.c.id)  # all at once and as whoever else locks several: else two wait for each other
         .with_for_update()
     ).all()
+    rows = [row for row in locked if row.source in found]
+    further = [row for row in locked if row.source not in found and row.status in (states.RECEIVED, states.WAITING)]
     open_ = [row for row in rows if _is_open(row.status, row.reason, may_change)]
     new = found.keys() - outputs - {row.source for row in rows}
     reason = short(MARKED + actor)
     _ignore(connection, {row.id: found[row.source] for row in open_}, reason)
     _add(connection, {source: found[source] for source in found if source in new}, reason)
     marked = [row.source for row in open_] + list(new)
-    _note(connection, [*marked, *_ignore_further(connection, list(found), reason)], reason, actor)
+    _ignore(connection, {row.id: row.last_update for row in further}, reason)  # where they have not begun
+    _note(connection, [*marked, *(row.source for row in further)], reason, actor)
     at_work = sum(row.status in states.ACTIVE for row in rows)
     return Marked(len(marked), len(rows) - len(open_) - at_work, at_work, len(outputs))
 
@@ -106,16 +110,6 @@ def _ignore(connection: Connection, numbers: Mapping[int, str | None], reason: s
     )
     for number in numbers:
         awaited.end(connection, number)  # else its source would be asked for ever, and to send what is missing
-
-
-def _ignore_further(connection: Connection, sources: Sequence[str], reason: str | None) -> list[str]:
-    """Leave studies alone in further projects too, where they have not begun; answer their addresses."""
-    query = select(study.c.id, study.c.source, study.c.last_update).where(
-        study.c.copy_of.in_(sources), study.c.status.in_((states.RECEIVED, states.WAITING))
-    )
-    rows = connection.execute(query.order_by(study.c.id).with_for_update()).all()
-    _ignore(connection, {row.id: row.last_update for row in rows}, reason)
-    return [row.source for row in rows]
 
 
 def _add(connection: Connection, found: Mapping[str, str | None], reason: str | None) -> None:

@@ -1,10 +1,15 @@
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import select
 
 from orthanc_deid import states
 from orthanc_deid.database import marks, migrate, open_database, views
 from orthanc_deid.database.ledger import Ledger
+from orthanc_deid.database.studies import address_of
+from orthanc_deid.database.tables import study
 
 SEEN = "20261121T080000"
 
@@ -51,3 +56,25 @@ def test_a_result_of_ours_is_not_marked(ledger: Ledger) -> None:
     known = marks.known(ledger.engine, ["source", "output", "else"])
     assert known.rows == {"source": (states.QUEUED, "ct")}
     assert known.outputs == {"output"}
+
+
+def test_who_marks_many_locks_them_in_the_order_of_everybody(ledger: Ledger) -> None:
+    for source in ("first", "second"):
+        ledger.join(ledger.add(source, "ct").id, {"registry": "also of ct"})
+    told: list[marks.Marked] = []
+
+    def mark() -> None:
+        told.append(marks.mark(ledger.engine, dict.fromkeys(("first", "second"), SEEN), "ada"))
+
+    marking = threading.Thread(target=mark)
+    with ledger.engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL lock_timeout = '3s'")
+        for source in (address_of("first", "registry"), "second"):  # by number, as for a project that is sealed
+            connection.execute(select(study.c.id).where(study.c.source == source).with_for_update()).one()
+            if not marking.ident:
+                marking.start()
+                time.sleep(0.5)
+    marking.join(30)
+    assert told == [marks.Marked(marked=2)]
+    assert {row.status for row in ledger.of_source("first")} == {states.IGNORED}
