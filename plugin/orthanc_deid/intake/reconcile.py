@@ -17,6 +17,7 @@ from ..batches.feed import feed
 from ..database import workers
 from ..database.batches import Batches
 from ..database.ledger import Study
+from ..engine import PURGED_AT_ONCE
 from ..errors import ConfigurationError, Conflict, DeidError, NotFound, Rejected
 from .examine import Intake, examine, examine_row
 from .heal import QUIET_S, heal
@@ -27,6 +28,7 @@ from .withdraw import Withdrawals
 CURSOR = "changes"
 HEAL_S = 10.0
 PAGE = 500
+PURGES = 20  # in one sweep
 KEEP_JOBS_S = 7 * 86400.0  # for whoever looks into the engine after a mishap
 
 
@@ -88,7 +90,7 @@ class Reconcile:
         now = time.monotonic()
         if now - self._swept >= self._intake.configuration.intake.sweep_s:
             self._sweep()
-            self._intake.queue.purge(time.time() - KEEP_JOBS_S)
+            self._purge(time.time() - KEEP_JOBS_S)
             self._swept = now
         self._examine_candidates()
         feed(Batches(self._intake.ledger.engine), self._intake.queue)
@@ -103,6 +105,12 @@ class Reconcile:
         if now - self._retained >= self._intake.configuration.retention.look_s:
             self._retainer.run()
             self._retained = now
+
+    def _purge(self, before: float) -> None:
+        """Delete records of jobs that ended long ago: as many as waiting studies leave, and then the next sweep's."""
+        for _ in range(PURGES):
+            if self._intake.queue.purge(before) < PURGED_AT_ONCE or self._stopping.is_set():
+                return
 
     def _read_changes(self) -> None:
         since = workers.read_cursor(self._intake.ledger.engine, CURSOR)

@@ -226,6 +226,21 @@ def test_a_fault_of_ours_in_one_study_holds_up_no_other(
     assert workers.read_cursor(intake.ledger.engine, CURSOR) == 4
 
 
+@pytest.mark.parametrize(("ended", "asked"), [(0, 1), (2500, 3), (10**6, 20)])
+def test_a_sweep_deletes_more_old_jobs_than_are_deleted_at_once(
+    intake: Intake, reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch, ended: int, asked: int
+) -> None:
+    left = [ended]
+
+    def purge(_before: float) -> int:
+        left.append(max(0, left[-1] - 1000))
+        return left[-2] - left[-1]
+
+    monkeypatch.setattr(intake.queue, "purge", purge)
+    reconcile.look()
+    assert len(left) - 1 == asked
+
+
 def test_a_sweep_does_not_come_back_to_what_is_ignored_for_good(
     new_intake: Callable[..., Intake], archive: FakeArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
