@@ -7,16 +7,15 @@ import hmac
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import count
 from typing import Any, TypedDict
 
-from sqlalchemy import Connection, Engine, Row, bindparam, select, text, update
+from sqlalchemy import Connection, Engine, Row, bindparam, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ..errors import ConfigurationError, Rejected
 from ..keyring import GONE, Keyring
 from . import ONLY_READS
-from .audit import record
+from .crosswalk_patients import ORIGINAL, TAKEN, insert_patient, known_of, next_patient
 from .crosswalk_place import (
     KINDS,
     MOST_ALIASES,
@@ -24,12 +23,15 @@ from .crosswalk_place import (
     Known,
     Mapped,
     Place,
+    Still,
     alias_context,
+    at_any_time,
     follow,
     key_check,
     newest_generation,
 )
 from .crosswalk_tables import PATIENT, STUDY, crosswalk, crosswalk_project
+from .crosswalk_values import IMPORTED, by_original, note_values
 
 __all__ = [
     "ALONE",
@@ -38,13 +40,16 @@ __all__ = [
     "MOST_ALIASES",
     "NAMING",
     "NOTING",
+    "TAKEN",
     "Crosswalk",
     "Identity",
     "Known",
     "Lock",
     "Mapped",
     "Place",
+    "Still",
     "alias_context",
+    "at_any_time",
     "follow",
     "key_check",
 ]  # fmt: skip
@@ -54,7 +59,7 @@ ANOTHER_KEY = (
     " folder of keys back from a backup"
 )
 SEALED = "project {} is sealed: its key was destroyed"
-TAKEN = "the pseudonym is another patient's in this project"
+GONE_PATIENT = "the patient was forgotten meanwhile"
 WRITERS = 0x0DE1E  # PostgreSQL: advisory lock that all writers share, and a rotation takes alone at its end
 
 
@@ -74,18 +79,6 @@ ALONE: Lock = {}
 
 # Made once: to make a question takes as long as to have it answered.
 _PROJECT = select(crosswalk_project).where(crosswalk_project.c.name == bindparam("project"))
-_ORIGINAL = (
-    select(crosswalk)
-    .where(
-        crosswalk.c.project_id == bindparam("project"), crosswalk.c.kind == bindparam("its_kind"),
-        crosswalk.c.original == bindparam("digest"),
-    )
-    .limit(1)
-)  # fmt: skip
-_UPSERT = {
-    "sqlite": sqlite.insert(crosswalk).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(crosswalk).on_conflict_do_nothing(),
-}
 
 
 class Crosswalk:
@@ -99,10 +92,17 @@ class Crosswalk:
     def patient(self, project: str, identity: Identity) -> Known | None:
         """Return what is known of a patient; None where he has no pseudonym yet. A former identity finds him too."""
         with self.reading(project) as opened:
-            return _known(*opened, identity) if opened else None
+            return known_of(*opened, identity) if opened else None
 
-    def assign(self, project: str, known: Known, source: str = "") -> Known:
+    def present(self, project: str, identity: Identity) -> Identity:
+        """Return who a patient is after all aliases."""
+        with self.reading(project) as opened:
+            return follow(*opened, identity) if opened else identity
+
+    def assign(self, project: str, known: Known, source: str = "", still: Still = at_any_time) -> Known:
         """Give a patient a pseudonym; answer what he has where he has one already. `source`: of which kind it comes.
+
+        `still` is asked in the transaction that writes, and raises where nothing may be written any more.
 
         Raises
         ------
@@ -113,25 +113,31 @@ class Crosswalk:
         if found:
             return found
         with self.writing(project, NAMING) as (connection, place):
+            still(connection)
             present = follow(connection, place, known.identity)
             # First the insert: who has given him one meanwhile has locked nothing that could be looked at before.
             known = replace(known, identity=present)
-            found = _insert(connection, place, known, source) or _known(connection, place, present)
+            found = insert_patient(connection, place, known, source) or known_of(connection, place, present)
         if found is None:
             raise Rejected(TAKEN)
         return found
 
-    def count(self, project: str, identity: Identity, pseudonym: Callable[[int], Known]) -> Known:
+    def count(
+        self, project: str, identity: Identity, pseudonym: Callable[[int], Known], still: Still = at_any_time
+    ) -> Known:
         """Give a patient the pseudonym of the next number, from 1, without a gap; what he has stays.
 
-        A number whose pseudonym a list has given to somebody is left out.
+        A number whose pseudonym a list has given to somebody, or that is the patient's own PatientID, is left out.
+        `still`: as of `assign`.
         """
         found = self.patient(project, identity)
         if found:
             return found
         with self.writing(project, COUNTING) as (connection, place):
+            still(connection)
             present = follow(connection, place, identity)
-            return _known(connection, place, present) or _next(connection, place, present, pseudonym)
+            own = {each.patient_id.strip().casefold() for each in (identity, present)}
+            return known_of(connection, place, present) or next_patient(connection, place, present, pseudonym, own)
 
     def has(self, project: str, kind: int, original: str) -> bool:
         """Tell whether a value of a source was noted."""
@@ -140,7 +146,7 @@ class Crosswalk:
                 return False
             connection, place = opened
             asked = {"project": place.number, "its_kind": kind, "digest": place.original(kind, original)}
-            return connection.execute(_ORIGINAL, asked).first() is not None
+            return connection.execute(ORIGINAL, asked).first() is not None
 
     def labels(
         self, project: str, pseudonym: str, *, source: str | None = None, output: str | None = None
@@ -159,31 +165,30 @@ class Crosswalk:
             ).first()
             if patient is None:
                 return None
-            is_it = (
-                crosswalk.c.replaced == place.replaced(STUDY, output)
-                if output is not None
-                else crosswalk.c.original == place.original(STUDY, source or "")
-            )
-            study = connection.execute(
-                select(crosswalk).where(
-                    crosswalk.c.project_id == place.number, crosswalk.c.kind == STUDY, is_it,
-                    crosswalk.c.patient_id == patient.id,
-                )
-            ).first()  # fmt: skip
-            if study is None:
-                return None
-            _, _, more = (*place.open(study), {})[:3]
-            return more.get("subject") or place.known(patient).subject, more.get("session", "")
+            for row in _studies(connection, place, patient.id, source=source, output=output):
+                _, _, more = (*place.open(row), {})[:3]
+                if IMPORTED not in more:
+                    return more.get("subject") or place.known(patient).subject, more.get("session", "")
+        return None
 
-    def note(self, project: str, patient: int, mapped: Iterable[Mapped]) -> None:
-        """Note what values of a patient's study became; what is noted already stays."""
+    def note(self, project: str, known: Known, mapped: Iterable[Mapped], still: Still = at_any_time) -> None:
+        """Note what values of a patient's study became; what is noted already stays. `still`: as of `assign`.
+
+        Raises
+        ------
+        Rejected
+            He was forgotten meanwhile: his row is not there, or is another's by now.
+        """
         wanted = list(mapped)
         if not wanted:
             return
         with self.writing(project) as (connection, place):
-            # In one order, so that two who note the same study wait for each other and never in a circle.
-            rows = sorted((place.row(patient, each) for each in wanted), key=lambda row: (row["kind"], row["original"]))
-            connection.execute(_UPSERT[connection.dialect.name], rows)
+            still(connection)
+            digest = place.original(PATIENT, known.identity.normal)
+            asked = {"project": place.number, "its_kind": PATIENT, "digest": digest}
+            if connection.scalar(ORIGINAL, asked) != known.row:
+                raise Rejected(GONE_PATIENT)
+            note_values(connection, place, known.row, wanted)
 
     def key(self, project: str) -> bytes:
         """Return a project's key, compared with what the database knows of it; made where the project is new.
@@ -256,38 +261,13 @@ def _project(connection: Connection, name: str, lock: Lock | None) -> Row[Any] |
     return connection.execute(query, {"project": name}).first()
 
 
-def _known(connection: Connection, place: Place, identity: Identity) -> Known | None:
-    identity = follow(connection, place, identity)
-    digest = place.original(PATIENT, identity.normal)
-    row = connection.execute(_ORIGINAL, {"project": place.number, "its_kind": PATIENT, "digest": digest}).first()
-    return None if row is None else place.known(row)
-
-
-def _insert(connection: Connection, place: Place, known: Known, source: str) -> Known | None:
-    """Write a patient's row, audited; None: he has one, or his pseudonym is another's."""
-    query = _UPSERT[connection.dialect.name].returning(crosswalk.c.id)
-    row = connection.scalar(query, place.patient_row(known, known.identity))
-    if row is None:
-        return None
-    record(connection, "pseudonym", actor="system", project=place.project, source=source or None)
-    return replace(known, row=row)
-
-
-def _next(connection: Connection, place: Place, present: Identity, pseudonym: Callable[[int], Known]) -> Known:
-    """Write a patient's row with the first number that is free, behind the last one."""
-    mine = crosswalk_project.c.id == place.number
-    last = connection.scalar(select(crosswalk_project.c.last_number).where(mine)) or 0
-    before = ""
-    for number in count(last + 1):
-        wanted = pseudonym(number)
-        if wanted.pseudonym == before:
-            raise Rejected(TAKEN)
-        found = _insert(connection, place, replace(wanted, identity=present), "sequence")
-        if found:
-            connection.execute(update(crosswalk_project).where(mine).values(last_number=number))
-            return found
-        before = wanted.pseudonym
-    raise AssertionError  # count() has no end
+def _studies(
+    connection: Connection, place: Place, patient: int, *, source: str | None, output: str | None
+) -> Iterable[Row[Any]]:
+    if output is None:
+        return [row for _, row in by_original(connection, place, STUDY, [source or ""], patient)]
+    mine = (crosswalk.c.project_id == place.number, crosswalk.c.kind == STUDY, crosswalk.c.patient_id == patient)
+    return connection.execute(select(crosswalk).where(*mine, crosswalk.c.replaced == place.replaced(STUDY, output)))
 
 
 def _make(connection: Connection, name: str, check: bytes) -> None:

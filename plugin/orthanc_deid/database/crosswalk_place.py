@@ -1,7 +1,7 @@
 """Rows of the crosswalk as values: their digests, what they are bound to, and how they are closed and opened."""
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from .crosswalk_tables import ACCESSION, INSTANCE, PATIENT, SERIES, STUDY, cross
 KINDS = {"patient": PATIENT, "study": STUDY, "series": SERIES, "instance": INSTANCE, "accession": ACCESSION}
 MOST_ALIASES = 8
 _DIGEST = 16
+Still = Callable[[Connection], None]  # raises where what is about to be written may not be written any more
 # Made once: to make a question takes as long as to have it answered.
 _NEWEST = select(func.max(crosswalk.c.generation))
 _ALIAS = select(crosswalk_alias).where(
@@ -46,6 +47,10 @@ class Known:
     subject: str = ""
 
 
+def at_any_time(_connection: Connection) -> None:
+    """Stop nobody: what a writer asks who works for no run of a study."""
+
+
 @dataclass(frozen=True, repr=False)
 class Mapped:
     """What a value of the source has become; `more` is kept with it: a session's label."""
@@ -75,17 +80,17 @@ class Place:
         self._key = key or keyring.project(project)
         self._ciphers: dict[int, Cipher] = {}
 
-    def original(self, kind: int, text: str) -> bytes:
-        """Return the digest of what the source says."""
-        return self._digest("original", kind, text)
+    def original(self, kind: int, text: str, number: int = 0) -> bytes:
+        """Return the digest of what the source says; `number`: of the other values that it became, from 1."""
+        return self._digest(f"original {number}" if number else "original", kind, text)
 
     def replaced(self, kind: int, text: str) -> bytes:
         """Return the digest of what the output says; pseudonyms are compared without case."""
         return self._digest("replaced", kind, text.casefold())
 
-    def row(self, patient: int, mapped: Mapped) -> dict[str, Any]:
+    def row(self, patient: int, mapped: Mapped, number: int = 0) -> dict[str, Any]:
         """Return the columns of a mapping."""
-        original = self.original(mapped.kind, mapped.original)
+        original = self.original(mapped.kind, mapped.original, number)
         replaced = self.replaced(mapped.kind, mapped.replaced)
         value = [mapped.original, mapped.replaced, *([dict(mapped.more)] if mapped.more else [])]
         return self._closed(mapped.kind, patient, original, replaced, value)

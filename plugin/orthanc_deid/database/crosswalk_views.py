@@ -13,6 +13,7 @@ from ..keyring import Keyring
 from . import ONLY_READS
 from .crosswalk import ANOTHER_KEY, KINDS, Identity, Known, Place, alias_context, follow, key_check
 from .crosswalk_tables import INSTANCE, PATIENT, SERIES, STUDY, crosswalk, crosswalk_alias, crosswalk_project
+from .crosswalk_values import by_original
 
 PAGE = 2000  # rows that are in memory at once
 _AT_ONCE = 500  # digests in one question
@@ -177,15 +178,15 @@ def _of_kind(connection: Connection, place: Place, project: str, question: Quest
             for known in find_patients(connection, place, value, question.issuer):
                 yield Match(value, kind, project, known.identity.patient_id, known.pseudonym, known)
         return
-    column, digest = (
-        (crosswalk.c.original, place.original) if question.original else (crosswalk.c.replaced, place.replaced)
-    )
-    asked = {digest(kind, value): value for value in question.values}
-    rows = _rows(connection, place, kind, column, list(asked))
-    patients = _known(connection, place, {row.patient_id for row in rows if row.patient_id})
-    for row in rows:
+    if question.original:
+        rows = list(by_original(connection, place, kind, question.values))
+    else:
+        asked = {place.replaced(kind, value): value for value in question.values}
+        found = _rows(connection, place, kind, crosswalk.c.replaced, list(asked))
+        rows = [(asked[row.replaced], row) for row in found]
+    patients = _known(connection, place, {row.patient_id for _, row in rows if row.patient_id})
+    for value, row in rows:
         whose = place.known(row) if kind == PATIENT else patients.get(row.patient_id)
-        value = asked[row.original if question.original else row.replaced]
         yield Match(value, kind, project, *_pair(place, row), whose)
 
 

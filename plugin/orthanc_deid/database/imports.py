@@ -1,7 +1,7 @@
 """Takes pseudonyms and UIDs of other systems into the crosswalk; what is there already is compared, never changed."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
@@ -10,6 +10,7 @@ from .audit import record
 from .crosswalk import ALONE, TAKEN, Crosswalk
 from .crosswalk_place import Identity, Known, Mapped, Place, follow
 from .crosswalk_tables import PATIENT, crosswalk
+from .crosswalk_values import IMPORTED
 
 OTHER_PSEUDONYM = "the patient has another pseudonym in this project"
 OTHER_OFFSET = "the patient's dates are shifted otherwise in this project"
@@ -117,7 +118,7 @@ class _Taking:
         if there is None:
             self._taken.values_new += 1
             if self._writes:
-                self._insert(place.row(held.row, mapped))
+                self._insert(place.row(held.row, replace(mapped, more={IMPORTED: "1"})))
         elif bytes(there) == place.replaced(kind, mapped.replaced):
             self._taken.values_known += 1
         else:

@@ -124,6 +124,12 @@ class Studies:
             raise Stale(f"study {study_id}: run {run} is over")
         return found
 
+    def guard_in(self, connection: Connection, study_id: int, run: int) -> None:
+        """Raise Stale where a run is not the current one any more, by another's transaction, or is not at work."""
+        row = connection.execute(select(study.c.run, study.c.status).where(study.c.id == study_id)).first()
+        if row is None or row.run != run or row.status not in states.ACTIVE:
+            raise Stale(f"study {study_id}: run {run} is over")
+
     def instances(self, study_id: int, *, state: str | None = None, version: int | None = None) -> list[Instance]:
         """Return instances in the order of their arrival."""
         query = select(instance).where(instance.c.study_id == study_id).order_by(instance.c.id)

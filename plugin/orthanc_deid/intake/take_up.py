@@ -49,7 +49,7 @@ def _take_up(project: str, came: list[Came], crosswalk: Crosswalk) -> None:
     identity = _identity(came[0])
     token = Pseudonyms(crosswalk.keyring.project(project)).token
     known = crosswalk.patient(project, identity) or crosswalk.assign(project, Known(0, identity, came[0].pseudonym))
-    crosswalk.note(project, known.row, [mapped for each in came for mapped in _mapped(each, token)])
+    crosswalk.note(project, known, [mapped for each in came for mapped in _mapped(each, token)])
 
 
 def _identity(came: Came) -> Identity:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..confidentiality.pseudonyms import Patient
-from ..database.crosswalk import Crosswalk
+from ..database.crosswalk import Crosswalk, Still, at_any_time
 
 
 @dataclass(frozen=True, repr=False)
@@ -20,10 +20,13 @@ class Asked:
     read
         Answers the text of an attribute of the study's first instance, '' where there is none; by keyword
         (`StudyDate`), or for a private one by group, element without its block, and creator (`000B,01,CHUV_DEV_TML`).
+    still
+        Asked in each transaction that writes; raises where who asks may not write any more.
     """
 
     patient: Patient
     read: Callable[[str], str]
+    still: Still = at_any_time
 
 
 @dataclass(frozen=True, repr=False)

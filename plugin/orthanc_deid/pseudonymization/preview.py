@@ -42,6 +42,8 @@ def foresee(pseudonymizer: Pseudonymizer, project: str, questions: Sequence[Ques
     ConfigurationError
         It is not set up.
     """
+    formers = [each.asked for each in questions]
+    questions = [replace(each, asked=pseudonymizer.presented(project, each.asked)) for each in questions]
     knows = pseudonymizer.knows(project)
     found: list[Foreseen | None] = []
     said: list[Given | Missing | None] = []  # what needs no question to the source
@@ -52,8 +54,8 @@ def foresee(pseudonymizer: Pseudonymizer, project: str, questions: Sequence[Ques
     wanted = [each.asked for each, done, given in zip(questions, found, said, strict=True) if not (done or given)]
     answers = iter(pseudonymizer.preview(project, wanted) if wanted else ())
     return [
-        done or _new(pseudonymizer, project, each, given or next(answers))
-        for each, done, given in zip(questions, found, said, strict=True)
+        done or _new(pseudonymizer, project, each, given or next(answers), former)
+        for each, done, given, former in zip(questions, found, said, formers, strict=True)
     ]
 
 
@@ -75,12 +77,14 @@ def _given_before(
     return Foreseen(known.pseudonym, kept[0] or known.pseudonym, kept[1], is_given=True)
 
 
-def _new(pseudonymizer: Pseudonymizer, project: str, question: Question, given: Given | Missing) -> Foreseen:
+def _new(
+    pseudonymizer: Pseudonymizer, project: str, question: Question, given: Given | Missing, former: Asked
+) -> Foreseen:
     """Judge a study that was not named yet as `name` would."""
     known = pseudonymizer.known(project, question.asked.patient)
     if isinstance(given, Missing):
         return Foreseen(no_subject=given.reason)
-    if wrong := fault(given, question.asked):
+    if wrong := fault(given, question.asked) or fault(given, former):
         return Foreseen(no_subject=wrong)
     if known and not agree(given, known):
         return Foreseen(no_subject=OTHERWISE.format("the list" if question.listed else "the source of pseudonyms"))

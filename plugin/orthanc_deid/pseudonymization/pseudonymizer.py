@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..confidentiality.pseudonyms import Patient, Pseudonyms
-from ..database.crosswalk import Crosswalk, Identity, Known, Mapped
+from ..confidentiality.pseudonyms import Patient, Pseudonyms, normal
+from ..database.crosswalk import GONE_PATIENT, Crosswalk, Identity, Known, Mapped, Still, at_any_time
 from ..database.crosswalk_tables import ACCESSION, STUDY
 from ..errors import ConfigurationError, Postponed, Rejected, Retriable
 from ..formats import labels as label_rules
@@ -22,6 +22,10 @@ OTHERWISE = (
     " patient"
 )
 
+ITSELF = (
+    "the pseudonym is the PatientID itself: give the patient another one by a list or the source; forget him first"
+    " where he has it already"
+)
 AWAY_S = 15.0  # a source that has not answered is not asked
 _TELLING = ("PatientName", "AccessionNumber", "StudyID", "PatientBirthDate", "StudyInstanceUID")
 _LONG = 6  # letters that no label holds by chance: an age in days has five digits
@@ -63,23 +67,29 @@ class Pseudonymizer:
         Postponed
             The source does not answer, or its file is broken: the study waits for as long as that lasts.
         """
+        former, asked = asked, self.presented(project, asked)
         identity = Identity(asked.patient.issuer, asked.patient.patient_id)
         known = self.crosswalk.patient(project, identity)
         given = self._given(project, asked, study[0], listed, known)
-        if why := fault(given, asked):
+        if why := fault(given, asked) or fault(given, former):
             raise Rejected(why)
         given = replace(given, session=self._session(project, asked, study[0], given))
         if known is None:
             made = Known(0, identity, given.pseudonym, given.offset_days, given.subject)
             kind = "list" if listed else self._configuration.project(project).pseudonyms.kind
-            known = self.crosswalk.assign(project, made, kind)
+            known = self.crosswalk.assign(project, made, kind, asked.still)
         if not agree(given, known):
             raise Rejected(OTHERWISE.format("the list" if listed else "the source of pseudonyms"))
         token = Pseudonyms(self.crosswalk.keyring.project(project)).token
-        self.crosswalk.note(project, known.row, _mapped(asked, study, given, token))
+        self.crosswalk.note(project, known, _mapped(asked, study, given, token), asked.still)
         return known
 
-    def note(self, project: str, patient: Patient, mapped: Sequence[Mapped]) -> None:
+    def presented(self, project: str, asked: Asked) -> Asked:
+        """Return a study with its patient's present identity, after all aliases."""
+        present = self.crosswalk.present(project, Identity(asked.patient.issuer, asked.patient.patient_id))
+        return replace(asked, patient=replace(asked.patient, issuer=present.issuer, patient_id=present.patient_id))
+
+    def note(self, project: str, patient: Patient, mapped: Sequence[Mapped], still: Still = at_any_time) -> None:
         """Note what values of a named patient's study are called.
 
         Raises
@@ -89,8 +99,8 @@ class Pseudonymizer:
         """
         known = self.known(project, patient)
         if known is None:
-            raise Rejected("the patient was forgotten meanwhile")
-        self.crosswalk.note(project, known.row, mapped)
+            raise Rejected(GONE_PATIENT)
+        self.crosswalk.note(project, known, mapped, still)
 
     def preview(self, project: str, asked: Sequence[Asked]) -> list[Given | Missing]:
         """Answer what studies would be called, without giving a name to anybody."""
@@ -123,28 +133,23 @@ class Pseudonymizer:
 
     def _session(self, project: str, asked: Asked, study_uid: str, given: Given) -> str:
         """Return what is to be kept; what was kept before stays, also where values have changed since."""
-        if self._configuration.project(project).session and self.crosswalk.labels(
-            project, given.pseudonym, source=study_uid
-        ):
-            return ""
-        return self.session(project, asked, given)
+        kept = self.crosswalk.labels(project, given.pseudonym, source=study_uid)
+        return self.session(project, asked, given) if kept is None else kept[1]
 
     def _given(self, project: str, asked: Asked, study_uid: str, listed: str, known: Known | None) -> Given:
         if listed:
             return Given(listed, known.offset_days if known else None, known.subject if known else "")
         with self._lock(project):
             source = self._source(project)
-            if known and source.steady and (not source.per_study or self.crosswalk.has(project, STUDY, study_uid)):
+            if known and source.steady and not (source.per_study and self._is_new(project, known, study_uid)):
                 return Given(known.pseudonym, known.offset_days, known.subject)
-            if known:
-                present = replace(asked.patient, issuer=known.identity.issuer, patient_id=known.identity.patient_id)
-                asked = replace(asked, patient=present)
             given = self._ask(project, source, asked)
         if isinstance(given, Missing):
             raise Rejected(given.reason)
-        if given.pseudonym.strip().casefold() == asked.patient.patient_id.strip().casefold():
-            raise Rejected("the pseudonym is the PatientID itself")
         return given
+
+    def _is_new(self, project: str, known: Known, study_uid: str) -> bool:
+        return self.crosswalk.labels(project, known.pseudonym, source=study_uid) is None
 
     def _ask(self, project: str, source: PseudonymSource, asked: Asked) -> Given | Missing:
         """Ask a source; one that has not answered is left alone for a while, so that waiting studies cost nothing."""
@@ -183,7 +188,9 @@ def source(project: Project, key: bytes, crosswalk: Crosswalk | None, folder: Pa
 
 
 def fault(given: Given, asked: Asked) -> str:
-    """Say why labels of a source must not be used; empty where they may. A label must not tell who the patient is."""
+    """Say why what a source gives must not be used; empty where it may. It must not tell who the patient is."""
+    if normal(given.pseudonym) == normal(asked.patient.patient_id):
+        return ITSELF
     if not (given.subject or given.session):
         return ""
     own = {asked.patient.patient_id, *(asked.read(name) for name in _TELLING)}

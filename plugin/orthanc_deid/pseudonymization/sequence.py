@@ -32,7 +32,7 @@ class Sequence:
         def known(number: int) -> Known:
             return Known(0, identity, self._settings.text(number, self._tools.project))
 
-        return Given(self._crosswalk.count(self._tools.project, identity, known).pseudonym)
+        return Given(self._crosswalk.count(self._tools.project, identity, known, asked.still).pseudonym)
 
     @property
     def _crosswalk(self) -> Crosswalk:

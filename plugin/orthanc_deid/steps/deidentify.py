@@ -63,7 +63,7 @@ def _note(study: Study, found: Subject, sources: list[Source], resources: Resour
     series = {source.series_uid for source in sources}
     mapped = [Mapped(SERIES, each, uid(each)) for each in sorted(series)]
     mapped += [Mapped(INSTANCE, source.sop_uid, uid(source.sop_uid)) for source in sources]
-    resources.pseudonymizer.note(study.project, found.patient, mapped)
+    resources.pseudonymizer.note(study.project, found.patient, mapped, subject.still(study, resources))
 
 
 def _until_all_is_known(

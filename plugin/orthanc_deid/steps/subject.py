@@ -9,7 +9,7 @@ from .. import profiles
 from ..confidentiality.profile import Profile
 from ..confidentiality.pseudonyms import Patient, Pseudonyms, normal
 from ..confidentiality.rewrite import new_uid
-from ..database.crosswalk import Known
+from ..database.crosswalk import Known, Still
 from ..database.ledger import Study
 from ..database.origins import Origin
 from ..errors import NotFound, Rejected
@@ -68,10 +68,14 @@ def name(study: Study, resources: Resources) -> Subject:
     subject, read = _subject(study, resources)
     listed = assigned(resources.origins.get(study.origin), subject.patient.patient_id)
     uid = new_uid(subject.profile, Pseudonyms(subject.project_key))
-    known = resources.pseudonymizer.name(
-        study.project, Asked(subject.patient, read), (subject.study_uid, uid(subject.study_uid)), listed
-    )
+    asked = Asked(subject.patient, read, still(study, resources))
+    known = resources.pseudonymizer.name(study.project, asked, (subject.study_uid, uid(subject.study_uid)), listed)
     return replace(subject, patient=_called(known))
+
+
+def still(study: Study, resources: Resources) -> Still:
+    """Return what stops who is about to write in the crosswalk for a run that was ended: its patient is forgotten."""
+    return lambda connection: resources.ledger.guard_in(connection, study.id, study.run)
 
 
 def _called(known: Known) -> Patient:

@@ -137,17 +137,17 @@ def test_aliases_in_a_circle_are_refused(walk: Crosswalk) -> None:
 def test_a_study_with_a_thousand_instances_is_noted_in_one_transaction_and_twice_changes_nothing(
     walk: Crosswalk, engine: Engine
 ) -> None:
-    patient = walk.assign("trial", called("P1")).row
+    known = walk.assign("trial", called("P1"))
     mapped = [Mapped(STUDY, "1.2", "2.25.1", {"session": "ses-1"}), Mapped(SERIES, "1.2.1", "2.25.2")]
     mapped += [Mapped(ACCESSION, "ACC-1", "A1")]
     mapped += [Mapped(INSTANCE, f"1.2.1.{n}", f"2.25.3{n}") for n in range(1000)]
     commits: list[object] = []
     event.listen(engine, "commit", lambda connection: commits.append(connection))  # noqa: PLW0108  # it needs a function
-    walk.note("trial", patient, mapped)
+    walk.note("trial", known, mapped)
     assert len(commits) == 1
     before = rows(engine, INSTANCE)
     assert len(before) == 1000
-    walk.note("trial", patient, reversed([*mapped, Mapped(INSTANCE, "1.2.1.x", "2.25.9")]))
+    walk.note("trial", known, reversed([*mapped, Mapped(INSTANCE, "1.2.1.x", "2.25.9")]))
     assert rows(engine, INSTANCE)[:1000] == before
     assert walk.has("trial", INSTANCE, "1.2.1.999")
     assert not walk.has("trial", SERIES, "1.2.1.999")
@@ -160,10 +160,10 @@ def test_a_study_with_a_thousand_instances_is_noted_in_one_transaction_and_twice
 
 
 def test_mappings_go_with_their_patient(walk: Crosswalk, engine: Engine) -> None:
-    patient = walk.assign("trial", called("P1")).row
-    walk.note("trial", patient, [Mapped(STUDY, "1.2", "2.25.1")])
+    known = walk.assign("trial", called("P1"))
+    walk.note("trial", known, [Mapped(STUDY, "1.2", "2.25.1")])
     with engine.begin() as connection:
-        connection.execute(delete(crosswalk).where(crosswalk.c.id == patient))
+        connection.execute(delete(crosswalk).where(crosswalk.c.id == known.row))
     assert not walk.has("trial", STUDY, "1.2")
 
 
@@ -171,7 +171,7 @@ def test_a_look_makes_no_project_and_no_key(walk: Crosswalk, engine: Engine, tmp
     assert walk.patient("trial", ANNA) is None
     assert walk.labels("trial", "P1", source="1.2") is None
     assert not walk.has("trial", STUDY, "1.2")
-    walk.note("trial", 1, [])
+    walk.note("trial", Known(1, ANNA, "P1"), [])
     assert not (tmp_path / "keys").exists()
     with engine.connect() as connection:
         assert connection.execute(select(crosswalk_project)).all() == []
@@ -186,7 +186,7 @@ def uses(walk: Crosswalk) -> list[Any]:
         lambda: walk.patient("trial", ANNA),
         lambda: walk.assign("trial", called("P1")),
         lambda: walk.count("trial", BEAT, numbered(BEAT)),
-        lambda: walk.note("trial", 1, [Mapped(STUDY, "1.2", "2.25.1")]),
+        lambda: walk.note("trial", Known(1, ANNA, "P1"), [Mapped(STUDY, "1.2", "2.25.1")]),
         lambda: walk.has("trial", STUDY, "1.2"),
         lambda: walk.key("trial"),
     ]
@@ -248,8 +248,8 @@ def two(walk: Crosswalk) -> Crosswalk:
     """Two patients in two projects, with a study each."""
     for project in ("trial", "other"):
         for number, identity in enumerate((ANNA, BEAT)):
-            patient = walk.assign(project, called(f"P{number}", identity)).row
-            walk.note(project, patient, [Mapped(STUDY, f"1.2.{number}", f"2.25.{number}")])
+            known = walk.assign(project, called(f"P{number}", identity))
+            walk.note(project, known, [Mapped(STUDY, f"1.2.{number}", f"2.25.{number}")])
     return walk
 
 
@@ -345,9 +345,9 @@ def test_a_reader_waits_for_no_writer(walk: Crosswalk) -> None:
 def test_who_notes_does_not_wait_for_who_names_or_counts(walk: Crosswalk, engine: Engine) -> None:
     if engine.dialect.name == "sqlite":
         pytest.skip("SQLite has one writer at a time")
-    patient = walk.assign("trial", called("P1")).row
+    known = walk.assign("trial", called("P1"))
     for lock in (NAMING, COUNTING):
         with walk.writing("trial", lock):
-            walk.note("trial", patient, [Mapped(STUDY, f"1.2.{len(lock)}", f"2.25.{len(lock)}")])
+            walk.note("trial", known, [Mapped(STUDY, f"1.2.{len(lock)}", f"2.25.{len(lock)}")])
     with walk.writing("trial", NAMING):
         assert walk.assign("trial", called("P2", BEAT)).pseudonym == "P2"

@@ -55,10 +55,10 @@ def fill(url: str, home: Path) -> Keyring:
     migrate(engine)
     walk = Crosswalk(engine, ring)
     for number, identity in enumerate((Identity(INSTITUTION, ID), Identity("", f"{NAME}^{FIRST}"))):
-        row = walk.assign("trial", Known(0, identity, f"{PSEUDONYM}{number}", -123, f"{PSEUDONYM}-subject")).row
+        known = walk.assign("trial", Known(0, identity, f"{PSEUDONYM}{number}", -123, f"{PSEUDONYM}-subject"))
         mapped = [Mapped(STUDY, STUDY_UID, UID, {"session": SESSION}), Mapped(ACCESSION, NUMBER, f"{PSEUDONYM}A")]
         mapped += [Mapped(kind, f"{ROOT}.1.{kind}", f"{UID}{kind}") for kind in (SERIES, INSTANCE)]
-        walk.note("trial", row, mapped)
+        walk.note("trial", known, mapped)
     engine.dispose()
     return ring
 

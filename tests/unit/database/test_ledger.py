@@ -45,6 +45,18 @@ def test_a_move_that_the_table_does_not_have_is_refused(ledger: Ledger) -> None:
     assert ledger.get(study.id).status == states.RECEIVED
 
 
+def test_a_run_that_was_cancelled_may_write_nothing_more(ledger: Ledger) -> None:
+    study = ledger.add("a", "default")
+    ledger.compare(study.id, ["i1"], "t1")
+    run = ledger.start(study.id, "default", []).run
+    with ledger.engine.begin() as connection:
+        ledger.guard_in(connection, study.id, run)
+    ledger.cancel(study.id, "ada")
+    for asked in (run, run + 1):
+        with ledger.engine.begin() as connection, pytest.raises(Stale):
+            ledger.guard_in(connection, study.id, asked)
+
+
 def test_work_of_a_superseded_run_is_stale(ledger: Ledger) -> None:
     study = ledger.add("a", "default")
     ledger.compare(study.id, ["i1"], "t1")

@@ -51,8 +51,10 @@ def rotate(walk: Crosswalk, monkeypatch: pytest.MonkeyPatch) -> Rotation:
 
 def fill(walk: Crosswalk, project: str = "trial", patients: int = 4, instances: int = 8) -> None:
     for number in range(patients):
-        row = walk.assign(project, Known(0, Identity("", f"MRN-{number}"), f"P{number}", number)).row
-        walk.note(project, row, [Mapped(INSTANCE, f"1.2.{number}.{n}", f"2.25.{number}{n}") for n in range(instances)])
+        known = walk.assign(project, Known(0, Identity("", f"MRN-{number}"), f"P{number}", number))
+        walk.note(
+            project, known, [Mapped(INSTANCE, f"1.2.{number}.{n}", f"2.25.{number}{n}") for n in range(instances)]
+        )
     with walk.writing(project) as (connection, place):
         digest = place.original(PATIENT, FORMER.normal)
         value = {"former": ["", "former"], "present": ["", "MRN-0"]}
@@ -179,8 +181,8 @@ def test_writers_and_readers_go_on_and_nothing_of_theirs_is_lost(
             while not stopping.is_set():
                 written[0] += 1
                 patient = Identity("", f"late-{written[0]}")
-                row = other.assign("trial", Known(0, patient, patient.patient_id)).row
-                other.note("trial", row, [Mapped(INSTANCE, f"1.9.{written[0]}", f"2.25.9{written[0]}")])
+                known = other.assign("trial", Known(0, patient, patient.patient_id))
+                other.note("trial", known, [Mapped(INSTANCE, f"1.9.{written[0]}", f"2.25.9{written[0]}")])
                 assert other.patient("trial", Identity("", "MRN-3"))
         except BaseException as error:  # noqa: BLE001  # told by the test
             faults.append(error)

@@ -56,7 +56,7 @@ class Asked(Service):
         known = self.runtime.crosswalk.assign(project, Known(0, identity, pseudonym))
         kinds = ((STUDY, uid), (SERIES, f"{uid}.1"), (INSTANCE, f"{uid}.1.1"))
         self.runtime.crosswalk.note(
-            project, known.row, [Mapped(k, u, f"2.25.{known.row}{n}") for n, (k, u) in enumerate(kinds)]
+            project, known, [Mapped(k, u, f"2.25.{known.row}{n}") for n, (k, u) in enumerate(kinds)]
         )
         return known
 
@@ -209,7 +209,7 @@ def test_the_rows_of_a_mapping_are_never_in_memory_together(tmp_path: Path) -> N
     known = service.known["alpha"]
     for at in range(0, 30_000, 10_000):
         uids = (f"1.2.{number}" for number in range(at, at + 10_000))
-        service.runtime.crosswalk.note("alpha", known.row, (Mapped(INSTANCE, uid, f"2.25.{uid[4:]}") for uid in uids))
+        service.runtime.crosswalk.note("alpha", known, (Mapped(INSTANCE, uid, f"2.25.{uid[4:]}") for uid in uids))
     views = CrosswalkViews(service.runtime.database, service.runtime.keyring)
     rows, last = views.page("alpha", UIDS, 0, 200_000)
     tracemalloc.start()
