@@ -73,10 +73,17 @@ class Arrived:
         )
         return Came(issuer, patient_id, pseudonym, accession, [(old, new) for old, new in uids])
 
-    def drop(self, numbers: Sequence[int]) -> None:
-        """Forget notes that the crosswalk holds."""
+    def drop(self, notes: Sequence[Note]) -> None:
+        """Forget notes that the crosswalk holds; a number may be another note's by now."""
         with self._open() as connection:
-            connection.executemany("DELETE FROM arrived WHERE id = ?", [(number,) for number in numbers])
+            query = "DELETE FROM arrived WHERE id = ? AND sealed = ?"
+            connection.executemany(query, [(note.number, note.sealed) for note in notes])
+
+    def tidy(self) -> None:
+        """Have nothing left in the file of what was dropped."""
+        if self._path.exists():
+            with self._open() as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _cipher(self, project: str) -> Cipher:
         if project not in self._ciphers:
@@ -91,6 +98,7 @@ class Arrived:
             self._connection = sqlite3.connect(self._path, timeout=LOCKED_S, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=FULL")
+            self._connection.execute("PRAGMA secure_delete=ON")
             self._connection.execute(TABLE)
         with self._connection:
             yield self._connection

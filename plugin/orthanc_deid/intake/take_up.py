@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from itertools import groupby
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,23 +25,47 @@ def take_up(arrived: Arrived, crosswalk: Crosswalk) -> None:
             after = notes[-1].number
             for project, group in groupby(notes, lambda note: note.project):
                 _take_up_project(project, list(group), arrived, crosswalk)
-    except (DeidError, OSError, sqlite3.Error, SQLAlchemyError) as error:
+    except (OSError, sqlite3.Error, SQLAlchemyError) as error:
         log.event("arrived patients not taken up", level=logging.ERROR, error=faults.told(error))
+
+
+def forget(arrived: Arrived, project: str, identities: Collection[str]) -> None:
+    """Drop what the door wrote down of a patient, by `Identity.normal`, and could not be taken up."""
+    after = 0
+    while notes := arrived.take(MOST, after):
+        after = notes[-1].number
+        came, _ = _opened([note for note in notes if note.project == project], arrived)
+        arrived.drop([note for note, each in came if _identity(each).normal in identities])
+    arrived.tidy()
 
 
 def _take_up_project(project: str, notes: list[Note], arrived: Arrived, crosswalk: Crosswalk) -> None:
     if crosswalk.keyring.is_sealed(project):
-        arrived.drop([note.number for note in notes])
+        arrived.drop(notes)
         return
-    came = {note.number: arrived.open(note) for note in notes}
-    for _patient, group in groupby(notes, lambda note: _identity(came[note.number]).normal):
-        numbers = [note.number for note in group]
+    came, fault = _opened(notes, arrived)
+    if fault:
+        count = len(notes) - len(came)
+        log.event("arrived patients not taken up", level=logging.ERROR, error=faults.told(fault), count=count)
+    for _patient, each in groupby(came, lambda pair: _identity(pair[1]).normal):
+        group = list(each)
         try:
-            _take_up(project, [came[number] for number in numbers], crosswalk)
+            _take_up(project, [one for _, one in group], crosswalk)
         except DeidError as error:
-            log.event("arrived patient not taken up", level=logging.ERROR, error=faults.told(error), count=len(numbers))
+            log.event("arrived patient not taken up", level=logging.ERROR, error=faults.told(error), count=len(group))
         else:
-            arrived.drop(numbers)
+            arrived.drop([note for note, _ in group])
+
+
+def _opened(notes: Iterable[Note], arrived: Arrived) -> tuple[list[tuple[Note, Came]], DeidError | None]:
+    """Return what notes say, and why the last of those that do not open does not."""
+    found, fault = [], None
+    for note in notes:
+        try:
+            found.append((note, arrived.open(note)))
+        except DeidError as error:
+            fault = error
+    return found, fault
 
 
 def _take_up(project: str, came: list[Came], crosswalk: Crosswalk) -> None:

@@ -15,6 +15,7 @@ from ..database.crosswalk_views import CrosswalkViews
 from ..database.erasure import Erasure, Person, Traces
 from ..database.sealing import Sealing
 from ..errors import Conflict, DeidError, NotFound
+from ..intake.take_up import forget
 from ..pipeline import DEIDENTIFY, Job
 from ..states import ACTIVE
 from ..steps.subject import orthanc_id
@@ -53,6 +54,7 @@ def forget_patient(runtime: Held, wanted: ForgetWanted, user: User) -> Any:
     demand_role(runtime, user, REIDENTIFY)
     reason = reasons.demand(wanted.reason, [value for value in (wanted.patient_id, wanted.pseudonym) if value])
     erasure = Erasure(runtime.crosswalk)
+    runtime.take_up()  # else it would be noted after the erasure
     person = erasure.person(
         wanted.project, pseudonym=wanted.pseudonym or "", patient_id=wanted.patient_id or "", issuer=wanted.issuer
     )
@@ -62,6 +64,9 @@ def forget_patient(runtime: Held, wanted: ForgetWanted, user: User) -> Any:
         _stop(runtime, erasure, person, traces, user)
     sealed = reasons.close(runtime.keyring, reason, person.project)
     erased = erasure.forget(person, traces, user, dry_run=wanted.dry_run, **sealed)
+    if not wanted.dry_run:
+        with runtime.taking_up:
+            forget(runtime.arrived, person.project, {each.normal for each in person.identities})
     conversions = remove_conversions(runtime.settings.results, runtime.database, erased.studies, dry_run=wanted.dry_run)
     log.event("patient forgotten", project=person.project, count=len(erased.studies))
     return {

@@ -69,6 +69,7 @@ class Runtime:
         self.processes = OnDemand(loaded.processes)
         self.conflicts = _conflicts(loaded, self.intake, self.processes)
         self.arrived = Arrived(loaded.arrived, self.keyring)
+        self.taking_up = threading.Lock()
         self.reconcile = Reconcile(self.intake, loaded.stable_age_s, self.retainer, self._before_looking)
         self.counting = Counting(self.intake, connect, self.reconcile.hint)
         made_by = converters(loaded, self.orthanc, self.processes.get)
@@ -78,8 +79,13 @@ class Runtime:
             self.workers.append(_collector())
 
     def _before_looking(self) -> None:
-        take_up(self.arrived, self.crosswalk)
+        self.take_up()
         self.conflicts.look()
+
+    def take_up(self) -> None:
+        """Take up whom the door has de-identified on arrival; when this returns, nobody is about to note one."""
+        with self.taking_up:
+            take_up(self.arrived, self.crosswalk)
 
     def start(self) -> None:
         """Start workers and reconciliation."""

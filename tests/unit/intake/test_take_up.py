@@ -1,3 +1,4 @@
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,3 +90,34 @@ def test_nothing_is_taken_up_for_a_sealed_project_and_its_notes_go(door: Door) -
     take_up(Arrived(door.home / "arrived.sqlite", fresh), Crosswalk(door.crosswalk.engine, fresh))
     assert door.crosswalk.has("other", STUDY, "1.2.1")
     assert door.left() == 0
+
+
+def test_a_note_that_does_not_open_and_a_project_without_key_hold_up_nobody_else(door: Door) -> None:
+    for number, project in enumerate(("gone", "trial", "gone", "trial", "other")):
+        door.note(number, f"MRN-{number}", f"P{number}", project)
+    with sqlite3.connect(door.home / "arrived.sqlite") as connection:
+        connection.execute("UPDATE arrived SET sealed = x'00' WHERE id = 2")
+    (door.home / "keys" / "project-gone").unlink()
+    fresh = Keyring(door.home, MASTER)
+    take_up(Arrived(door.home / "arrived.sqlite", fresh), Crosswalk(door.crosswalk.engine, fresh))
+    assert [note.number for note in door.arrived.take(100)] == [1, 2, 3], "they wait for a person"
+    assert door.crosswalk.patient("trial", Identity("HOSPITAL", "MRN-3"))
+    assert door.crosswalk.patient("other", Identity("HOSPITAL", "MRN-4"))
+
+
+def test_a_note_that_came_since_is_not_dropped_for_one_that_was_taken_twice(door: Door) -> None:
+    door.note(1)
+    taken = door.arrived.take(100)
+    door.arrived.drop(taken)
+    door.note(2, "MRN-2", "P2")  # it gets the number of the one before
+    door.arrived.drop(taken)
+    assert door.left() == 1
+
+
+def test_of_what_was_taken_up_nothing_is_left_in_the_file(door: Door) -> None:
+    door.note(1)
+    (note,) = door.arrived.take(1)
+    door.take_up()
+    door.arrived.tidy()
+    files = list(door.home.glob("arrived.sqlite*"))
+    assert [file.name for file in files if note.sealed in file.read_bytes()] == []

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from orthanc_deid import states
+from orthanc_deid.arrived import Arrived, Came
 from orthanc_deid.batches import question
 from orthanc_deid.batches.lists.table import Line
 from orthanc_deid.confidentiality.pseudonyms import Patient, Pseudonyms
@@ -252,6 +253,19 @@ def test_a_patient_is_forgotten_in_one_project(on_both: Asked) -> None:
     assert service.look("pseudonym", "P-2")[0]["found"]
     assert service.audited("forgotten")[0]["mappings"] == 4
     assert service.post("forget", project="alpha", reason=REASON, **by).status == 404
+
+
+def test_who_came_in_by_the_door_and_waits_to_be_taken_up_is_forgotten_too(service: Asked) -> None:
+    runtime = service.runtime
+    came = Came(
+        ZOE.issuer, ZOE.patient_id, "P-alpha", "", [("1.2.1", "2.25.1"), ("1.2.2", "2.25.2"), ("1.2.3", "2.25.3")]
+    )
+    door = Arrived(runtime.settings.arrived, runtime.keyring)
+    door.note("alpha", came)
+    assert service.post("forget", project="alpha", pseudonym="P-alpha", reason=REASON).body["mappings"] == 7
+    runtime.take_up()
+    assert not service.look("pseudonym", "P-alpha")[0]["found"]
+    assert door.take(10) == []
 
 
 @pytest.mark.parametrize("status", [states.DONE, states.REVIEW, states.EXPORTING])
