@@ -13,7 +13,7 @@ from . import encode, residual
 from .identifiers import Identifiers, from_dataset
 from .plan import plan
 from .profile import Profile
-from .pseudonyms import Patient, Pseudonyms
+from .pseudonyms import Patient, Pseudonyms, normal
 from .rewrite import new_uid, rewrite
 
 LEVELS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
@@ -91,7 +91,7 @@ def patient_of(ds: Dataset) -> Patient:
         It has no PatientID: two patients without one would become the same person.
     """
     patient_id = _text(ds, "PatientID")
-    if not patient_id:
+    if not normal(patient_id):
         raise Rejected("it has no PatientID")
     return Patient(_text(ds, "IssuerOfPatientID"), patient_id)
 

@@ -36,8 +36,8 @@ class Patient:
 
 
 def normal(text: str) -> str:
-    """Return a PatientID, issuer or pseudonym as it is compared: without case and outer blanks."""
-    return text.strip().casefold()
+    """Return a PatientID, issuer or pseudonym as it is compared: without case, outer blanks and padding."""
+    return text.strip("\x00 ").strip().casefold()
 
 
 class Pseudonyms:

@@ -26,6 +26,7 @@ from .crosswalk_place import (
     Still,
     alias_context,
     at_any_time,
+    folded,
     follow,
     key_check,
     newest_generation,
@@ -136,7 +137,7 @@ class Crosswalk:
         with self.writing(project, COUNTING) as (connection, place):
             still(connection)
             present = follow(connection, place, identity)
-            own = {each.patient_id.strip().casefold() for each in (identity, present)}
+            own = {folded(each.patient_id) for each in (identity, present)}
             return known_of(connection, place, present) or next_patient(connection, place, present, pseudonym, own)
 
     def has(self, project: str, kind: int, original: str) -> bool:

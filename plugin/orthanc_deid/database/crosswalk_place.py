@@ -23,9 +23,14 @@ _ALIAS = select(crosswalk_alias).where(
 )
 
 
+def folded(text: str) -> str:
+    """Return a PatientID or issuer as `confidentiality.pseudonyms.normal` does, which the database does not know."""
+    return text.strip("\x00 ").strip().casefold()
+
+
 @dataclass(frozen=True, repr=False)
 class Identity:
-    """A patient as sources call him: IssuerOfPatientID and PatientID, compared without case and outer blanks."""
+    """A patient as sources call him: IssuerOfPatientID and PatientID, compared as `folded`."""
 
     issuer: str
     patient_id: str
@@ -33,7 +38,7 @@ class Identity:
     @property
     def normal(self) -> str:
         """The text that is compared."""
-        return f"{self.issuer.strip().casefold()}\x00{self.patient_id.strip().casefold()}"
+        return f"{folded(self.issuer)}\x00{folded(self.patient_id)}"
 
 
 @dataclass(frozen=True, repr=False)

@@ -12,6 +12,7 @@ from ..errors import ConfigurationError, Conflict, NotFound
 from ..keyring import Keyring
 from . import ONLY_READS
 from .crosswalk import ANOTHER_KEY, KINDS, Identity, Known, Place, alias_context, follow, key_check
+from .crosswalk_place import folded
 from .crosswalk_tables import INSTANCE, PATIENT, SERIES, STUDY, crosswalk, crosswalk_alias, crosswalk_project
 from .crosswalk_values import by_original
 
@@ -149,7 +150,7 @@ def find_patients(connection: Connection, place: Place, patient_id: str, issuer:
     """Return who has a PatientID, and who that is after all aliases; of any issuer where that is None."""
     if issuer is not None:
         return patients_of(connection, place, [Identity(issuer, patient_id)])
-    wanted = patient_id.strip().casefold()
+    wanted = folded(patient_id)
     identities = [known.identity for known in _patients(connection, place) if _is(known.identity, wanted)]
     identities += [former for former, _ in aliases(connection, place).values() if _is(former, wanted)]
     return patients_of(connection, place, identities)
@@ -218,7 +219,7 @@ def _patients(connection: Connection, place: Place) -> Iterator[Known]:
 
 
 def _is(identity: Identity, wanted: str) -> bool:
-    return identity.patient_id.strip().casefold() == wanted
+    return folded(identity.patient_id) == wanted
 
 
 def _parts(items: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -17,7 +17,7 @@ from .match import Match
 from .model import Model, Name
 from .network import Dicom, Dicomweb, Karnak
 from .peer import OrthancPeer
-from .pseudonyms import AnyPseudonyms, DerivedPseudonyms
+from .pseudonyms import LEAST_ON_ARRIVAL, AnyPseudonyms, DerivedPseudonyms
 from .retention import Keeping, Retention
 from .sources import AnySource, Archive
 
@@ -168,6 +168,11 @@ class Configuration(Model):
                 raise ValueError(
                     f"project {project.name}: pseudonyms: kind {project.pseudonyms.kind} cannot be used with"
                     " intake.on_arrival: the door asks nobody; kind derived can"
+                )
+            if project.pseudonyms.code < LEAST_ON_ARRIVAL:
+                raise ValueError(
+                    f"project {project.name}: pseudonyms: format: {{code:N}} below {LEAST_ON_ARRIVAL} cannot be used"
+                    " with intake.on_arrival: two patients may share one, and the door cannot compare"
                 )
             if project.also:
                 raise ValueError(f"project {project.name}: also cannot be used with intake.on_arrival")

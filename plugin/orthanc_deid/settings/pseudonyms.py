@@ -11,6 +11,7 @@ from .pseudonym_http import HttpPseudonyms
 from .pseudonym_tag import TagPseudonyms
 
 LEAST_CODE, MOST_CODE = 6, 16  # characters of base 32; the crosswalk tells where two patients would share one
+LEAST_ON_ARRIVAL = 12  # 60 bits: of a million patients two share one with a probability of 1 in 2 million
 _FIELD = re.compile(r"\{([a-z]+)(?::([0-9]+))?\}")
 _LONGEST = 64  # characters of PatientID, VR LO
 
@@ -23,6 +24,11 @@ class DerivedPseudonyms(Model):
         default="P{code:16}",
         description="template with {code:N}, N from 6 to 16 characters of A-Z and 2-7, and {project}",
     )
+
+    @property
+    def code(self) -> int:
+        """How many characters of the key's code each pseudonym has."""
+        return next(int(length or MOST_CODE) for name, length in _FIELD.findall(self.format) if name == "code")
 
     @field_validator("format")
     @classmethod

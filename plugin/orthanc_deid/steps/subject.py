@@ -86,7 +86,7 @@ def _called(known: Known) -> Patient:
 def _subject(study: Study, resources: Resources) -> tuple[Subject, Callable[[str], str]]:
     project = resources.settings.configuration.project(study.project)
     source = resources.orthanc.study(study.source)
-    PatientID = source["PatientMainDicomTags"].get("PatientID", "").strip()
+    PatientID = source["PatientMainDicomTags"].get("PatientID", "").strip("\x00 ").strip()
     if not PatientID:
         raise Rejected("PatientID (0010,0020) is empty: the patient cannot get a pseudonym")
     StudyInstanceUID = source["MainDicomTags"].get("StudyInstanceUID", "").strip()

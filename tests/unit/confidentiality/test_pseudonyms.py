@@ -1,11 +1,16 @@
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom import Dataset
 from pydicom.uid import UID
 
 from objects import KEY, pseudonyms
+from orthanc_deid.confidentiality.deidentify import patient_of
 from orthanc_deid.confidentiality.pseudonyms import Patient, Pseudonyms
+from orthanc_deid.database.crosswalk import Identity
+from orthanc_deid.errors import Rejected
 
 uids = st.from_regex(r"1\.[1-9][0-9]{0,4}(\.[1-9][0-9]{0,5}){1,6}", fullmatch=True)
 
@@ -65,3 +70,18 @@ def test_a_full_cache_changes_no_answer() -> None:
     for number in range(1 << 16):
         small.uid(f"1.2.4.{number}")
     assert small.uid("1.2.3") == before
+
+
+@pytest.mark.parametrize("other", ["MRN-1\x00", "mrn-1 \x00 ", "\x00 MRN-1", "MRN-1\u00a0"])
+def test_a_patient_is_the_same_whatever_pads_his_number(other: str) -> None:
+    keyed = Pseudonyms(bytes(32))
+    assert keyed.patient_id(Patient("HOSP", other)) == keyed.patient_id(Patient("HOSP", "MRN-1"))
+    assert Patient("HOSP\x00", other).normal == Identity("HOSP\x00", other).normal == Identity("hosp", "mrn-1").normal
+
+
+@pytest.mark.parametrize("nothing", ["\u00a0", "\u3000 "])
+def test_blanks_are_no_patient_id(nothing: str) -> None:
+    ds = Dataset()
+    ds.PatientID = nothing
+    with pytest.raises(Rejected, match="no PatientID"):
+        patient_of(ds)

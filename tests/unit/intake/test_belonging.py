@@ -1,6 +1,7 @@
 """Whose a study is: each rule of `match`, and what happens where a rule cannot be told."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -199,4 +200,14 @@ def test_what_the_door_cannot_tell_is_refused_with_its_mode(match: dict[str, Any
         "intake": {"on_arrival": True},
     }
     with pytest.raises(ValidationError, match=rf"match: {next(iter(match))} cannot be used with intake\.on_arrival"):
+        Configuration.model_validate(values)
+
+
+@pytest.mark.parametrize(("length", "is_enough"), [(11, False), (12, True)])
+def test_a_code_that_two_patients_may_share_is_refused_where_nobody_compares(length: int, is_enough: bool) -> None:  # noqa: FBT001
+    values = {
+        "projects": ({"name": "trial", "pseudonyms": {"kind": "derived", "format": f"P{{code:{length}}}"}},),
+        "intake": {"on_arrival": True},
+    }
+    with nullcontext() if is_enough else pytest.raises(ValidationError, match="two patients may share one"):
         Configuration.model_validate(values)
