@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from ..errors import ConfigurationError, Rejected
 from ..keyring import GONE, Keyring
 from . import ONLY_READS
-from .crosswalk_patients import ORIGINAL, TAKEN, insert_patient, known_of, next_patient
+from .crosswalk_patients import ORIGINAL, REFUSED, TAKEN, insert_patient, known_of, next_patient
 from .crosswalk_place import (
     KINDS,
     MOST_ALIASES,
@@ -120,7 +120,7 @@ class Crosswalk:
             known = replace(known, identity=present)
             found = insert_patient(connection, place, known, source) or known_of(connection, place, present)
         if found is None:
-            raise Rejected(TAKEN)
+            raise Rejected(REFUSED)
         return found
 
     def count(

@@ -12,9 +12,10 @@ from .crosswalk_place import Identity, Known, Place, follow
 from .crosswalk_tables import PATIENT, crosswalk, crosswalk_project
 from .crosswalk_values import INSERT
 
-TAKEN = (
-    "the pseudonym is another patient's in this project: correct the source, or give this patient one by a list; a"
-    " longer {code:N} makes that rare"
+TAKEN = "the pseudonym is another patient's in this project"
+REFUSED = (
+    f"{TAKEN}: correct the source, or give this patient one by a list; with kind derived a longer {{code:N}} makes that"
+    " rare"
 )
 # Made once: to make a question takes as long as to have it answered.
 ORIGINAL = (
@@ -55,7 +56,7 @@ def next_patient(
     for number in count(last + 1):
         wanted = pseudonym(number)
         if wanted.pseudonym == before:
-            raise Rejected(TAKEN)
+            raise Rejected(REFUSED)
         is_own = wanted.pseudonym.casefold() in own
         found = None if is_own else insert_patient(connection, place, replace(wanted, identity=present), "sequence")
         if found:
