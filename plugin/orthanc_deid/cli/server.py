@@ -99,6 +99,8 @@ class Server:
         self, method: str, path: str, query: Mapping[str, str | int | None], body: Body = None
     ) -> requests.Response:
         wanted = {name: value for name, value in query.items() if value is not None}
+        if method != "GET":
+            self._session.close()  # it is asked once, so not over a connection that Orthanc is about to close
         try:
             return self._session.request(method, self.url + path, params=wanted, json=body, timeout=TIMEOUT_S)
         except requests.exceptions.InvalidURL:

@@ -88,7 +88,7 @@ def test_a_patient_is_the_same_in_any_case_and_blanks_but_not_of_another_issuer(
 
 def test_two_patients_cannot_share_a_pseudonym(walk: Crosswalk) -> None:
     walk.assign("trial", called("P1"))
-    with pytest.raises(Rejected, match="another patient's in this project: .* by a list") as caught:
+    with pytest.raises(Rejected, match=r"another patient's in this project: .* by a list") as caught:
         walk.assign("trial", called("p1", BEAT))
     assert "MRN" not in str(caught.value)
     assert walk.patient("trial", BEAT) is None
