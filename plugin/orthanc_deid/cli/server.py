@@ -30,7 +30,8 @@ class Server:
         self._session.auth = HTTPBasicAuth(username.encode(), password.encode())
         # Orthanc closes a connection that was quiet for a second: whoever asks in that moment is told nothing.
         once_more = Retry(total=1, connect=0, status=0, redirect=0, other=0, read=1, allowed_methods=["GET"])
-        self._session.mount("http", HTTPAdapter(max_retries=once_more))
+        for scheme in ("http://", "https://"):  # whole: of two prefixes the longer one is used
+            self._session.mount(scheme, HTTPAdapter(max_retries=once_more))
 
     def call(self, method: str, path: str, body: Body = None, **query: str | int | None) -> Any:  # noqa: ANN401  # JSON
         """Call a route and return its JSON; end with a message where it answers with a problem."""
