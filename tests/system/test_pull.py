@@ -33,7 +33,7 @@ sources:
 """
 NewSite = Callable[..., Site]
 People = tuple[int, int, int]  # numbers of three persons whose studies the archive holds
-_numbers = count(1, 10)
+_numbers = count(11, 10)
 # A larger list: ORTHANC_DEID_TEST_ROWS=2000; it takes some ten minutes.
 ROWS = int(os.environ.get("ORTHANC_DEID_TEST_ROWS", "16"))
 KILLS = 3
