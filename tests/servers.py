@@ -15,6 +15,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 MAIN = CHECKOUT / "plugin" / "main.py"
@@ -106,6 +108,12 @@ class OrthancServer:
         self.process: subprocess.Popen[bytes] | None = None
         self.session = requests.Session()
         self.session.trust_env = False
+        # Orthanc closes a connection that was quiet for a second: whoever asks in that moment is told nothing.
+        once_more = Retry(
+            total=1, connect=0, status=0, redirect=0, other=0, read=1, allowed_methods=["GET"],
+            respect_retry_after_header=False,
+        )  # fmt: skip
+        self.session.mount("http://", HTTPAdapter(max_retries=once_more))
         self.session.auth = ("admin", self.password)
         self.session.headers["Accept-Encoding"] = "identity"
         self._script = script

@@ -226,7 +226,8 @@ def test_doctor_finds_nothing_wrong_with_a_running_site(cli: Commands) -> None:
     lines = [line.split("  ") for line in shown.stdout.splitlines()]
     assert {line[0] for line in lines} == {"ok"}
     assert [line[1].strip() for line in lines] == [
-        "host name", "orthanc", "clock", "plugin", "configuration", "secrets", "database", "disk", "to research",
+        "host name", "orthanc", "clock", "plugin", "configuration", "secrets", "database", "keys", "disk",
+        "to research",
     ]  # fmt: skip
     assert cli.doctor() == {}
 

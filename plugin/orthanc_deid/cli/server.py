@@ -29,7 +29,10 @@ class Server:
         # As bytes: of a text the library would send Latin-1, and Orthanc compares UTF-8.
         self._session.auth = HTTPBasicAuth(username.encode(), password.encode())
         # Orthanc closes a connection that was quiet for a second: whoever asks in that moment is told nothing.
-        once_more = Retry(total=1, connect=0, status=0, redirect=0, other=0, read=1, allowed_methods=["GET"])
+        once_more = Retry(
+            total=1, connect=0, status=0, redirect=0, other=0, read=1, allowed_methods=["GET"],
+            respect_retry_after_header=False,
+        )  # fmt: skip
         for scheme in ("http://", "https://"):  # whole: of two prefixes the longer one is used
             self._session.mount(scheme, HTTPAdapter(max_retries=once_more))
 

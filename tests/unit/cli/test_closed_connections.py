@@ -15,8 +15,8 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/jso
 class Hasty:
     """Answers each connection once, but closes the first ones without a word."""
 
-    def __init__(self, closed: int) -> None:
-        self.closed, self.asked = closed, list[bytes]()
+    def __init__(self, closed: int, answer: bytes = ANSWER) -> None:
+        self.closed, self.asked, self.answer = closed, list[bytes](), answer
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._serve, daemon=True).start()
@@ -30,7 +30,7 @@ class Hasty:
             with connection:
                 self.asked.append(connection.recv(65536).split(b" ", 1)[0])
                 if len(self.asked) > self.closed:
-                    connection.sendall(ANSWER)
+                    connection.sendall(self.answer)
 
     def stop(self) -> None:
         self._listener.close()
@@ -46,6 +46,16 @@ def hasty() -> Iterator[Hasty]:
 def test_a_question_is_asked_once_more_where_the_connection_was_closed(hasty: Hasty) -> None:
     assert Server(hasty.url, "admin", "secret").call("GET", "/deid/health") == {}
     assert hasty.asked == [b"GET", b"GET"]
+
+
+def test_a_server_that_is_busy_is_told_as_it_says() -> None:
+    body = b'{"detail": "the service starts"}'
+    head = f"HTTP/1.1 503 Busy\r\nRetry-After: 2\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    far = Hasty(closed=0, answer=head + body)
+    with pytest.raises(click.ClickException, match="the service starts"):
+        Server(far.url, "admin", "secret").call("GET", "/deid/studies")
+    assert far.asked == [b"GET"]
+    far.stop()
 
 
 def test_what_changes_something_is_asked_once(hasty: Hasty) -> None:
