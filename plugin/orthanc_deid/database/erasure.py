@@ -136,7 +136,9 @@ def _person(connection: Connection, place: Place, project: str, found: Sequence[
         identities = _family(each.identity, list(known.values()))
         persons[frozenset(identities)] = identities
     if not persons:
-        raise NotFound("nobody is called so in this project")
+        raise NotFound(
+            "nobody is called so in this project; by a PatientID of the source ask with --original (patient_id)"
+        )
     if len(persons) > 1:
         raise Conflict(f"{len(persons)} patients have that PatientID, of several issuers: give the issuer too")
     ((normals, identities),) = persons.items()
